@@ -1,0 +1,42 @@
+//! The typed sections of the configuration, one file each, named like their keys.
+//!
+//! Every key is optional and its default stands beside it. A key that is documented but that no process of
+//! this version reads is held untyped, so that it is neither warned about nor lost.
+
+pub mod agents;
+pub mod browser;
+pub mod canvas_host;
+pub mod channels;
+pub mod commands;
+pub mod cron;
+pub mod discovery;
+pub mod env;
+pub mod gateway;
+pub mod hooks;
+pub mod logging;
+pub mod meta;
+pub mod session;
+pub mod supervisor;
+pub mod ui;
+pub mod update;
+
+pub use agents::{AgentEntry, AgentIdentity, Agents, AgentsDefaults, Heartbeat, Subagents};
+pub use browser::{Browser, BrowserDriver, BrowserProfile, SnapshotDefaults, SnapshotMode};
+pub use canvas_host::CanvasHost;
+pub use channels::Channels;
+pub use commands::Commands;
+pub use cron::Cron;
+pub use discovery::{Discovery, Mdns, MdnsMode, WideArea};
+pub use env::{Env, ShellEnv};
+pub use gateway::{
+    Auth, AuthMode, BindMode, ChatCompletions, ControlUi, Gateway, GatewayMode, Http,
+    HttpEndpoints, NodeBrowser, NodeBrowserMode, Nodes, Reload, ReloadMode, Remote,
+    RemoteTransport, Responses, Tailscale, TailscaleMode, Tls,
+};
+pub use hooks::Hooks;
+pub use logging::{ConsoleStyle, LogLevel, Logging, RedactSensitive};
+pub use meta::Meta;
+pub use session::{AgentToAgent, DmScope, ResetMode, Session, SessionReset, SessionScope};
+pub use supervisor::Supervisor;
+pub use ui::{Assistant, Ui};
+pub use update::{Update, UpdateChannel};

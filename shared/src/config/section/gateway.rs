@@ -1,0 +1,274 @@
+//! `gateway`: the control plane, who may reach it and how it changes while it runs.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use crate::config::setting::{Block, Whole, choice, section};
+use crate::secret::Secret;
+
+section! {
+    /// The gateway process and the front door it shares with the other children.
+    pub struct Gateway {
+        /// The base port; the derived ports follow it. Absent means the instance's default.
+        "port" => port: Option<NonZeroU16> = None;
+        /// Whether this machine runs the gateway or uses one elsewhere.
+        "mode" => mode: Option<GatewayMode> = None;
+        /// Which addresses the gateway listens on.
+        "bind" => bind: BindMode = BindMode::Loopback;
+        /// The address for `bind: "custom"`. Our own key: the Node implementation refuses it.
+        "customBindHost" => custom_bind_host: Option<IpAddr> = None;
+        /// Who may connect.
+        "auth" => auth: Auth = Auth::default();
+        /// Addresses of reverse proxies whose forwarding headers are believed.
+        "trustedProxies" => trusted_proxies: Vec<String> = Vec::new();
+        /// The gateway's web page.
+        "controlUi" => control_ui: ControlUi = ControlUi::default();
+        /// Tailscale Serve or Funnel in front of the gateway.
+        "tailscale" => tailscale: Tailscale = Tailscale::default();
+        /// The gateway that clients on this machine use when `mode` is `remote`.
+        "remote" => remote: Remote = Remote::default();
+        /// How a changed configuration is applied.
+        "reload" => reload: Reload = Reload::default();
+        /// TLS on the base port.
+        "tls" => tls: Tls = Tls::default();
+        /// HTTP endpoints on the base port.
+        "http" => http: Http = Http::default();
+        /// What connected nodes may do.
+        "nodes" => nodes: Nodes = Nodes::default();
+    }
+}
+
+choice! {
+    /// Where the gateway runs.
+    pub enum GatewayMode {
+        /// On this machine.
+        Local = "local",
+        /// Elsewhere; see `gateway.remote`.
+        Remote = "remote",
+    }
+}
+
+choice! {
+    /// Which addresses are listened on. None of them is widened when it cannot be bound.
+    pub enum BindMode {
+        /// 127.0.0.1 and ::1.
+        Loopback = "loopback",
+        /// Every IPv4 address.
+        Lan = "lan",
+        /// The address in 100.64.0.0/10.
+        Tailnet = "tailnet",
+        /// Loopback.
+        Auto = "auto",
+        /// `gateway.customBindHost`.
+        Custom = "custom",
+    }
+}
+
+section! {
+    /// Who may connect to the gateway.
+    pub struct Auth {
+        /// Which secret counts; absent means password if there is one, else token.
+        "mode" => mode: Option<AuthMode> = None;
+        /// The shared token.
+        "token" => token: Option<Secret<String>> = None;
+        /// The shared password.
+        "password" => password: Option<Secret<String>> = None;
+        /// Whether an identity confirmed by Tailscale counts; absent depends on `gateway.tailscale.mode`.
+        "allowTailscale" => allow_tailscale: Option<bool> = None;
+    }
+}
+
+choice! {
+    /// Which secret a client presents.
+    pub enum AuthMode {
+        /// A token.
+        Token = "token",
+        /// A password.
+        Password = "password",
+    }
+}
+
+section! {
+    /// The gateway's web page.
+    pub struct ControlUi {
+        /// Whether the page is served.
+        "enabled" => enabled: bool = true;
+        /// The path the page is served under.
+        "basePath" => base_path: Option<String> = None;
+        /// Origins besides our own whose pages may connect. Our own key: the Node implementation refuses it.
+        "allowedOrigins" => allowed_origins: Vec<String> = Vec::new();
+        /// Names besides our own addresses that may stand in the Host header. Our own key: the Node
+        /// implementation refuses it.
+        "allowedHosts" => allowed_hosts: Vec<String> = Vec::new();
+        /// Whether a page without a secure context may use the shared secret alone.
+        "allowInsecureAuth" => allow_insecure_auth: bool = false;
+        /// Whether the page needs no device identity at all.
+        "dangerouslyDisableDeviceAuth" => dangerously_disable_device_auth: bool = false;
+    }
+}
+
+section! {
+    /// Tailscale in front of the gateway.
+    pub struct Tailscale {
+        /// What Tailscale publishes.
+        "mode" => mode: TailscaleMode = TailscaleMode::Off;
+        /// Whether the publication ends with the gateway.
+        "resetOnExit" => reset_on_exit: bool = false;
+    }
+}
+
+choice! {
+    /// What Tailscale publishes.
+    pub enum TailscaleMode {
+        /// Nothing.
+        Off = "off",
+        /// The gateway, to the tailnet.
+        Serve = "serve",
+        /// The gateway, to the internet.
+        Funnel = "funnel",
+    }
+}
+
+section! {
+    /// A gateway on another machine.
+    pub struct Remote {
+        /// Its WebSocket address.
+        "url" => url: Option<String> = None;
+        /// How it is reached.
+        "transport" => transport: Option<RemoteTransport> = None;
+        /// Its token.
+        "token" => token: Option<Secret<String>> = None;
+        /// Its password.
+        "password" => password: Option<Secret<String>> = None;
+        /// The fingerprint its certificate must have.
+        "tlsFingerprint" => tls_fingerprint: Option<String> = None;
+        /// The host of the SSH tunnel.
+        "sshTarget" => ssh_target: Option<String> = None;
+        /// The key file of the SSH tunnel.
+        "sshIdentity" => ssh_identity: Option<String> = None;
+    }
+}
+
+choice! {
+    /// How a remote gateway is reached.
+    pub enum RemoteTransport {
+        /// Through an SSH tunnel.
+        Ssh = "ssh",
+        /// Directly.
+        Direct = "direct",
+    }
+}
+
+section! {
+    /// How a changed configuration is applied.
+    pub struct Reload {
+        /// Which changes are applied, and how.
+        "mode" => mode: ReloadMode = ReloadMode::Hybrid;
+        /// How long the files must be quiet before they are read.
+        "debounceMs" => debounce_ms: Whole<0, 600_000> = Whole::of(300);
+    }
+}
+
+choice! {
+    /// Which changes are applied while the instance runs.
+    pub enum ReloadMode {
+        /// None.
+        Off = "off",
+        /// Those that need no replacement; the others are named and wait for a restart.
+        Hot = "hot",
+        /// All, each by replacing the children concerned.
+        Restart = "restart",
+        /// All: hot where that is possible, by replacement where not.
+        Hybrid = "hybrid",
+    }
+}
+
+section! {
+    /// TLS on the base port.
+    pub struct Tls {
+        /// Whether the base port speaks TLS.
+        "enabled" => enabled: bool = false;
+        /// Whether a missing certificate is generated.
+        "autoGenerate" => auto_generate: Option<bool> = None;
+        /// The certificate file.
+        "certPath" => cert_path: Option<String> = None;
+        /// The key file.
+        "keyPath" => key_path: Option<String> = None;
+        /// The file of certificate authorities for client certificates.
+        "caPath" => ca_path: Option<String> = None;
+    }
+}
+
+section! {
+    /// HTTP on the base port.
+    pub struct Http {
+        /// The endpoints.
+        "endpoints" => endpoints: HttpEndpoints = HttpEndpoints::default();
+    }
+}
+
+section! {
+    /// The endpoints that speak other products' protocols.
+    pub struct HttpEndpoints {
+        /// `/v1/chat/completions`.
+        "chatCompletions" => chat_completions: ChatCompletions = ChatCompletions::default();
+        /// `/v1/responses`.
+        "responses" => responses: Responses = Responses::default();
+    }
+}
+
+section! {
+    /// `/v1/chat/completions`.
+    pub struct ChatCompletions {
+        /// Whether the endpoint answers.
+        "enabled" => enabled: bool = false;
+    }
+}
+
+section! {
+    /// `/v1/responses`.
+    pub struct Responses {
+        /// Whether the endpoint answers.
+        "enabled" => enabled: bool = false;
+        /// The largest request body in bytes.
+        "maxBodyBytes" => max_body_bytes: Option<u64> = None;
+        /// Limits on files in a request.
+        "files" => files: Option<Block> = None;
+        /// Limits on images in a request.
+        "images" => images: Option<Block> = None;
+    }
+}
+
+section! {
+    /// What connected nodes may do.
+    pub struct Nodes {
+        /// Whether a node's browser is used.
+        "browser" => browser: NodeBrowser = NodeBrowser::default();
+        /// Commands a node may be asked for beyond the built-in list.
+        "allowCommands" => allow_commands: Vec<String> = Vec::new();
+        /// Commands no node is asked for.
+        "denyCommands" => deny_commands: Vec<String> = Vec::new();
+    }
+}
+
+section! {
+    /// The use of a node's browser.
+    pub struct NodeBrowser {
+        /// How the node is chosen.
+        "mode" => mode: NodeBrowserMode = NodeBrowserMode::Auto;
+        /// The node for `manual`.
+        "node" => node: Option<String> = None;
+    }
+}
+
+choice! {
+    /// How the node whose browser is used is chosen.
+    pub enum NodeBrowserMode {
+        /// The one node that has a browser.
+        Auto = "auto",
+        /// The node that is named.
+        Manual = "manual",
+        /// No node.
+        Off = "off",
+    }
+}

@@ -1,0 +1,41 @@
+//! `logs.tail`: the newest lines of the instance's log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::strict::{Int, present};
+
+/// Parameters of `logs.tail`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogsTailParams {
+    /// Where the last answer ended, as a byte offset; absent for the newest lines.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Int<0>")]
+    pub cursor: Option<Int<0>>,
+    /// How many lines at most; 500 when absent.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Int<1, 5000>")]
+    pub limit: Option<Int<1, 5000>>,
+    /// How many bytes at most; 250,000 when absent.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Int<1, 1_000_000>")]
+    pub max_bytes: Option<Int<1, 1_000_000>>,
+}
+
+/// Reply of `logs.tail`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogsTailReply {
+    /// The file that was read, for people: the home directory is written `~`.
+    pub file: String,
+    /// Where to go on from.
+    pub cursor: u64,
+    /// How long the file is, in bytes.
+    pub size: u64,
+    /// The lines, oldest first.
+    pub lines: Vec<String>,
+    /// Whether lines were left out because there were more than asked for.
+    pub truncated: bool,
+    /// Whether the cursor was of no use: the file is another one, or has gone on too far.
+    pub reset: bool,
+}

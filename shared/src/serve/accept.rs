@@ -1,0 +1,254 @@
+//! The accept loop: one task that owns the listeners and all connections of a server.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::service::Service;
+use nix::errno::Errno;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use super::progress::{Floor, Progress};
+use super::stream::Stream;
+use super::{Drained, Limits, Peer, Stage, connection};
+
+/// How long to wait when the process or the machine is out of descriptors or memory. The
+/// listener stays readable all the while, so without a pause the loop would spin.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// The listeners, asked in turn so that a busy one cannot starve the others.
+pub(super) struct Listeners {
+    tcp: Vec<TcpListener>,
+    local: Option<UnixListener>,
+    turn: usize,
+}
+
+impl Listeners {
+    pub(super) fn new(tcp: Vec<TcpListener>, local: Option<UnixListener>) -> Self {
+        Self {
+            tcp,
+            local,
+            turn: 0,
+        }
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        let count = self.tcp.len() + 1;
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            let accepted = match (self.tcp.get(index), &self.local) {
+                (Some(listener), _) => listener
+                    .poll_accept(cx)
+                    .map_ok(|(stream, address)| (Stream::Tcp(stream), Peer::Tcp(address))),
+                (None, Some(listener)) => listener
+                    .poll_accept(cx)
+                    .map_ok(|(stream, _address)| (Stream::Local(stream), Peer::Local)),
+                (None, None) => Poll::Pending,
+            };
+            if accepted.is_ready() {
+                self.turn = index + 1;
+                return accepted;
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// The loop and all it owns.
+pub(super) struct Accepting<S> {
+    listeners: Listeners,
+    service: S,
+    limits: Limits,
+    stage: watch::Receiver<Stage>,
+    floor: Arc<Floor>,
+    connections: JoinSet<()>,
+    progress: HashMap<Id, Arc<Progress>>,
+    open: Arc<AtomicUsize>,
+    /// The one connection that was accepted above the limit and waits for a slot. It proves
+    /// that somebody needs one: without it no quiet connection is closed.
+    waiting: Option<(Stream, Peer)>,
+}
+
+impl<S, B> Accepting<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Unpin + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    pub(super) fn new(
+        listeners: Listeners,
+        service: S,
+        limits: Limits,
+        stage: watch::Receiver<Stage>,
+        open: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            listeners,
+            service,
+            limits,
+            stage,
+            floor: Arc::default(),
+            connections: JoinSet::new(),
+            progress: HashMap::new(),
+            open,
+            waiting: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Drained {
+        let ordered = self.stage.wait_for(|stage| *stage != Stage::Standby).await;
+        if !ordered.is_ok_and(|stage| *stage == Stage::Active) {
+            return Drained { cut: 0 };
+        }
+        self.accept().await;
+        // A standby that shares these listeners accepts from them; ours must not keep them open.
+        self.listeners = Listeners::new(Vec::new(), None);
+        if let Some(last) = self.waiting.take() {
+            self.open_connection(last);
+        }
+        let budget = match *self.stage.borrow() {
+            Stage::Draining { budget } => budget,
+            Stage::Standby | Stage::Active => Duration::ZERO,
+        };
+        self.finish(budget).await
+    }
+
+    async fn accept(&mut self) {
+        loop {
+            let floor = self.floor.clone();
+            tokio::select! {
+                biased;
+                changed = self.stage.changed() => match (changed, *self.stage.borrow()) {
+                    (Ok(()), Stage::Standby | Stage::Active) => {}
+                    (Ok(()), Stage::Draining { .. }) | (Err(_), _) => return,
+                },
+                Some(ended) = self.connections.join_next_with_id() => self.close_connection(ended),
+                () = floor.idled.notified(), if self.waiting.is_some() => self.make_room(),
+                accepted = poll_fn(|cx| self.listeners.poll_accept(cx)), if self.waiting.is_none() => {
+                    match accepted {
+                        Ok(accepted) => self.admit(accepted),
+                        Err(error) => self.survive(&error).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for those inside, then cuts the rest.
+    async fn finish(mut self, budget: Duration) -> Drained {
+        let late = sleep(budget);
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                ended = self.connections.join_next_with_id() => match ended {
+                    Some(ended) => self.close_connection(ended),
+                    None => return Drained { cut: 0 },
+                },
+                () = &mut late => break,
+            }
+        }
+        let cut = self.connections.len();
+        self.connections.shutdown().await;
+        self.open.store(0, Ordering::Relaxed);
+        Drained { cut }
+    }
+
+    fn admit(&mut self, (stream, peer): (Stream, Peer)) {
+        match &stream {
+            // Without this, small answers wait for the client's delayed acknowledgement.
+            Stream::Tcp(tcp) => {
+                if let Err(error) = tcp.set_nodelay(true) {
+                    warn!(target: "http", %error, "a connection was gone before it was served");
+                    return;
+                }
+            }
+            Stream::Local(local) => {
+                if !is_ours(local) {
+                    warn!(target: "http", "refused another user on the local socket");
+                    return;
+                }
+            }
+        }
+        if self.connections.len() < self.limits.max_connections {
+            self.open_connection((stream, peer));
+        } else {
+            self.waiting = Some((stream, peer));
+            self.make_room();
+        }
+    }
+
+    fn open_connection(&mut self, accepted: (Stream, Peer)) {
+        let progress = Arc::new(Progress::new(self.floor.clone()));
+        let service = self.service.clone();
+        let stage = self.stage.clone();
+        let serving = connection::serve(accepted, service, self.limits, stage, progress.clone());
+        let id = self.connections.spawn(serving).id();
+        self.progress.insert(id, progress);
+        self.open.store(self.connections.len(), Ordering::Relaxed);
+    }
+
+    fn close_connection(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(failure) => {
+                error!(target: "http", error = %failure, "a connection ended by a panic");
+                failure.id()
+            }
+        };
+        self.progress.remove(&id);
+        self.floor.evicting.store(false, Ordering::Relaxed);
+        self.open.store(self.connections.len(), Ordering::Relaxed);
+        if let Some(next) = self.waiting.take() {
+            self.open_connection(next);
+        }
+    }
+
+    /// Closes the connection that has been waiting for its client for longest, if any does.
+    fn make_room(&self) {
+        if self.floor.evicting.load(Ordering::Relaxed) {
+            return;
+        }
+        let quiet = self
+            .progress
+            .values()
+            .filter_map(|one| Some((one.evictable_since()?, one)));
+        if let Some((_, oldest)) = quiet.min_by_key(|(since, _)| *since) {
+            self.floor.evicting.store(true, Ordering::Relaxed);
+            oldest.evicted.notify_one();
+        }
+    }
+
+    async fn survive(&mut self, error: &io::Error) {
+        if is_exhaustion(error) {
+            warn!(target: "http", %error, "cannot accept connections at the moment");
+            self.make_room();
+            sleep(EXHAUSTED_PAUSE).await;
+        }
+        // Everything else concerns the one connection that was about to be accepted.
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    const EXHAUSTED: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    let code = error.raw_os_error().map(Errno::from_raw);
+    code.is_some_and(|code| EXHAUSTED.contains(&code))
+}
+
+fn is_ours(stream: &tokio::net::UnixStream) -> bool {
+    let ours = nix::unistd::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == ours)
+}
