@@ -1,0 +1,42 @@
+//! The last configuration that reached ready: the source bytes of the file and its includes, never resolved secrets.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use openclaw_shared::config::Source;
+use openclaw_shared::paths::StatePaths;
+
+/// Keeps a configuration that serves. It is written beside, synced and renamed, so that a crash leaves the one before.
+///
+/// # Errors
+/// As the system says.
+pub(crate) fn keep(state_dir: &Path, source: &Source) -> io::Result<()> {
+    let path = StatePaths(state_dir).last_good();
+    let text = serde_json::to_string_pretty(source).map_err(io::Error::other)?;
+    if fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+        return Ok(());
+    }
+    let beside = PathBuf::from(format!("{}.tmp", path.display()));
+    // A leftover of a crash may be there; it is ours, in our own 0700 folder.
+    let _ = fs::remove_file(&beside);
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, &path)?;
+    File::open(state_dir)?.sync_all()
+}
+
+/// The configuration kept last, if it can be read.
+pub(crate) fn recall(state_dir: &Path) -> Option<Source> {
+    let text = fs::read_to_string(StatePaths(state_dir).last_good()).ok()?;
+    match serde_json::from_str(&text) {
+        Ok(source) => Some(source),
+        Err(error) => {
+            tracing::warn!(target: "supervisor", %error, "the last-known-good configuration is unreadable");
+            None
+        }
+    }
+}

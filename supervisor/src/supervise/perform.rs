@@ -1,0 +1,243 @@
+//! Performs what the core decides.
+
+use openclaw_shared::clock::Moment;
+use openclaw_shared::control::{
+    ChildName, CliReply, Drain, Generation, Launch, Reloaded, StopReason, ToChild,
+};
+use openclaw_shared::paths::RunPaths;
+
+use super::channel::Greeting;
+use super::child::{self, Revision};
+use super::fleet::{self, Action};
+use super::notify::{self, Notice};
+use super::spawn::Recipe;
+use super::{Due, Supervisor, last_good, listeners};
+use openclaw_shared::child::inheritance::Use;
+use openclaw_shared::control::ConfigState;
+
+use super::view::ConfigView;
+
+/// When clients may expect to be served again after they lost a predecessor; its successor serves already.
+const RESTART_EXPECTED_MS: u64 = 1_500;
+
+impl Supervisor {
+    /// Puts an event to the core and performs what comes back.
+    pub(super) fn happen(&mut self, event: fleet::Event) {
+        let mut events = std::collections::VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let actions = self.fleet.on(Moment::now(), event, jitter());
+            for action in actions {
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    /// Performs one action; what happens by it at once comes back as an event.
+    fn perform(&mut self, action: Action) -> Option<fleet::Event> {
+        match action {
+            Action::Child(name, action) => {
+                return self.perform_child(name, action).map(|event| fleet::Event::Child(name, event));
+            }
+            Action::Reload(child, generation, revision) => {
+                self.reload(child, generation, revision);
+            }
+            Action::InForce(revision) => self.in_force(revision),
+            Action::RolledBack { from, to, why } => self.rolled_back(from, to, &why),
+            Action::Restarted(result) => self.restarted(&result),
+            Action::GaveUp(child, why) => {
+                tracing::error!(target: "supervisor", %child, error = %why, "child cannot be kept alive");
+            }
+            Action::Finish(exit) => {
+                tracing::info!(target: "supervisor", code = exit.code(), meaning = exit.meaning(), "stopped");
+                self.exit = Some(exit);
+            }
+        }
+        None
+    }
+
+    fn perform_child(&mut self, name: ChildName, action: child::Action) -> Option<child::Event> {
+        match action {
+            child::Action::Spawn(generation, revision) => {
+                return self.spawn(name, generation, revision).err().map(|error| {
+                    child::Event::Exited(generation, format!("it could not be started: {error}"))
+                });
+            }
+            child::Action::Activate(generation) => {
+                self.lives.tell(name, generation, ToChild::Activate);
+            }
+            child::Action::Drain(generation, reason) => {
+                tracing::info!(target: "supervisor", child = %name, %generation, ?reason, "draining");
+                let restart_expected_ms = match reason {
+                    StopReason::Replaced => Some(RESTART_EXPECTED_MS),
+                    StopReason::Stop | StopReason::Disabled => None,
+                };
+                let budget = self.settings_in_force().timing.drain.mul_f64(0.9);
+                let drain = Drain { reason, budget, restart_expected_ms };
+                self.lives.tell(name, generation, ToChild::Drain(drain));
+            }
+            child::Action::Kill(generation) => {
+                tracing::warn!(target: "supervisor", child = %name, %generation, "killing");
+                self.lives.kill(name, generation);
+            }
+            child::Action::AskAlive(generation) => {
+                let order = ToChild::AreYouAlive { beat: generation.0 };
+                self.lives.tell(name, generation, order);
+            }
+            child::Action::Arm(timer, delay) => self.arm(delay, Due::Child(name, timer)),
+            // The fleet keeps these to itself.
+            child::Action::Settled(..) | child::Action::Escalate(_) => {}
+        }
+        None
+    }
+
+    fn spawn(
+        &mut self,
+        child: ChildName,
+        generation: Generation,
+        revision: Revision,
+    ) -> std::io::Result<()> {
+        let settings = self.settings_of(revision);
+        let mut sockets = self.listeners.of(&settings.instance, child);
+        sockets.push((Use::Lock, self.claims.inherited()));
+        let recipe = Recipe {
+            child,
+            generation,
+            programs: &self.programs,
+            environment: &self.environment,
+            control: RunPaths(&settings.instance.run_dir).control(child),
+            sockets,
+        };
+        let pid = self.lives.start(recipe)?;
+        tracing::info!(target: "supervisor", %child, %generation, pid, "child started");
+        Ok(())
+    }
+
+    /// A process says that it is a child: it is, when this supervisor spawned it as that.
+    pub(super) fn greeted(&mut self, greeting: Greeting) {
+        let Greeting { child, generation, pid, channel } = greeting;
+        if !self.lives.is(child, generation, pid) {
+            tracing::warn!(target: "supervisor", %child, %generation, pid, "a stranger's hello was refused");
+            return;
+        }
+        let orders = channel.open(child, generation, self.arrivals.clone());
+        self.lives.connect(child, generation, orders);
+        let revision = self.fleet.child(child).revision_of(generation).unwrap_or(self.in_force);
+        let settings = self.settings_of(revision);
+        let launch = Launch {
+            child,
+            generation,
+            config: settings.config_for(child),
+            credentials: settings.credentials_for(child),
+            logging: settings.logging.clone(),
+            local_sockets: listeners::local_sockets(&settings.instance),
+            instance: settings.instance.clone(),
+            fleet: self.view(),
+        };
+        self.lives.tell(child, generation, ToChild::Launch(Box::new(launch)));
+    }
+
+    fn reload(&self, child: ChildName, generation: Generation, revision: Revision) {
+        let settings = self.settings_of(revision);
+        let reloaded = Reloaded {
+            instance: settings.instance.clone(),
+            config: settings.config_for(child),
+            credentials: settings.credentials_for(child),
+            logging: settings.logging.clone(),
+        };
+        self.lives.tell(child, generation, ToChild::Reload(Box::new(reloaded)));
+    }
+
+    fn in_force(&mut self, revision: Revision) {
+        self.in_force = revision;
+        self.rolling.take_if(|rolling| *rolling == revision);
+        let rolling = self.rolling;
+        let settings = self.settings_in_force();
+        self.settings.retain(|kept, _| *kept == revision || rolling.is_some_and(|newest| *kept <= newest));
+        self.fleet.set_timing(settings.timing);
+        self.listeners.release_others(&settings.instance, &settings.children);
+        let serving = self.listeners.describe(&settings.instance, &settings.children).join(", ");
+        notify::tell(Notice::Ready, &format!("serving: {serving}"));
+        if self.is_ready {
+            tracing::info!(target: "config", "configuration in force");
+        } else {
+            self.is_ready = true;
+            tracing::info!(
+                target: "gateway",
+                port = settings.instance.ports.gateway,
+                pid = std::process::id(),
+                "listening on ws://127.0.0.1:{}", settings.instance.ports.gateway
+            );
+        }
+        self.settle_rewrite(revision, None);
+        if settings.config_exists
+            && let Err(error) =
+                last_good::keep(&settings.instance.identity.state_dir, &settings.source)
+        {
+            tracing::warn!(target: "config", %error, "the last-known-good configuration cannot be kept");
+        }
+        self.answer(|waited| waited.is_none_or(|waited| waited <= revision), || CliReply::Done {
+            message: "The configuration is in force.".to_owned(),
+        });
+    }
+
+    fn rolled_back(&mut self, from: Revision, to: Revision, why: &str) {
+        tracing::error!(target: "config", error = %why, "configuration rolled back");
+        let was_launch = !self.is_ready;
+        let state = if was_launch { ConfigState::Degraded } else { ConfigState::Rejected };
+        self.config = ConfigView::not_ok(state, why.to_owned());
+        self.in_force = to;
+        self.rolling.take_if(|rolling| *rolling == from);
+        self.settle_rewrite(from, Some(why));
+        self.answer(|waited| waited.is_some_and(|waited| waited <= from), || CliReply::Failed {
+            message: format!("The configuration was rolled back: {why}."),
+        });
+    }
+
+    fn restarted(&mut self, result: &Result<(), String>) {
+        let settings = self.settings_in_force();
+        let serving = self.listeners.describe(&settings.instance, &settings.children).join(", ");
+        notify::tell(Notice::Ready, &format!("serving: {serving}"));
+        match result {
+            Ok(()) => tracing::info!(target: "supervisor", "restarted"),
+            Err(why) => {
+                tracing::error!(target: "supervisor", error = %why, "restart failed; the predecessor serves on");
+            }
+        }
+        self.answer(|waited| waited.is_none(), || match result {
+            Ok(()) => CliReply::Done { message: "Restarted.".to_owned() },
+            Err(why) => CliReply::Failed {
+                message: format!("The successor was discarded, the predecessor serves on: {why}."),
+            },
+        });
+    }
+
+    /// Answers those who wait for something that has come to its end.
+    pub(super) fn answer(
+        &mut self,
+        is_over: impl Fn(Option<Revision>) -> bool,
+        reply: impl Fn() -> CliReply,
+    ) {
+        let (over, waiting) =
+            std::mem::take(&mut self.waiters).into_iter().partition(|waiter: &super::Waiter| {
+                is_over(waiter.revision)
+            });
+        self.waiters = waiting;
+        for waiter in Vec::<super::Waiter>::into_iter(over) {
+            // Whoever waited may have left.
+            let _ = waiter.reply.send(reply());
+        }
+    }
+
+    pub(super) fn settings_of(
+        &self,
+        revision: Revision,
+    ) -> std::sync::Arc<crate::settings::Settings> {
+        self.settings.get(&revision).map_or_else(|| self.settings_in_force(), std::sync::Arc::clone)
+    }
+}
+
+/// A number from 0 to 1.
+fn jitter() -> f64 {
+    // Without random numbers several instances may restart in step, which is harmless.
+    getrandom::u32().map_or(0.0, |random| f64::from(random) / f64::from(u32::MAX))
+}

@@ -1,0 +1,40 @@
+//! Memory and CPU of the children, by `sysinfo`.
+
+use std::collections::BTreeMap;
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+/// What a process uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Resident memory in bytes.
+    pub(crate) memory_bytes: u64,
+    /// CPU time since its start, in milliseconds.
+    pub(crate) cpu_ms: u64,
+}
+
+/// Samples the processes with these ids; one that is gone is left out.
+pub(crate) fn usage(pids: &[u32]) -> BTreeMap<u32, Usage> {
+    let wanted: Vec<Pid> = pids.iter().copied().map(Pid::from_u32).collect();
+    let kind = ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks();
+    let Ok(mut system) = System::new() else { return BTreeMap::new() };
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&wanted), true, kind);
+    let sampled = wanted.into_iter().filter_map(|pid| {
+        let process = system.process(pid)?;
+        let usage =
+            Usage { memory_bytes: process.memory(), cpu_ms: process.accumulated_cpu_time() };
+        Some((pid.as_u32(), usage))
+    });
+    sampled.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_process_sees_its_own_memory_and_a_missing_one_is_left_out() {
+        let own = std::process::id();
+        let usage = super::usage(&[own, u32::MAX - 1]);
+        assert_eq!(usage.len(), 1);
+        assert!(usage[&own].memory_bytes > 100_000);
+    }
+}

@@ -1,0 +1,78 @@
+//! Starts the process of one life.
+//!
+//! The process gets its own group, so that a Ctrl-C at the terminal reaches the supervisor alone; an environment without
+//! secrets and without what the service manager meant for the supervisor; and its sockets from descriptor 3 on.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use openclaw_shared::child::inheritance::{self, Use};
+use openclaw_shared::control::{ChildName, Generation};
+use openclaw_shared::instance::{Environment, without_secrets};
+use tokio::process::{Child, Command};
+
+const FIRST_DESCRIPTOR: RawFd = 3;
+
+/// Variables that speak to this process alone.
+const OWN_VARIABLES: [&str; 7] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "MAINPID",
+];
+
+/// What a process is started from.
+#[derive(Debug)]
+pub(crate) struct Recipe<'a> {
+    pub(crate) child: ChildName,
+    pub(crate) generation: Generation,
+    /// The folder of the binaries.
+    pub(crate) programs: &'a Path,
+    pub(crate) environment: &'a Environment,
+    /// Where its control channel is.
+    pub(crate) control: PathBuf,
+    pub(crate) sockets: Vec<(Use, BorrowedFd<'a>)>,
+}
+
+/// The file of a child's program.
+pub(crate) fn program(programs: &Path, child: ChildName) -> PathBuf {
+    programs.join(format!("openclaw-{child}"))
+}
+
+/// Starts the process. It must be called on the thread that lives as long as the supervisor, because the parent-death signal
+/// follows the thread.
+///
+/// # Errors
+/// As the system says.
+pub(crate) fn spawn(recipe: Recipe<'_>) -> io::Result<Child> {
+    let mut mappings = Vec::with_capacity(recipe.sockets.len());
+    let mut told = Vec::with_capacity(recipe.sockets.len());
+    for ((purpose, descriptor), child_fd) in recipe.sockets.iter().zip(FIRST_DESCRIPTOR..) {
+        let parent_fd = descriptor.as_fd().try_clone_to_owned()?;
+        mappings.push(FdMapping { parent_fd, child_fd });
+        told.push((*purpose, child_fd));
+    }
+    let inherited = without_secrets(recipe.environment.all());
+    let kept = inherited.into_iter().filter(|(name, _)| {
+        OWN_VARIABLES.iter().all(|own| name.as_os_str() != OsString::from(own))
+    });
+    let mut command = Command::new(program(recipe.programs, recipe.child));
+    command
+        .env_clear()
+        .envs(kept)
+        .envs(inheritance::variables(recipe.control, recipe.generation, &told))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .fd_mappings(mappings)
+        .map_err(|collision| io::Error::other(collision.to_string()))?;
+    command.spawn()
+}

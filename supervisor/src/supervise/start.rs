@@ -1,0 +1,264 @@
+//! A cold start: everything that is decided before the first child is spawned, in an order in which a doomed start harms nobody.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use openclaw_shared::config::{KeyPath, Loaded, load, load_from_source};
+use openclaw_shared::control::ChildName;
+use openclaw_shared::exit::Exit;
+use openclaw_shared::instance::{Environment, Identity};
+use openclaw_shared::ipc::private_folder;
+use openclaw_shared::paths::StatePaths;
+use openclaw_shared::ports::{INSTANCE_STEP, PortSource};
+use openclaw_shared::secret::Secret;
+use openclaw_shared::{config, log};
+
+use super::claims::{ClaimError, Claims};
+use super::last_good;
+use super::listeners::{self, BindError, Listeners};
+use crate::port_owner::{self, Force};
+use crate::settings::{Flags, Refusal, Settings, resolve};
+
+/// What `gateway run` was asked for.
+#[derive(Debug)]
+pub(crate) struct RunOptions {
+    pub(crate) identity: Identity,
+    pub(crate) environment: Environment,
+    pub(crate) flags: Flags,
+    /// Whether whoever listens on our ports is ended first.
+    pub(crate) force: Option<Force>,
+}
+
+/// Everything that stands before the first child.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) settings: Settings,
+    /// What to fall back to when the gateway cannot start on `settings`.
+    pub(crate) fallback: Option<Settings>,
+    /// Why the file is not what runs.
+    pub(crate) degraded: Option<String>,
+    pub(crate) listeners: Listeners,
+    pub(crate) claims: Claims,
+    pub(crate) log: log::Guard,
+}
+
+/// Prepares a start.
+///
+/// # Errors
+/// One clear refusal; nothing has been started or changed then, but what `--force` ended.
+pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
+    let identity = &options.identity;
+    let generated = read_token(&identity.state_dir);
+    let resolve_loaded = |loaded: Loaded| {
+        resolve(identity, loaded, &options.flags, &options.environment, generated.clone())
+    };
+    let good = last_good::recall(&identity.state_dir).and_then(|source| {
+        let loaded = load_from_source(&source, options.environment.variables()).ok()?;
+        resolve_loaded(loaded).ok()
+    });
+    let from_file = load(&identity.config_path, options.environment.variables())
+        .map_err(|error| {
+            Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}"))
+                .hint("Run: openclaw config validate")
+        })
+        .and_then(resolve_loaded)
+        .and_then(|settings| settings.check_start(&options.flags).map(|()| settings));
+    let (mut settings, fallback, degraded) = match (from_file, good) {
+        (Ok(settings), good) => {
+            let differs = |good: &Settings| good.source.hash != settings.source.hash;
+            let fallback = good.filter(differs);
+            (settings, fallback, None)
+        }
+        // A file that does not parse is a mistake; a file that parses and says no is the owner's word.
+        (Err(refusal), Some(good)) if refusal.message.starts_with("Config invalid") => {
+            (good, None, Some(refusal.message))
+        }
+        (Err(refusal), _) => return Err(refusal),
+    };
+
+    private_folder(&identity.state_dir).map_err(|error| {
+        let path = identity.display(&identity.state_dir);
+        Refusal::new(Exit::Failure, format!("The state folder {path} cannot be used: {error}."))
+    })?;
+    let source = log::Source { process: "supervisor".to_owned(), generation: None };
+    let log = log::start(&settings.logging, source);
+    if let Some(error) = &degraded {
+        tracing::error!(
+            target: "config",
+            error = %error,
+            "the configuration file is broken; starting from the last-known-good configuration"
+        );
+    }
+    for warning in &settings.warnings {
+        tracing::warn!(target: "config", warning = %warning, "odd configuration");
+    }
+    if let Some(force) = options.force {
+        end_owners(&settings, force).await?;
+    }
+    let claims = Claims::take(&settings.instance).await.map_err(|error| claimed(&error))?;
+    ensure_token(&mut settings)?;
+    let listeners = bind(&mut settings, options)?;
+    Ok(Prepared { settings, fallback, degraded, listeners, claims, log })
+}
+
+fn claimed(error: &ClaimError) -> Refusal {
+    match error {
+        ClaimError::Taken { .. } => {
+            Refusal::new(Exit::AlreadyRunning, format!("gateway already running: {error}."))
+                .hint("Stop it with: openclaw gateway stop")
+        }
+        ClaimError::Unusable { .. } => Refusal::new(Exit::Failure, format!("Cannot start: {error}.")),
+    }
+}
+
+/// The token in the state folder, made on the first run.
+pub(crate) fn read_token(state_dir: &Path) -> Option<Secret<String>> {
+    let text = std::fs::read_to_string(StatePaths(state_dir).token()).ok()?;
+    let token = text.trim();
+    (!token.is_empty()).then(|| Secret::new(token.to_owned()))
+}
+
+/// Makes a token when clients could not authenticate otherwise.
+fn ensure_token(settings: &mut Settings) -> Result<(), Refusal> {
+    if settings.credentials.active().is_some() {
+        return Ok(());
+    }
+    let identity = &settings.instance.identity;
+    let path = StatePaths(&identity.state_dir).token();
+    let failed = |error: io::Error| {
+        let path = identity.display(&path);
+        Refusal::new(Exit::Failure, format!("The gateway token cannot be written to {path}: {error}."))
+    };
+    let token = random_token().map_err(failed)?;
+    // Created with its mode, so that there is no moment in which somebody else could read it.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    tracing::info!(
+        target: "gateway",
+        file = %identity.display(&path),
+        "a gateway token was generated; clients need it, and this file shows it"
+    );
+    settings.credentials.token = Some(Secret::new(token));
+    Ok(())
+}
+
+/// A token of 32 random bytes, in hexadecimal.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub(crate) fn random_token() -> io::Result<String> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+async fn end_owners(settings: &Settings, force: Force) -> Result<(), Refusal> {
+    let ports: Vec<u16> = settings
+        .children
+        .iter()
+        .flat_map(|child| listeners::wanted(&settings.instance, *child))
+        .map(|(address, _)| address.port())
+        .collect();
+    let ended = port_owner::end(&ports, force)
+        .await
+        .map_err(|error| Refusal::new(Exit::PortBusy, format!("force: {error}.")))?;
+    for ended in ended {
+        tracing::warn!(
+            target: "supervisor",
+            pid = ended.owner.pid,
+            command = %ended.owner.command,
+            address = %ended.owner.address,
+            killed = ended.killed,
+            "force: ended the owner of a port"
+        );
+    }
+    Ok(())
+}
+
+/// Binds every port. A named profile whose default port belongs to another instance moves on and keeps what it found.
+fn bind(settings: &mut Settings, options: &RunOptions) -> Result<Listeners, Refusal> {
+    let mut listeners = Listeners::new(&settings.instance, listeners::activated_sockets())
+        .map_err(|error| {
+            let path = settings.instance.identity.display(&settings.instance.run_dir);
+            Refusal::new(Exit::Failure, format!("Local sockets cannot be bound in {path}: {error}."))
+        })?;
+    loop {
+        match listeners.ensure(&settings.instance, &settings.children) {
+            Ok(()) => return Ok(listeners),
+            Err(error) if error.is_busy() && may_move(settings) => {
+                move_on(settings, options, &error)?;
+            }
+            Err(error) if error.is_busy() => return Err(busy(&error)),
+            Err(error) => return Err(Refusal::new(Exit::Failure, format!("{error}."))),
+        }
+    }
+}
+
+/// A profile that nobody gave a port may take another; a port somebody chose is never changed.
+fn may_move(settings: &Settings) -> bool {
+    settings.instance.ports.source == PortSource::Default
+        && !settings.instance.identity.profile.is_default()
+}
+
+fn move_on(
+    settings: &mut Settings,
+    options: &RunOptions,
+    error: &BindError,
+) -> Result<(), Refusal> {
+    let identity = &settings.instance.identity;
+    let taken = settings.instance.ports.gateway;
+    let free = (1..=40)
+        .filter_map(|step| taken.checked_add(INSTANCE_STEP.checked_mul(step)?))
+        .find(|base| [0, 2, 4].iter().all(|offset| port_owner::owners(base + offset).is_empty()))
+        .ok_or_else(|| busy(error))?;
+    let path = &identity.config_path;
+    let text = settings.source.main_text().unwrap_or("{}\n");
+    let key = "gateway.port".parse::<KeyPath>().expect("a constant path is well formed");
+    let changed = config::write::set(text, &key, &free.into(), None)
+        .map_err(|error| Refusal::new(Exit::ConfigInvalid, error.to_string()))?;
+    let known = settings.config_exists.then_some(settings.source.hash.as_str());
+    config::write::write_atomically(path, &changed, known)
+        .map_err(|error| Refusal::new(Exit::Failure, error.to_string()))?;
+    tracing::warn!(
+        target: "supervisor",
+        taken,
+        port = free,
+        file = %identity.display(path),
+        "the default port belongs to another instance; this profile uses another one from now on"
+    );
+    let loaded = load(path, options.environment.variables())
+        .map_err(|error| Refusal::new(Exit::ConfigInvalid, error.to_string()))?;
+    let token = settings.credentials.token.clone();
+    *settings = resolve(identity, loaded, &options.flags, &options.environment, token)?;
+    Ok(())
+}
+
+fn busy(error: &BindError) -> Refusal {
+    let port = error.address.port();
+    let mut refusal = Refusal::new(
+        Exit::PortBusy,
+        format!("Port {port} is already in use; the {} needs it.", service(error.child)),
+    );
+    for owner in port_owner::owners(port) {
+        refusal = refusal.hint(format!("- {owner}"));
+    }
+    refusal.hint(format!(
+        "Stop that process, choose another port (--port), or start with --force. Base port {port} is what this profile resolved to."
+    ))
+}
+
+const fn service(child: ChildName) -> &'static str {
+    match child {
+        ChildName::Gateway => "gateway",
+        ChildName::CanvasHost => "canvas host",
+        ChildName::BrowserControl => "browser control service",
+    }
+}

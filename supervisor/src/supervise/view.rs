@@ -1,0 +1,66 @@
+//! The supervisor's view of everything, as people and clients see it. Pure.
+
+use std::collections::BTreeMap;
+
+use openclaw_shared::control::{
+    ChildName, ChildStatus, ConfigState, ConfigStatus, FleetStatus, Generation,
+};
+
+use super::fleet::Fleet;
+use super::sample::Usage;
+use crate::settings::Settings;
+
+/// How the running configuration relates to the file.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfigView {
+    pub(crate) state: ConfigState,
+    pub(crate) error: Option<String>,
+}
+
+impl ConfigView {
+    /// The file is what runs.
+    pub(crate) const fn ok() -> Self {
+        Self { state: ConfigState::Ok, error: None }
+    }
+
+    /// It is not, and why.
+    pub(crate) const fn not_ok(state: ConfigState, error: String) -> Self {
+        Self { state, error: Some(error) }
+    }
+}
+
+/// Puts the view together.
+pub(crate) fn view(
+    fleet: &Fleet,
+    settings: &Settings,
+    config: &ConfigView,
+    pid_of: impl Fn(ChildName, Generation) -> Option<u32>,
+    usage: &BTreeMap<u32, Usage>,
+) -> FleetStatus {
+    let identity = &settings.instance.identity;
+    let children = ChildName::ALL.into_iter().map(|name| {
+        let child = fleet.child(name);
+        let pid = pid_of(name, child.generation());
+        let used = pid.and_then(|pid| usage.get(&pid));
+        ChildStatus {
+            name,
+            state: child.state(),
+            generation: child.generation(),
+            pid,
+            restarts: child.restarts(),
+            memory_bytes: used.map(|usage| usage.memory_bytes),
+            cpu_ms: used.map(|usage| usage.cpu_ms),
+            last_error: child.last_error().map(str::to_owned),
+        }
+    });
+    FleetStatus {
+        config: ConfigStatus {
+            state: config.state,
+            path: identity.display(&identity.config_path),
+            hash: settings.config_exists.then(|| settings.source.hash.clone()),
+            error: config.error.clone(),
+            warnings: settings.warnings.iter().map(ToString::to_string).collect(),
+        },
+        children: children.collect(),
+    }
+}
