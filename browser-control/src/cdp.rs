@@ -63,7 +63,8 @@ mod tests {
     use super::*;
 
     /// Answers one connection with these bytes.
-    async fn pretend(answer: &'static str) -> u16 {
+    async fn pretend(answer: impl Into<String>) -> u16 {
+        let answer = answer.into();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -78,8 +79,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_browser_is_told_from_anything_else() {
-        let browser = "HTTP/1.1 200 OK\r\nContent-Length: 47\r\n\r\n\
-            {\"webSocketDebuggerUrl\":\"ws://127.0.0.1/x/yyyy\"}";
+        let body = "{\"webSocketDebuggerUrl\":\"ws://127.0.0.1/devtools/browser/x\"}";
+        let browser = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         assert!(answers(pretend(browser).await).await);
         let other = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
         assert!(!answers(pretend(other).await).await);

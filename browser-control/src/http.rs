@@ -106,7 +106,7 @@ async fn answer<B: Buf>(
             Err(unknown) => failure(StatusCode::NOT_FOUND, &format!("Error: {unknown}")),
         },
         Route::Profiles => json(StatusCode::OK, &request.service.list()),
-        Route::Later => match read(body).await {
+        Route::Later => match read(&request.headers, body).await {
             Ok(()) => {
                 let path = request.path.as_str();
                 let text = format!("{} {path} comes in a later release", request.method);
@@ -160,10 +160,18 @@ async fn admit(request: &Request) -> Result<(), Response> {
     Err(response)
 }
 
-/// Reads a body to its end, as far as it is allowed to go.
+/// Reads a body to its end, as far as it is allowed to go; one that announces more is not begun.
 async fn read<B: Buf>(
+    headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Result<(), BodyError> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(BodyError::TooLarge);
+    }
     let frames = body.map_ok(|mut part| Frame::data(part.copy_to_bytes(part.remaining())));
     let body = std::pin::pin!(StreamBody::new(frames));
     body::read(body, MAX_BODY, BODY_BUDGET).await.map(drop)

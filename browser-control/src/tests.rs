@@ -165,6 +165,10 @@ async fn every_other_request_is_answered_honestly() {
     expect(&ask("GET /%zz").await, 404, "Not Found");
     let large = format!("POST /act HTTP/1.1{KEY}\nContent-Length: 2000000\n\n");
     expect(&host.ask(&large).await, 413, "request body too large");
+    let chunk = "x".repeat(1024 * 1024);
+    let chunked = format!("100000\r\n{chunk}\r\n1\r\nx\r\n0\r\n\r\n");
+    let endless = format!("POST /act HTTP/1.1{KEY}\nTransfer-Encoding: chunked\n\n{chunked}");
+    expect(&host.ask(&endless).await, 413, "request body too large");
 }
 
 #[tokio::test]

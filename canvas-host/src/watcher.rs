@@ -8,6 +8,8 @@
 //! goes on; serving files never depends on it.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
@@ -28,7 +30,8 @@ use crate::live_reload::LiveReload;
 
 /// More folders than this are not watched. A canvas has a handful.
 const MAX_FOLDERS: usize = 2_000;
-/// Events on their way from the watching thread. When they do not fit the folder is scanned anew.
+/// Events on their way from the watching thread. What does not fit is made good by a scan. The
+/// thread itself must never wait: adding a watch waits for it.
 const CAPACITY: usize = 256;
 /// How long to wait before trying again what did not work: a root that is missing, or a system
 /// that is out of watches.
@@ -92,6 +95,8 @@ struct Tree {
     root: PathBuf,
     watcher: RecommendedWatcher,
     seen: mpsc::Receiver<Seen>,
+    /// Events were dropped. The queue was full then, so its next entry brings this to light.
+    has_missed: Arc<AtomicBool>,
     limited: bool,
 }
 
@@ -101,13 +106,12 @@ impl Tree {
             // Events carry real paths.
             let root = root.canonicalize()?;
             let (report, seen) = mpsc::channel(CAPACITY);
-            let base = root.clone();
+            let has_missed = Arc::new(AtomicBool::new(false));
+            let (base, missed) = (root.clone(), has_missed.clone());
             let watcher = notify::recommended_watcher(move |event| {
                 for seen in judge(&base, event) {
                     if report.try_send(seen).is_err() {
-                        // The queue is full of changes already: the reload will come, and the
-                        // scan that must come with it is asked for as soon as there is room.
-                        let _ = report.blocking_send(Seen::Folders);
+                        missed.store(true, Ordering::Relaxed);
                     }
                 }
             })?;
@@ -115,6 +119,7 @@ impl Tree {
                 root,
                 watcher,
                 seen,
+                has_missed,
                 limited: false,
             };
             tree.spread()?;
@@ -164,7 +169,8 @@ impl Tree {
                     continue;
                 }
             };
-            match seen {
+            let missed = self.has_missed.swap(false, Ordering::Relaxed);
+            match seen.map(|seen| if missed { Seen::Folders } else { seen }) {
                 Some(Seen::Change(change)) => burst.on_change(Moment::now(), change),
                 Some(Seen::Folders) => {
                     burst.on_change(Moment::now(), Change::Moved);
@@ -354,6 +360,11 @@ mod tests {
         fs::remove_file(root.join("sub/a.css")).unwrap();
         reload(&live, &mut seen).await;
         fs::rename(root.join("sub"), root.join("moved")).unwrap();
+        reload(&live, &mut seen).await;
+        // Far more at once than the queue holds.
+        for number in 0..2 * CAPACITY {
+            fs::create_dir(root.join(format!("{number}"))).unwrap();
+        }
         reload(&live, &mut seen).await;
         fs::remove_dir_all(&root).unwrap();
         timeout(Duration::from_secs(20), following)

@@ -67,7 +67,9 @@ pub fn start(settings: &LogSettings, source: Source) -> Guard {
         logger
     });
     reconfigure(settings);
-    Guard { logger: Arc::clone(logger) }
+    Guard {
+        logger: Arc::clone(logger),
+    }
 }
 
 /// Applies changed settings (levels, console style, bounds, file) to the running process; without effect before [`start`].
@@ -100,7 +102,10 @@ fn log_panics() {
             .map(|text| (*text).to_owned())
             .or_else(|| panic.payload().downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         tracing::error!(target: "panic", message_of_panic = %message, place = %place, "a bug made a task panic");
     }));
 }

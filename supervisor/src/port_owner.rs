@@ -49,10 +49,22 @@ impl fmt::Display for Owner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
             Some(pid) => {
-                let line = if self.command_line.is_empty() { &self.command } else { &self.command_line };
-                write!(formatter, "pid {pid} {}: {line} ({})", self.user, self.address)
+                let line = if self.command_line.is_empty() {
+                    &self.command
+                } else {
+                    &self.command_line
+                };
+                write!(
+                    formatter,
+                    "pid {pid} {}: {line} ({})",
+                    self.user, self.address
+                )
             }
-            None => write!(formatter, "a process of user {} ({})", self.user, self.address),
+            None => write!(
+                formatter,
+                "a process of user {} ({})",
+                self.user, self.address
+            ),
         }
     }
 }
@@ -132,7 +144,10 @@ async fn end_owners(
     for owner in distinct(owners) {
         let boxed = || Box::new(owner.clone());
         let Some(pid) = owner.pid else {
-            return Err(EndError::NotAllowed { owner: boxed(), cause: None });
+            return Err(EndError::NotAllowed {
+                owner: boxed(),
+                cause: None,
+            });
         };
         if force == Force::Own && !owner.is_openclaw {
             return Err(EndError::Stranger { owner: boxed() });
@@ -141,7 +156,10 @@ async fn end_owners(
             Ok(Some(process)) => watched.push((owner, process)),
             Ok(None) => {}
             Err(cause) => {
-                return Err(EndError::NotAllowed { owner: boxed(), cause: Some(cause) });
+                return Err(EndError::NotAllowed {
+                    owner: boxed(),
+                    cause: Some(cause),
+                });
             }
         }
     }
@@ -159,10 +177,15 @@ async fn end_owners(
             // It may be gone by now; whether it is, the wait below tells.
             let _ = process.kill();
             if !process.ended(AFTER_KILL).await {
-                return Err(EndError::Survived { owner: Box::new((*owner).clone()) });
+                return Err(EndError::Survived {
+                    owner: Box::new((*owner).clone()),
+                });
             }
         }
-        ended.push(Ended { owner: (*owner).clone(), killed: !left });
+        ended.push(Ended {
+            owner: (*owner).clone(),
+            killed: !left,
+        });
     }
     Ok(ended)
 }
@@ -184,14 +207,21 @@ type Pair<'a> = (&'a Owner, Watched);
 
 fn split_by_parent(watched: Vec<Pair<'_>>) -> (Vec<Pair<'_>>, Vec<Pair<'_>>) {
     let pids: Vec<Option<u32>> = watched.iter().map(|(owner, _)| owner.pid).collect();
-    watched.into_iter().partition(|(owner, _)| owner.parent.is_none() || !pids.contains(&owner.parent))
+    watched
+        .into_iter()
+        .partition(|(owner, _)| owner.parent.is_none() || !pids.contains(&owner.parent))
 }
 
 /// Whether a program of this name is one of ours. The kernel cuts names after 15 bytes.
 fn is_openclaw(name: &str) -> bool {
-    ["openclaw", "openclaw-gateway", "openclaw-canvas-host", "openclaw-browser-control"]
-        .iter()
-        .any(|ours| *ours == name || (name.len() == 15 && ours.starts_with(name)))
+    [
+        "openclaw",
+        "openclaw-gateway",
+        "openclaw-canvas-host",
+        "openclaw-browser-control",
+    ]
+    .iter()
+    .any(|ours| *ours == name || (name.len() == 15 && ours.starts_with(name)))
 }
 
 #[cfg(test)]
@@ -210,7 +240,11 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].pid, Some(std::process::id()));
         assert_eq!(found[0].address, listener.local_addr().unwrap());
-        assert!(found[0].to_string().contains(&format!("pid {}", std::process::id())));
+        assert!(
+            found[0]
+                .to_string()
+                .contains(&format!("pid {}", std::process::id()))
+        );
     }
 
     #[test]
@@ -225,7 +259,11 @@ mod tests {
 
     #[test]
     fn a_free_port_has_no_owner() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         assert_eq!(owners(port), []);
     }
 
@@ -236,7 +274,10 @@ mod tests {
         fn holding(listener: TcpListener, script: &str) -> Self {
             let descriptor = std::os::fd::OwnedFd::from(listener);
             let mut command = Command::new("/bin/sh");
-            command.args(["-c", script]).stdin(Stdio::from(descriptor)).process_group(0);
+            command
+                .args(["-c", script])
+                .stdin(Stdio::from(descriptor))
+                .process_group(0);
             Self(command.spawn().unwrap())
         }
     }
@@ -253,13 +294,19 @@ mod tests {
     async fn a_stranger_is_ended_only_when_strangers_may_be() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mut sleeper = Sleeper::holding(listener, "exec sleep 60 --token s3cret 2>/dev/null || exec sleep 60");
+        let mut sleeper = Sleeper::holding(listener, "exec sleep 60");
         let found = owners(port);
         assert!(!found.is_empty());
         let grace = Duration::from_secs(5);
         let refused = end_owners(&found, Force::Own, grace).await;
-        assert!(matches!(refused, Err(EndError::Stranger { .. })), "{refused:?}");
-        assert!(sleeper.0.try_wait().unwrap().is_none(), "it was only looked at");
+        assert!(
+            matches!(refused, Err(EndError::Stranger { .. })),
+            "{refused:?}"
+        );
+        assert!(
+            sleeper.0.try_wait().unwrap().is_none(),
+            "it was only looked at"
+        );
         let ended = end(&[port], Force::Any).await.unwrap();
         assert!(ended.iter().all(|ended| !ended.killed));
         assert_eq!(owners(port), []);
@@ -273,7 +320,10 @@ mod tests {
         let descriptor = std::os::fd::OwnedFd::from(listener);
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", "trap '' TERM; echo armed; read line; while :; do :; done"])
+            .args([
+                "-c",
+                "trap '' TERM; echo armed; read line; while :; do :; done",
+            ])
             .stdin(Stdio::from(descriptor))
             .stdout(write)
             .process_group(0);
@@ -288,7 +338,12 @@ mod tests {
 
     #[test]
     fn our_own_programs_are_known_by_their_cut_names_too() {
-        for ours in ["openclaw", "openclaw-gateway", "openclaw-gatewa", "openclaw-canvas"] {
+        for ours in [
+            "openclaw",
+            "openclaw-gateway",
+            "openclaw-gatewa",
+            "openclaw-canvas",
+        ] {
             assert!(is_openclaw(ours), "{ours}");
         }
         for other in ["node", "openclaw2", "openclaw-evil", "open", ""] {

@@ -15,7 +15,7 @@ use openclaw_shared::control::ChildName;
 use openclaw_shared::credentials::Credentials;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, Identity, Instance, Wishes};
-use openclaw_shared::log::{ConsoleStyle, Level, LogSettings, WsLog};
+use openclaw_shared::log::{LogSettings, WsLog};
 use openclaw_shared::ports::PortWishes;
 use openclaw_shared::secret::Secret;
 use serde_json::{Map, Value};
@@ -292,31 +292,15 @@ fn logging(
     let defaults = LogSettings::in_dir(instance.log_dir.clone());
     LogSettings {
         file: instance.log_file.clone(),
-        level: level(configured.level),
-        console_level: level(configured.console_level),
-        console_style: configured.console_style.map(|style| match style {
-            section::ConsoleStyle::Pretty => ConsoleStyle::Pretty,
-            section::ConsoleStyle::Compact => ConsoleStyle::Compact,
-            section::ConsoleStyle::Json => ConsoleStyle::Json,
-        }),
+        level: configured.level,
+        console_level: configured.console_level,
+        console_style: configured.console_style,
         verbose: flags.verbose,
         color: !flags.no_color && environment.get("NO_COLOR").is_none(),
         max_file_bytes: configured.max_file_bytes.unwrap_or(defaults.max_file_bytes),
         keep_days: configured.keep_days.unwrap_or(defaults.keep_days),
         ws_log: flags.ws_log.unwrap_or_default(),
         ..defaults
-    }
-}
-
-const fn level(configured: section::LogLevel) -> Level {
-    match configured {
-        section::LogLevel::Silent => Level::Silent,
-        section::LogLevel::Fatal => Level::Fatal,
-        section::LogLevel::Error => Level::Error,
-        section::LogLevel::Warn => Level::Warn,
-        section::LogLevel::Info => Level::Info,
-        section::LogLevel::Debug => Level::Debug,
-        section::LogLevel::Trace => Level::Trace,
     }
 }
 
@@ -360,6 +344,7 @@ mod tests {
 
     use super::{Flags, Refusal, Settings, resolve};
 
+    #[expect(clippy::unwrap_in_result, reason = "what is not under test is known to work")]
     fn settings(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> Result<Settings, Refusal> {
         let pairs = [("HOME", "/home/me")];
         let environment =

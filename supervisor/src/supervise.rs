@@ -15,6 +15,7 @@ mod intensity;
 mod last_good;
 mod listeners;
 mod lives;
+mod neighbours;
 mod notify;
 mod perform;
 mod reload;
@@ -54,7 +55,7 @@ use self::notify::Notice;
 use self::sample::Usage;
 use self::signals::{Asked, Signals};
 use self::start::Prepared;
-pub(crate) use self::start::{RunOptions, read_token};
+pub(crate) use self::start::RunOptions;
 use self::view::ConfigView;
 use self::watch::Watch;
 use crate::settings::{Flags, Refusal, Settings};
@@ -70,6 +71,8 @@ const LIMITS: Limits = Limits {
 };
 /// How often memory and CPU of the children are sampled.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(60);
+/// How long after a change the children are sampled, once they have settled.
+const SETTLING: Duration = Duration::from_secs(1);
 /// Arrivals that may wait for the loop; senders wait when it is full.
 const MAX_ARRIVALS: usize = 256;
 
@@ -275,7 +278,6 @@ impl Supervisor {
         if let Some(period) = notify::watchdog_period() {
             self.arm(period, Due::Watchdog);
         }
-        self.arm(SAMPLE_PERIOD, Due::Sample);
         let fallback = self.settings.keys().copied().find(|revision| *revision != self.in_force);
         self.happen(fleet::Event::Launch {
             children: settings.children.clone(),
@@ -288,9 +290,12 @@ impl Supervisor {
         match waking {
             Waking::Signalled(asked) => self.signalled(asked),
             Waking::Ended(Ended { child, generation, how }) => {
-                let why = self.lives.forget(child, generation).unwrap_or(how);
-                tracing::info!(target: "supervisor", %child, %generation, how = %why, "child ended");
-                self.child(child, child::Event::Exited(generation, why));
+                let how = self.lives.ended(child, generation, how);
+                self.exited(child, generation, how);
+            }
+            Waking::Arrived(Arrival::Silent(child, generation)) => {
+                let how = self.lives.silent(child, generation);
+                self.exited(child, generation, how);
             }
             Waking::Arrived(Arrival::Greeting(greeting)) => self.greeted(greeting),
             Waking::Arrived(Arrival::Said(child, generation, message)) => {
@@ -304,6 +309,14 @@ impl Supervisor {
             }
             Waking::Due => self.due(),
         }
+    }
+
+    /// A life is over, when there is a `how`.
+    fn exited(&mut self, child: ChildName, generation: Generation, how: Option<String>) {
+        let Some(how) = how else { return };
+        let why = self.lives.forget(child, generation).unwrap_or(how);
+        tracing::info!(target: "supervisor", %child, %generation, how = %why, "child ended");
+        self.child(child, child::Event::Exited(generation, why));
     }
 
     fn signalled(&mut self, asked: Asked) {
@@ -347,7 +360,7 @@ impl Supervisor {
                 Due::Reload => self.reload_files(),
                 Due::Sample => {
                     self.usage = sample::usage(&self.lives.pids());
-                    self.arm(SAMPLE_PERIOD, Due::Sample);
+                    self.sample_in(SAMPLE_PERIOD);
                 }
                 Due::Watchdog => {
                     notify::tell(Notice::Watchdog, "");
@@ -362,7 +375,10 @@ impl Supervisor {
     fn said(&mut self, child: ChildName, generation: Generation, message: ToSupervisor) {
         match message {
             ToSupervisor::Ready => self.child(child, child::Event::Ready(generation)),
-            ToSupervisor::Activated => self.child(child, child::Event::Activated(generation)),
+            ToSupervisor::Activated => {
+                self.child(child, child::Event::Activated(generation));
+                self.sample_in(SETTLING);
+            }
             ToSupervisor::Alive { .. } => self.child(child, child::Event::Alive(generation)),
             ToSupervisor::Reloaded { error } => {
                 let result = error.map_or(Ok(()), Err);
@@ -441,6 +457,12 @@ impl Supervisor {
     fn arm(&mut self, delay: Duration, due: Due) {
         self.due_count += 1;
         self.due.insert((Moment::now() + delay, self.due_count), due);
+    }
+
+    /// Samples once more after this time; an earlier plan is forgotten.
+    fn sample_in(&mut self, delay: Duration) {
+        self.due.retain(|_, due| *due != Due::Sample);
+        self.arm(delay, Due::Sample);
     }
 
     fn child(&mut self, name: ChildName, event: child::Event) {

@@ -30,9 +30,16 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn of(settings: &LogSettings, terminal: bool) -> Self {
-        let by_default = if terminal { ConsoleStyle::Pretty } else { ConsoleStyle::Compact };
+        let by_default = if terminal {
+            ConsoleStyle::Pretty
+        } else {
+            ConsoleStyle::Compact
+        };
         let style = settings.console_style.unwrap_or(by_default);
-        Self { style, color: terminal && settings.color && style != ConsoleStyle::Json }
+        Self {
+            style,
+            color: terminal && settings.color && style != ConsoleStyle::Json,
+        }
     }
 
     /// The line of a record, with its line feed.
@@ -51,7 +58,12 @@ impl Look {
         }
         line.push_str(without_prefix(&record.text, shown));
         for (name, value) in &record.fields {
-            let _ = write!(line, " {}{}", self.paint(DIM, &format!("{name}=")), shown_value(value));
+            let _ = write!(
+                line,
+                " {}{}",
+                self.paint(DIM, &format!("{name}=")),
+                shown_value(value)
+            );
         }
         cut(&mut line, LINE_BYTES, 0);
         line.push('\n');
@@ -59,15 +71,25 @@ impl Look {
     }
 
     fn paint(self, color: &str, text: &str) -> String {
-        if self.color { format!("{color}{text}{RESET}") } else { text.to_owned() }
+        if self.color {
+            format!("{color}{text}{RESET}")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 fn json(record: &Record) -> String {
     let mut object = Map::new();
     object.insert("time".to_owned(), Value::from(record.time.to_rfc3339()));
-    object.insert("level".to_owned(), Value::from(record.level.as_str().to_ascii_lowercase()));
-    object.insert("subsystem".to_owned(), Value::from(record.subsystem.clone()));
+    object.insert(
+        "level".to_owned(),
+        Value::from(record.level.as_str().to_ascii_lowercase()),
+    );
+    object.insert(
+        "subsystem".to_owned(),
+        Value::from(record.subsystem.clone()),
+    );
     object.insert("message".to_owned(), Value::from(record.text.clone()));
     for (name, value) in &record.fields {
         object.entry(name.clone()).or_insert_with(|| value.clone());
@@ -80,7 +102,10 @@ fn json(record: &Record) -> String {
 /// At most two segments, without the leading `gateway/` that most of them share.
 fn shown_subsystem(subsystem: &str) -> &str {
     let short = subsystem.strip_prefix("gateway/").unwrap_or(subsystem);
-    let end = short.match_indices('/').nth(1).map_or(short.len(), |(at, _)| at);
+    let end = short
+        .match_indices('/')
+        .nth(1)
+        .map_or(short.len(), |(at, _)| at);
     &short[..end]
 }
 
@@ -121,7 +146,10 @@ pub(super) struct Console {
 
 impl Console {
     pub(super) fn new(settings: &LogSettings) -> Self {
-        Self { look: Look::of(settings, io::stderr().is_terminal()), lost: 0 }
+        Self {
+            look: Look::of(settings, io::stderr().is_terminal()),
+            lost: 0,
+        }
     }
 
     pub(super) fn reconfigure(&mut self, settings: &LogSettings) {
@@ -154,7 +182,9 @@ fn takes_more() -> bool {
     let stderr = io::stderr();
     let mut descriptors = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
     match poll(&mut descriptors, PollTimeout::ZERO) {
-        Ok(_) => descriptors[0].revents().is_some_and(|ready| ready.contains(PollFlags::POLLOUT)),
+        Ok(_) => descriptors[0]
+            .revents()
+            .is_some_and(|ready| ready.contains(PollFlags::POLLOUT)),
         // A descriptor that cannot be asked, such as a file on some systems, does not make us wait either.
         Err(_) => true,
     }
@@ -173,7 +203,11 @@ mod tests {
     #[test]
     fn a_line_for_a_pipe() {
         let mut record = sample("ws: handshake refused");
-        put(&mut record.fields, "conn", Value::from("95a35969-1111-4222-8333-4444555564e6"));
+        put(
+            &mut record.fields,
+            "conn",
+            Value::from("95a35969-1111-4222-8333-4444555564e6"),
+        );
         put(&mut record.fields, "reason", Value::from("a b"));
         put(&mut record.fields, "n", Value::from(3));
         assert_eq!(
@@ -185,8 +219,16 @@ mod tests {
     #[test]
     fn colour_only_where_it_is_wanted() {
         let record = sample("x");
-        assert!(look(ConsoleStyle::Pretty, true).render(&record).contains('\x1b'));
-        assert!(!look(ConsoleStyle::Pretty, false).render(&record).contains('\x1b'));
+        assert!(
+            look(ConsoleStyle::Pretty, true)
+                .render(&record)
+                .contains('\x1b')
+        );
+        assert!(
+            !look(ConsoleStyle::Pretty, false)
+                .render(&record)
+                .contains('\x1b')
+        );
         let mut settings = LogSettings::in_dir("/logs".into());
         assert!(Look::of(&settings, true).color);
         assert!(!Look::of(&settings, false).color);

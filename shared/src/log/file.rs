@@ -77,8 +77,15 @@ impl LogFile {
 
     pub(super) fn reconfigure(&mut self, settings: &LogSettings) {
         let loss = self.loss.take();
-        let kept = (Naming::of(settings) == self.naming).then(|| self.open.take()).flatten();
-        *self = Self { open: kept, loss, torn: self.torn, ..Self::new(settings) };
+        let kept = (Naming::of(settings) == self.naming)
+            .then(|| self.open.take())
+            .flatten();
+        *self = Self {
+            open: kept,
+            loss,
+            torn: self.torn,
+            ..Self::new(settings)
+        };
     }
 
     pub(super) fn path(&self, now: WallTime) -> PathBuf {
@@ -97,7 +104,10 @@ impl LogFile {
                         Written::Lost
                     }
                     none => {
-                        *none = Some(Loss { records: 1, reason: reason.clone() });
+                        *none = Some(Loss {
+                            records: 1,
+                            reason: reason.clone(),
+                        });
                         Written::FirstLost(reason)
                     }
                 }
@@ -110,7 +120,11 @@ impl LogFile {
         let path = self.naming.live_path(&date);
         let on_disk = std::fs::symlink_metadata(&path).ok();
         let on_disk = on_disk.map(|found| ((found.dev(), found.ino()), found.len()));
-        let open = self.open.as_ref().filter(|open| open.path == path).map(|open| open.identity);
+        let open = self
+            .open
+            .as_ref()
+            .filter(|open| open.path == path)
+            .map(|open| open.identity);
         match step(open, on_disk, line.len() as u64, self.max_file_bytes) {
             Step::Append => {}
             Step::Open => self.reopen(now, path)?,
@@ -120,7 +134,9 @@ impl LogFile {
                 self.reopen(now, path)?;
             }
         }
-        let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotFound.into()) };
+        let Some(open) = &mut self.open else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
         let torn_line;
         let bytes = if self.torn {
             torn_line = [b"\n", line].concat();
@@ -130,7 +146,11 @@ impl LogFile {
         };
         let written = open.file.write(bytes)?;
         self.torn = written < bytes.len();
-        if self.torn { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+        if self.torn {
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        } else {
+            Ok(())
+        }
     }
 
     fn reopen(&mut self, now: WallTime, path: PathBuf) -> io::Result<()> {
@@ -140,12 +160,19 @@ impl LogFile {
             if error.kind() != io::ErrorKind::NotFound {
                 return Err(error);
             }
-            DirBuilder::new().recursive(true).mode(0o700).create(self.naming.dir())?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(self.naming.dir())?;
             open_private(&path)
         })?;
         let metadata = file.metadata()?;
         self.torn = self.torn && !new_day;
-        self.open = Some(Open { file, identity: (metadata.dev(), metadata.ino()), path });
+        self.open = Some(Open {
+            file,
+            identity: (metadata.dev(), metadata.ino()),
+            path,
+        });
         if new_day {
             self.prune(now);
         }
@@ -160,11 +187,21 @@ impl LogFile {
             return Ok(());
         }
         let bytes = std::fs::symlink_metadata(path)?.len();
-        if step(None::<Identity>, Some(((0, 0), bytes)), line, self.max_file_bytes) != Step::Rotate {
+        if step(
+            None::<Identity>,
+            Some(((0, 0), bytes)),
+            line,
+            self.max_file_bytes,
+        ) != Step::Rotate
+        {
             return Ok(());
         }
         let pieces = list(&self.naming)?;
-        std::fs::rename(path, self.naming.full_path(date, next_number(&self.naming, &pieces, date)))?;
+        std::fs::rename(
+            path,
+            self.naming
+                .full_path(date, next_number(&self.naming, &pieces, date)),
+        )?;
         // The new, empty file exists before the lock is free, so nobody can take the old name for a full file.
         self.open = None;
         open_private(path)?;
@@ -173,7 +210,9 @@ impl LogFile {
 
     /// Deletes what is too old or too much.
     pub(super) fn prune(&self, now: WallTime) {
-        let Ok(pieces) = list(&self.naming) else { return };
+        let Ok(pieces) = list(&self.naming) else {
+            return;
+        };
         let kept = u64::try_from((DAY * self.keep_days).as_millis()).unwrap_or(u64::MAX);
         let cut_off = WallTime::from_millis(now.as_millis().saturating_sub(kept)).local_date();
         let live = self.naming.live_path(&now.local_date());
@@ -200,8 +239,12 @@ fn list(naming: &Naming) -> io::Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     for entry in std::fs::read_dir(naming.dir())? {
         let entry = entry?;
-        let Ok(metadata) = entry.metadata() else { continue };
-        let changed = metadata.modified().map_or_else(|_| WallTime::now(), WallTime::from);
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        let changed = metadata
+            .modified()
+            .map_or_else(|_| WallTime::now(), WallTime::from);
         let name = entry.file_name();
         if let (true, Some(name)) = (metadata.is_file(), name.to_str()) {
             pieces.extend(naming.parse(name, &changed.local_date(), metadata.len()));
@@ -218,7 +261,10 @@ pub(super) fn newest(naming: &Naming, today: &str) -> Option<PathBuf> {
     }
     let mut pieces = list(naming).ok()?;
     pieces.retain(|piece| piece.index == Index::Live);
-    pieces.into_iter().max().map(|piece| naming.dir().join(piece.name))
+    pieces
+        .into_iter()
+        .max()
+        .map(|piece| naming.dir().join(piece.name))
 }
 
 #[cfg(test)]
@@ -286,7 +332,11 @@ mod tests {
         std::fs::write(dir.path().join("logs/notes.log"), "mine").unwrap();
         assert_eq!(file.write(day(10), b"a\n"), Written::Yes);
         let names = names(dir.path());
-        assert_eq!(names.len(), 8, "seven days and the file of somebody else: {names:?}");
+        assert_eq!(
+            names.len(),
+            8,
+            "seven days and the file of somebody else: {names:?}"
+        );
         assert!(names.contains("notes.log"));
     }
 
@@ -300,7 +350,11 @@ mod tests {
         for n in 0..4 {
             assert_eq!(file.write(day(n), b"abc\n"), Written::Yes);
         }
-        assert_eq!(names(dir.path()).len(), 2, "the last day and the one being written");
+        assert_eq!(
+            names(dir.path()).len(),
+            2,
+            "the last day and the one being written"
+        );
     }
 
     #[test]
@@ -311,7 +365,10 @@ mod tests {
         assert!(matches!(file.write(NOON, b"a\n"), Written::FirstLost(_)));
         assert_eq!(file.write(NOON, b"b\n"), Written::Lost);
         std::fs::remove_file(dir.path().join("logs")).unwrap();
-        assert!(matches!(file.write(NOON, b"c\n"), Written::Recovered(Loss { records: 2, .. })));
+        assert!(matches!(
+            file.write(NOON, b"c\n"),
+            Written::Recovered(Loss { records: 2, .. })
+        ));
         assert_eq!(file.write(NOON, b"d\n"), Written::Yes);
         assert_eq!(std::fs::read_to_string(file.path(NOON)).unwrap(), "c\nd\n");
     }
@@ -324,7 +381,10 @@ mod tests {
         std::fs::write(dir.path().join("target"), "").unwrap();
         std::os::unix::fs::symlink(dir.path().join("target"), file.path(NOON)).unwrap();
         assert!(matches!(file.write(NOON, b"a\n"), Written::FirstLost(_)));
-        assert_eq!(std::fs::read_to_string(dir.path().join("target")).unwrap(), "");
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("target")).unwrap(),
+            ""
+        );
     }
 
     #[test]

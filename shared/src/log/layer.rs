@@ -84,8 +84,10 @@ impl Logger {
     }
 
     pub(super) fn reconfigure(&self, settings: &LogSettings) {
-        self.file_filter.store(rank(settings.file_filter()), Ordering::Relaxed);
-        self.console_filter.store(rank(settings.console_filter()), Ordering::Relaxed);
+        self.file_filter
+            .store(rank(settings.file_filter()), Ordering::Relaxed);
+        self.console_filter
+            .store(rank(settings.console_filter()), Ordering::Relaxed);
         self.with_sinks(|sinks| {
             sinks.file.reconfigure(settings);
             sinks.console.reconfigure(settings);
@@ -107,7 +109,11 @@ impl Logger {
             subsystem: record.subsystem.clone(),
             text: record.text.clone(),
         };
-        let allowance = if record.level <= Level::INFO { ALLOWANCE } else { DEBUG_ALLOWANCE };
+        let allowance = if record.level <= Level::INFO {
+            ALLOWANCE
+        } else {
+            DEBUG_ALLOWANCE
+        };
         self.with_sinks(|sinks| {
             for lapsed in sinks.repeats.lapse(record.time) {
                 self.put(sinks, &summary(record.time, lapsed));
@@ -127,7 +133,10 @@ impl Logger {
         if rank > self.file_filter.load(Ordering::Relaxed) {
             return;
         }
-        match sinks.file.write(record.time, &record.to_json_line(&self.origin)) {
+        match sinks
+            .file
+            .write(record.time, &record.to_json_line(&self.origin))
+        {
             Written::Yes | Written::Lost => {}
             Written::FirstLost(reason) => {
                 let path = sinks.file.path(record.time).display().to_string();
@@ -143,11 +152,16 @@ impl Logger {
                     record.time,
                     Level::WARN,
                     "records were lost while the log file could not be written",
-                    [("lost", Value::from(loss.records)), ("reason", Value::from(loss.reason))],
+                    [
+                        ("lost", Value::from(loss.records)),
+                        ("reason", Value::from(loss.reason)),
+                    ],
                 );
                 sinks.console.write(&note);
                 // Should this fail, the next line that gets through reports the loss again.
-                let _ = sinks.file.write(record.time, &note.to_json_line(&self.origin));
+                let _ = sinks
+                    .file
+                    .write(record.time, &note.to_json_line(&self.origin));
             }
         }
     }
@@ -166,7 +180,11 @@ impl Logger {
             return *metadata.level() <= Level::WARN && rank_of(metadata) <= most;
         }
         // Spans carry the context of whatever is logged inside them, a warning as well as a debug line.
-        let most = if metadata.is_span() { most.max(rank(LevelFilter::INFO)) } else { most };
+        let most = if metadata.is_span() {
+            most.max(rank(LevelFilter::INFO))
+        } else {
+            most
+        };
         rank_of(metadata) <= most
     }
 
@@ -195,7 +213,11 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.logger.wants(metadata) { Interest::always() } else { Interest::never() }
+        if self.logger.wants(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
@@ -230,7 +252,11 @@ where
         let mut collect = Collect::default();
         event.record(&mut collect);
         let mut fields = Fields::new();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context
+            .event_scope(event)
+            .into_iter()
+            .flat_map(|scope| scope.from_root())
+        {
             if let Some(SpanFields(of_span)) = span.extensions().get::<SpanFields>() {
                 for (name, value) in of_span {
                     put(&mut fields, name, value.clone());
@@ -268,8 +294,17 @@ fn own_record<const N: usize>(
     text: &str,
     fields: [(&str, Value); N],
 ) -> Record {
-    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Record { time, level, subsystem: "log".to_owned(), text: text.to_owned(), fields }
+    let fields = fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    Record {
+        time,
+        level,
+        subsystem: "log".to_owned(),
+        text: text.to_owned(),
+        fields,
+    }
 }
 
 /// The subsystem that a target means: our own code names it outright, or else its module path is translated
@@ -283,7 +318,11 @@ fn subsystem(target: &str) -> String {
 }
 
 fn own_crate(name: &str) -> &str {
-    if name == "openclaw" { "supervisor" } else { name.strip_prefix("openclaw_").unwrap_or(name) }
+    if name == "openclaw" {
+        "supervisor"
+    } else {
+        name.strip_prefix("openclaw_").unwrap_or(name)
+    }
 }
 
 /// Libraries name their targets by module path; only their warnings are of interest.
@@ -332,7 +371,10 @@ mod tests {
 
     /// What `act` logs under `settings`, as the records of the file.
     fn logged(settings: &LogSettings, act: impl FnOnce(&Logger)) -> Vec<Value> {
-        let source = Source { process: "gateway".to_owned(), generation: Some(1) };
+        let source = Source {
+            process: "gateway".to_owned(),
+            generation: Some(1),
+        };
         let logger = Arc::new(Logger::new(settings, source));
         let subscriber = tracing_subscriber::registry().with(LogLayer::new(Arc::clone(&logger)));
         tracing::subscriber::with_default(subscriber, || act(&logger));
@@ -392,7 +434,12 @@ mod tests {
         });
         let last = records.last().unwrap();
         assert_eq!(last["1"]["repeated"], "refused");
-        assert!(last["2"].as_str().unwrap().starts_with("last message repeated "));
+        assert!(
+            last["2"]
+                .as_str()
+                .unwrap()
+                .starts_with("last message repeated ")
+        );
         assert!(records.len() < 50, "{}", records.len());
     }
 
@@ -415,7 +462,10 @@ mod tests {
     #[test]
     fn targets_become_subsystems() {
         assert_eq!(subsystem("gateway/ws"), "gateway/ws");
-        assert_eq!(subsystem("openclaw_canvas_host::live_reload"), "canvas-host/live-reload");
+        assert_eq!(
+            subsystem("openclaw_canvas_host::live_reload"),
+            "canvas-host/live-reload"
+        );
         assert_eq!(subsystem("openclaw"), "supervisor");
         assert_eq!(subsystem("openclaw::supervise"), "supervisor/supervise");
         assert!(is_foreign("hyper::proto") && !is_foreign("openclaw_gateway::hub"));

@@ -269,12 +269,19 @@ pub(super) mod tests {
         let mut record = sample("closed");
         put(&mut record.fields, "conn", Value::from("c1"));
         let line = line(&record);
-        assert!(line.contains(r#""1":{"conn":"c1"},"2":"closed","_meta""#), "{line}");
+        assert!(
+            line.contains(r#""1":{"conn":"c1"},"2":"closed","_meta""#),
+            "{line}"
+        );
     }
 
     #[test]
     fn a_secret_is_hidden_before_the_value_is_cut() {
-        let text = format!("{} Bearer {}", "x".repeat(VALUE_BYTES - 12), "s3cr3t".repeat(100));
+        let text = format!(
+            "{} Bearer {}",
+            "x".repeat(VALUE_BYTES - 12),
+            "s3cr3t".repeat(100)
+        );
         let safe = safe(&text, VALUE_BYTES);
         assert!(!safe.contains("s3cr3t"), "{safe}");
         assert!(safe.len() < VALUE_BYTES + 40);

@@ -43,21 +43,36 @@ const SECRET_WORDS: [&str; 9] = [
     "cookie",
 ];
 /// A name with one of these endings is about a secret without being one.
-const HARMLESS_ENDINGS: [&str; 7] =
-    ["configured", "source", "mode", "file", "path", "present", "required"];
+const HARMLESS_ENDINGS: [&str; 7] = [
+    "configured",
+    "source",
+    "mode",
+    "file",
+    "path",
+    "present",
+    "required",
+];
 
 /// Whether a field of this name holds a secret: `token`, `gateway.auth.password`, `OPENAI_API_KEY`, …
 #[must_use]
 pub fn is_sensitive_name(name: &str) -> bool {
-    let plain: String =
-        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    if HARMLESS_ENDINGS.iter().any(|ending| plain.ends_with(ending)) {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    if HARMLESS_ENDINGS
+        .iter()
+        .any(|ending| plain.ends_with(ending))
+    {
         return false;
     }
     // `tokens` counts something; `token` is one.
     plain.ends_with("token")
         || SECRET_WORDS.iter().any(|word| plain.contains(word))
-        || ["accesskey", "secretkey", "signingkey"].iter().any(|end| plain.ends_with(end))
+        || ["accesskey", "secretkey", "signingkey"]
+            .iter()
+            .any(|end| plain.ends_with(end))
         || (name.ends_with("_KEY") && !name.chars().any(char::is_lowercase))
 }
 
@@ -120,7 +135,9 @@ fn private_key(rest: &str) -> Option<Range<usize>> {
         return None;
     }
     let body = "-----BEGIN ".len() + header_end + 5;
-    let end = rest[body..].find("-----END").map_or(rest.len(), |mark| body + mark);
+    let end = rest[body..]
+        .find("-----END")
+        .map_or(rest.len(), |mark| body + mark);
     Some(body..end)
 }
 
@@ -152,7 +169,11 @@ fn scheme(rest: &str, word: &str) -> Option<Range<usize>> {
     let start = word.len() + leading(after, |c| c == ' ').len();
     let token = leading(&rest[start..], is_token);
     // "basic settings" is prose.
-    let likely = if basic { token.bytes().any(|b| b.is_ascii_digit() || b == b'=') } else { true };
+    let likely = if basic {
+        token.bytes().any(|b| b.is_ascii_digit() || b == b'=')
+    } else {
+        true
+    };
     (start > word.len() && token.len() >= 6 && likely).then_some(start..start + token.len())
 }
 
@@ -227,7 +248,11 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         assert_eq!(redact(text), expected, "of {text:?}");
-        assert_eq!(redact(expected), expected, "redacting twice changes nothing");
+        assert_eq!(
+            redact(expected),
+            expected,
+            "redacting twice changes nothing"
+        );
     }
 
     #[test]
@@ -239,16 +264,25 @@ mod tests {
         check("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "***");
         check("OPENAI_API_KEY=abc FOO=bar", "OPENAI_API_KEY=*** FOO=bar");
         check("MY_KEY=abc", "MY_KEY=***");
-        check("OPENCLAW_GATEWAY_TOKEN=\"a b c\" x", "OPENCLAW_GATEWAY_TOKEN=\"***\" x");
+        check(
+            "OPENCLAW_GATEWAY_TOKEN=\"a b c\" x",
+            "OPENCLAW_GATEWAY_TOKEN=\"***\" x",
+        );
         check(r#"{"token":"t0p","port":1}"#, r#"{"token":"***","port":1}"#);
-        check(r#"{\"password\":\"t0p\",\"a\":1}"#, r#"{\"password\":\"***\",\"a\":1}"#);
+        check(
+            r#"{\"password\":\"t0p\",\"a\":1}"#,
+            r#"{\"password\":\"***\",\"a\":1}"#,
+        );
         check("gateway.auth.token: 'x y'", "gateway.auth.token: '***'");
         check("run --token t0p --port 1", "run --token *** --port 1");
         check("run --token=t0p --port 1", "run --token=*** --port 1");
         check("http://h:1/?token=abc&x=1", "http://h:1/?token=***&x=1");
         check("postgres://me:pw@db/x", "postgres://me:***@db/x");
         check("https://t0ken@host/x", "https://***@host/x");
-        check("bot 123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc", "bot ***");
+        check(
+            "bot 123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc",
+            "bot ***",
+        );
         check(
             "a -----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- b",
             "a -----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY----- b",
@@ -278,13 +312,25 @@ mod tests {
 
     #[test]
     fn names_of_secrets() {
-        for name in
-            ["token", "authToken", "gateway.auth.password", "client_secret", "API-Key", "X_KEY"]
-        {
+        for name in [
+            "token",
+            "authToken",
+            "gateway.auth.password",
+            "client_secret",
+            "API-Key",
+            "X_KEY",
+        ] {
             assert!(is_sensitive_name(name), "{name}");
         }
-        for name in ["tokens", "totalTokens", "key", "auth", "tokenSource", "password_file", "conn"]
-        {
+        for name in [
+            "tokens",
+            "totalTokens",
+            "key",
+            "auth",
+            "tokenSource",
+            "password_file",
+            "conn",
+        ] {
             assert!(!is_sensitive_name(name), "{name}");
         }
     }

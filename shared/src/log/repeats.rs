@@ -40,7 +40,9 @@ pub(super) struct Repeats<K> {
 
 impl<K: PartialEq + Clone> Repeats<K> {
     pub(super) const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self {
+            entries: Vec::new(),
+        }
     }
 
     /// Judges one more line with `key`, of which `allowance` may be written in a window.
@@ -55,7 +57,12 @@ impl<K: PartialEq + Clone> Repeats<K> {
         }
         // A line that is not watched is written: better one too many than one that nobody ever sees.
         if self.entries.len() < WATCHED {
-            self.entries.push(Entry { key: key.clone(), since: now, seen: 1, suppressed: 0 });
+            self.entries.push(Entry {
+                key: key.clone(),
+                since: now,
+                seen: 1,
+                suppressed: 0,
+            });
         }
         Verdict::Write
     }
@@ -78,7 +85,10 @@ impl<K: PartialEq + Clone> Repeats<K> {
         self.entries.retain(|entry| {
             let over = ended(entry);
             if over && entry.suppressed > 0 {
-                due.push(Lapsed { key: entry.key.clone(), times: entry.suppressed });
+                due.push(Lapsed {
+                    key: entry.key.clone(),
+                    times: entry.suppressed,
+                });
             }
             !over
         });

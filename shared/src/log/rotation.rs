@@ -10,7 +10,11 @@ pub(super) enum Naming {
     /// `openclaw-2026-11-22.log`, full ones `openclaw-2026-11-22.1.log`, `.2.log`, … in the order they were written.
     Daily { dir: PathBuf },
     /// `stem.ext`, full ones `stem.1.ext`, `stem.2.ext`, …
-    Fixed { dir: PathBuf, stem: String, extension: String },
+    Fixed {
+        dir: PathBuf,
+        stem: String,
+        extension: String,
+    },
 }
 
 /// One of our files, as a listing shows it. Ordering is by age, oldest first.
@@ -36,10 +40,13 @@ pub(super) enum Index {
 impl Naming {
     pub(super) fn of(settings: &LogSettings) -> Self {
         let Some(file) = &settings.file else {
-            return Self::Daily { dir: settings.dir.clone() };
+            return Self::Daily {
+                dir: settings.dir.clone(),
+            };
         };
         let part = |part: Option<&std::ffi::OsStr>| {
-            part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
+            part.map(|part| part.to_string_lossy().into_owned())
+                .unwrap_or_default()
         };
         Self::Fixed {
             dir: file.parent().map(Path::to_path_buf).unwrap_or_default(),
@@ -67,7 +74,9 @@ impl Naming {
     fn name(&self, date: &str, index: Index) -> String {
         let (stem, extension) = match self {
             Self::Daily { .. } => (format!("openclaw-{date}"), "log"),
-            Self::Fixed { stem, extension, .. } => (stem.clone(), extension.as_str()),
+            Self::Fixed {
+                stem, extension, ..
+            } => (stem.clone(), extension.as_str()),
         };
         let number = match index {
             Index::Full(number) => format!(".{number}"),
@@ -83,25 +92,38 @@ impl Naming {
         let (date, number) = match self {
             Self::Daily { .. } => {
                 let rest = name.strip_prefix("openclaw-")?.strip_suffix(".log")?;
-                let (date, number) = rest.split_once('.').map_or((rest, None), |(d, n)| (d, Some(n)));
+                let (date, number) = rest
+                    .split_once('.')
+                    .map_or((rest, None), |(d, n)| (d, Some(n)));
                 if !is_date(date) {
                     return None;
                 }
                 (date, number)
             }
-            Self::Fixed { stem, extension, .. } => {
+            Self::Fixed {
+                stem, extension, ..
+            } => {
                 let mut rest = name.strip_prefix(stem.as_str())?;
                 if !extension.is_empty() {
                     rest = rest.strip_suffix(extension.as_str())?.strip_suffix('.')?;
                 }
-                if rest.is_empty() { (changed, None) } else { (changed, Some(rest.strip_prefix('.')?)) }
+                if rest.is_empty() {
+                    (changed, None)
+                } else {
+                    (changed, Some(rest.strip_prefix('.')?))
+                }
             }
         };
         let index = match number {
             None => Index::Live,
             Some(number) => Index::Full(number.parse().ok().filter(|number| *number > 0)?),
         };
-        let piece = Piece { date: date.to_owned(), index, name: name.to_owned(), bytes };
+        let piece = Piece {
+            date: date.to_owned(),
+            index,
+            name: name.to_owned(),
+            bytes,
+        };
         // Only the exact spelling counts: `.01.log` is not a file that we wrote.
         (self.name(date, index) == name).then_some(piece)
     }
@@ -126,7 +148,9 @@ pub(super) fn step<I: PartialEq>(
     line: u64,
     max_bytes: u64,
 ) -> Step {
-    let Some((identity, bytes)) = on_disk else { return Step::Open };
+    let Some((identity, bytes)) = on_disk else {
+        return Step::Open;
+    };
     // An empty file takes any line, or a line larger than the limit could never be written.
     if bytes > 0 && bytes.saturating_add(line) > max_bytes {
         Step::Rotate
@@ -143,10 +167,13 @@ pub(super) fn next_number(naming: &Naming, pieces: &[Piece], date: &str) -> u32 
         Naming::Daily { .. } => piece.date == date,
         Naming::Fixed { .. } => true,
     };
-    let highest = pieces.iter().filter(same_series).filter_map(|piece| match piece.index {
-        Index::Full(number) => Some(number),
-        Index::Live => None,
-    });
+    let highest = pieces
+        .iter()
+        .filter(same_series)
+        .filter_map(|piece| match piece.index {
+            Index::Full(number) => Some(number),
+            Index::Live => None,
+        });
     highest.max().unwrap_or(0).saturating_add(1)
 }
 
@@ -162,8 +189,8 @@ pub(super) fn expired(
     pieces.sort();
     let mut total: u64 = pieces.iter().map(|piece| piece.bytes).sum();
     pieces.retain(|piece| {
-        let goes = piece.name != live_name
-            && (piece.date.as_str() <= cut_off || total > max_total_bytes);
+        let goes =
+            piece.name != live_name && (piece.date.as_str() <= cut_off || total > max_total_bytes);
         if goes {
             total -= piece.bytes;
         }
@@ -185,7 +212,9 @@ mod tests {
     use super::*;
 
     fn daily() -> Naming {
-        Naming::Daily { dir: PathBuf::from("/logs") }
+        Naming::Daily {
+            dir: PathBuf::from("/logs"),
+        }
     }
 
     fn fixed(file: &str) -> Naming {
@@ -201,7 +230,11 @@ mod tests {
     #[test]
     fn only_our_own_names_are_recognised() {
         let naming = daily();
-        for ours in ["openclaw-2026-11-22.log", "openclaw-2026-11-22.1.log", "openclaw-2026-11-22.12.log"] {
+        for ours in [
+            "openclaw-2026-11-22.log",
+            "openclaw-2026-11-22.1.log",
+            "openclaw-2026-11-22.12.log",
+        ] {
             assert!(naming.parse(ours, "", 0).is_some(), "{ours}");
         }
         for foreign in [
@@ -221,8 +254,14 @@ mod tests {
     #[test]
     fn a_fixed_file_has_its_own_series() {
         let naming = fixed("/var/log/claw/gateway.log");
-        assert_eq!(naming.live_path("2026-11-22"), Path::new("/var/log/claw/gateway.log"));
-        assert_eq!(naming.full_path("2026-11-22", 3), Path::new("/var/log/claw/gateway.3.log"));
+        assert_eq!(
+            naming.live_path("2026-11-22"),
+            Path::new("/var/log/claw/gateway.log")
+        );
+        assert_eq!(
+            naming.full_path("2026-11-22", 3),
+            Path::new("/var/log/claw/gateway.3.log")
+        );
         assert!(naming.parse("gateway.3.log", "2026-11-22", 0).is_some());
         assert!(naming.parse("gateway-extra.log", "2026-11-22", 0).is_none());
         let bare = fixed("/tmp/claw");
@@ -282,7 +321,10 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(gone(1000), ["openclaw-2026-11-15.log"]);
-        assert_eq!(gone(90), ["openclaw-2026-11-15.log", "openclaw-2026-11-21.log"]);
+        assert_eq!(
+            gone(90),
+            ["openclaw-2026-11-15.log", "openclaw-2026-11-21.log"]
+        );
         // The file being written stays, however large it is.
         assert_eq!(gone(0).len(), 3);
     }

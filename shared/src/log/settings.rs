@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 
+pub use crate::config::section::{ConsoleStyle, LogLevel as Level};
+
 const MIB: u64 = 1024 * 1024;
 
 /// Settings of the log; where the values come from is the business of whoever parsed the configuration.
@@ -56,61 +58,30 @@ impl LogSettings {
     }
 
     pub(super) fn file_filter(&self) -> LevelFilter {
-        self.level.filter()
+        filter(self.level)
     }
 
     pub(super) fn console_filter(&self) -> LevelFilter {
-        let configured = self.console_level.filter();
-        if self.verbose { configured.max(LevelFilter::DEBUG) } else { configured }
-    }
-}
-
-/// The levels of the configuration, most important first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Nothing at all.
-    Silent,
-    /// What ends the process; written as errors.
-    Fatal,
-    /// Somebody must act.
-    Error,
-    /// Odd, but handled.
-    Warn,
-    /// A change of state an operator wants to know in the morning.
-    #[default]
-    Info,
-    /// A decision.
-    Debug,
-    /// Every frame.
-    Trace,
-}
-
-impl Level {
-    const fn filter(self) -> LevelFilter {
-        match self {
-            Self::Silent => LevelFilter::OFF,
-            Self::Fatal | Self::Error => LevelFilter::ERROR,
-            Self::Warn => LevelFilter::WARN,
-            Self::Info => LevelFilter::INFO,
-            Self::Debug => LevelFilter::DEBUG,
-            Self::Trace => LevelFilter::TRACE,
+        let configured = filter(self.console_level);
+        if self.verbose {
+            configured.max(LevelFilter::DEBUG)
+        } else {
+            configured
         }
     }
 }
 
-/// How a line on the console looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ConsoleStyle {
-    /// `07:12:07 [ws] message key=value`, coloured; for a terminal.
-    Pretty,
-    /// The same with the full time and no colour; for a pipe or a journal.
-    Compact,
-    /// One JSON object a line.
-    Json,
+/// The level of the configuration as `tracing` knows it.
+const fn filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Silent => LevelFilter::OFF,
+        // `tracing` knows nothing above an error; what ends a process is written as one.
+        Level::Fatal | Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
 }
 
 /// How WebSocket traffic is logged (`--ws-log`).
@@ -157,6 +128,9 @@ mod tests {
     fn settings_survive_the_control_channel() {
         let settings = LogSettings::in_dir(PathBuf::from("/logs"));
         let text = serde_json::to_string(&settings).unwrap();
-        assert_eq!(serde_json::from_str::<LogSettings>(&text).unwrap(), settings);
+        assert_eq!(
+            serde_json::from_str::<LogSettings>(&text).unwrap(),
+            settings
+        );
     }
 }

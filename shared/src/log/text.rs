@@ -13,7 +13,11 @@ pub(super) struct Bounded {
 
 impl Bounded {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { text: String::new(), limit, omitted: 0 }
+        Self {
+            text: String::new(),
+            limit,
+            omitted: 0,
+        }
     }
 
     pub(super) fn into_parts(self) -> (String, usize) {
@@ -23,7 +27,11 @@ impl Bounded {
 
 impl fmt::Write for Bounded {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
-        let room = if self.omitted > 0 { 0 } else { self.limit - self.text.len() };
+        let room = if self.omitted > 0 {
+            0
+        } else {
+            self.limit - self.text.len()
+        };
         let kept = floor_boundary(piece, room);
         self.text.push_str(&piece[..kept]);
         self.omitted += piece.len() - kept;
@@ -76,7 +84,10 @@ mod tests {
 
     #[test]
     fn a_client_cannot_start_a_line_or_command_a_terminal() {
-        assert_eq!(printable("a\nb\x1b[31mc\u{202e}d\u{9b}"), "a\\nb\\u{1b}[31mc\\u{202e}d\\u{9b}");
+        assert_eq!(
+            printable("a\nb\x1b[31mc\u{202e}d\u{9b}"),
+            "a\\nb\\u{1b}[31mc\\u{202e}d\\u{9b}"
+        );
         assert_eq!(printable("plain – text ✓"), "plain – text ✓");
     }
 

@@ -66,7 +66,11 @@ pub struct ClientInfo {
     /// Which program.
     pub id: ClientId,
     /// A name for people.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "NonEmpty")]
     pub display_name: Option<NonEmpty>,
     /// Its version.
@@ -74,17 +78,29 @@ pub struct ClientInfo {
     /// The platform it runs on.
     pub platform: NonEmpty,
     /// The family of the device, for example `iPhone`.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "NonEmpty")]
     pub device_family: Option<NonEmpty>,
     /// The model of the device.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "NonEmpty")]
     pub model_identifier: Option<NonEmpty>,
     /// How it uses the connection.
     pub mode: ClientMode,
     /// What keeps its presence entry one across reconnects.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "NonEmpty")]
     pub instance_id: Option<NonEmpty>,
 }
@@ -102,7 +118,11 @@ pub struct DeviceProof {
     /// When it was signed, in milliseconds since the epoch.
     pub signed_at: Int<0>,
     /// The nonce of this connection's challenge.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "NonEmpty")]
     pub nonce: Option<NonEmpty>,
 }
@@ -112,11 +132,19 @@ pub struct DeviceProof {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectAuth {
     /// The gateway's token, or a device's own.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub token: Option<String>,
     /// The gateway's password.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub password: Option<String>,
 }
@@ -143,43 +171,83 @@ pub struct ConnectParams {
     #[serde(deserialize_with = "object")]
     pub client: ClientInfo,
     /// Groups of commands a node offers.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Vec<NonEmpty>")]
     pub caps: Option<Vec<NonEmpty>>,
     /// Commands a node offers.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Vec<NonEmpty>")]
     pub commands: Option<Vec<NonEmpty>>,
     /// Permissions a node says it has.
-    #[serde(default, deserialize_with = "present_object", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "BTreeMap<String, bool>")]
     pub permissions: Option<BTreeMap<String, bool>>,
     /// The search path of a node.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub path_env: Option<String>,
     /// `operator` when absent. A string here, so that an unknown role is refused by name.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "NonEmpty")]
     pub role: Option<NonEmpty>,
     /// What the client asks to be allowed; absent and empty differ.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Vec<NonEmpty>")]
     pub scopes: Option<Vec<NonEmpty>>,
     /// The device's proof.
-    #[serde(default, deserialize_with = "present_object", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "DeviceProof")]
     pub device: Option<DeviceProof>,
     /// The shared secret.
-    #[serde(default, deserialize_with = "present_object", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "ConnectAuth")]
     pub auth: Option<ConnectAuth>,
     /// Not used.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub locale: Option<String>,
     /// Not used.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub user_agent: Option<String>,
 }

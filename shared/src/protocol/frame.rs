@@ -170,7 +170,10 @@ mod tests {
             "]".repeat(200_000)
         );
         assert!(Request::parse(&deep).is_some());
-        let unclosed = format!(r#"{{"type":"req","id":"1","params":{}"#, "[".repeat(500_000));
+        let unclosed = format!(
+            r#"{{"type":"req","id":"1","params":{}"#,
+            "[".repeat(500_000)
+        );
         assert!(Request::parse(&unclosed).is_none());
     }
 }

@@ -98,7 +98,12 @@ mod tests {
     fn every_schema_describes_an_object() {
         for method in METHODS {
             let schema = (method.params_schema)();
-            assert_eq!(schema.get("type"), Some(&"object".into()), "{}", method.name);
+            assert_eq!(
+                schema.get("type"),
+                Some(&"object".into()),
+                "{}",
+                method.name
+            );
         }
     }
 }

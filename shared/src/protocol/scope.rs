@@ -122,7 +122,11 @@ impl Rights {
                 Scope::Approvals => self.approvals,
                 Scope::Admin | Scope::Node => false,
             };
-        if allowed { Ok(()) } else { Err(Denied::Scope(scope)) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(Denied::Scope(scope))
+        }
     }
 }
 
@@ -144,17 +148,30 @@ mod tests {
             (&["operator.admin"], ["ok", "ok", "ok", "ok", "ok", "role"]),
             (&["operator.read"], ["ok", "no", "no", "no", "no", "role"]),
             (&["operator.write"], ["ok", "ok", "no", "no", "no", "role"]),
-            (&["operator.pairing"], ["no", "no", "no", "ok", "no", "role"]),
-            (&["operator.approvals"], ["no", "no", "no", "no", "ok", "role"]),
+            (
+                &["operator.pairing"],
+                ["no", "no", "no", "ok", "no", "role"],
+            ),
+            (
+                &["operator.approvals"],
+                ["no", "no", "no", "no", "ok", "role"],
+            ),
             (&[], ["no", "no", "no", "no", "no", "role"]),
             (
-                &["operator.*", "OPERATOR.ADMIN", "admin", "*", "operator.admin "],
+                &[
+                    "operator.*",
+                    "OPERATOR.ADMIN",
+                    "admin",
+                    "*",
+                    "operator.admin ",
+                ],
                 ["no", "no", "no", "no", "no", "role"],
             ),
         ];
         for (scopes, expected) in table {
-            for (scope, expected) in
-                [Read, Write, Admin, Pairing, Approvals, Node].into_iter().zip(expected)
+            for (scope, expected) in [Read, Write, Admin, Pairing, Approvals, Node]
+                .into_iter()
+                .zip(expected)
             {
                 let verdict = verdict(Role::Operator, scopes, scope);
                 let verdict = match verdict.as_str() {
@@ -170,7 +187,13 @@ mod tests {
 
     #[test]
     fn a_node_calls_node_methods_only_whatever_scopes_it_claims() {
-        for scope in [Scope::Read, Scope::Write, Scope::Admin, Scope::Pairing, Scope::Approvals] {
+        for scope in [
+            Scope::Read,
+            Scope::Write,
+            Scope::Admin,
+            Scope::Pairing,
+            Scope::Approvals,
+        ] {
             assert_eq!(
                 verdict(Role::Node, &["operator.admin"], scope),
                 "unauthorized role: node"

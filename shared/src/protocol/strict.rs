@@ -289,11 +289,17 @@ mod tests {
 
     #[test]
     fn an_integral_float_is_an_integer_and_bounds_hold() {
-        let read = |text| serde_json::from_str::<Int<1, 5000>>(text).ok().map(Int::get);
+        let read = |text| {
+            serde_json::from_str::<Int<1, 5000>>(text)
+                .ok()
+                .map(Int::get)
+        };
         assert_eq!(read("3"), Some(3));
         assert_eq!(read("3.0"), Some(3));
         assert_eq!(read("1e3"), Some(1000));
-        for refused in ["0", "5001", "3.5", "\"3\"", "null", "true", "[3]", "1e300", "-1e300"] {
+        for refused in [
+            "0", "5001", "3.5", "\"3\"", "null", "true", "[3]", "1e300", "-1e300",
+        ] {
             assert_eq!(read(refused), None, "{refused}");
         }
     }

@@ -115,6 +115,7 @@ where
             return Drained { cut: 0 };
         }
         self.accept().await;
+        self.floor.draining.store(true, Ordering::Relaxed);
         // A standby that shares these listeners accepts from them; ours must not keep them open.
         self.listeners = Listeners::new(Vec::new(), None);
         if let Some(last) = self.waiting.take() {

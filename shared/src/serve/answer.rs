@@ -43,6 +43,7 @@ where
         let one_reading = self.progress.begin_request();
         let coding = body_coding(request.headers());
         let under_way = UnderWay(self.progress.clone());
+        let progress = self.progress.clone();
         if !one_reading || coding == Coding::Unknown {
             let refusal = refuse(StatusCode::BAD_REQUEST, "Bad Request", under_way);
             return Box::pin(std::future::ready(Ok(refusal)));
@@ -61,8 +62,9 @@ where
                 body: Either::Left(body),
                 _under_way: under_way,
             });
-            if coding == Coding::Chunked {
-                // The framing is not followed behind a chunked body, so nothing may come after.
+            let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            // The framing is not followed behind a chunked body, so nothing may come after it.
+            if (coding == Coding::Chunked || progress.is_last_answer()) && !is_upgrade {
                 close_after(&mut response);
             }
             Ok(response)

@@ -91,11 +91,11 @@ where
 {
     let mut drain = pin!(stage.wait_for(|stage| matches!(stage, Stage::Draining { .. })));
     let mut evicted = pin!(progress.evicted.notified());
-    let mut armed = progress.waiting();
-    let mut allowed = allowance(armed, limits);
-    let mut deadline = pin!(sleep(limits.header_timeout));
     let mut draining = false;
     let mut told = false;
+    let mut armed = (progress.waiting(), draining);
+    let mut allowed = allowance(armed, limits);
+    let mut deadline = pin!(sleep(limits.header_timeout));
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(outcome) = Pin::new(&mut *http).poll(cx) {
@@ -114,20 +114,27 @@ where
             // A server that was dropped drains too: the sender is gone.
             draining = draining || drain.as_mut().poll(cx).is_ready();
             let waiting = progress.waiting();
-            if draining && !told && may_be_told(waiting.phase) {
-                told = true;
-                Pin::new(&mut *http).graceful_shutdown();
-                continue;
-            }
-            if waiting != armed {
-                armed = waiting;
-                allowed = allowance(waiting, limits);
+            if (waiting, draining) != armed {
+                armed = (waiting, draining);
+                allowed = allowance(armed, limits);
                 if let Some(allowed) = allowed {
                     deadline.set(sleep(allowed));
                 }
             }
             if allowed.is_some() && deadline.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ended::Late(armed));
+                let is_idle = waiting
+                    == Waiting {
+                        phase: Phase::Idle,
+                        stalled_at: None,
+                    };
+                if !is_idle || told {
+                    return Poll::Ready(Ended::Late(waiting));
+                }
+                // Nobody waits for an answer, so hyper may close the connection in order.
+                told = true;
+                deadline.set(sleep(limits.linger));
+                Pin::new(&mut *http).graceful_shutdown();
+                continue;
             }
             return Poll::Pending;
         }
@@ -135,20 +142,12 @@ where
     .await
 }
 
-/// Whether hyper may be told to finish. It would close a connection at once whose request has
-/// not arrived; such a one keeps its chance until the header deadline.
-const fn may_be_told(phase: Phase) -> bool {
-    match phase {
-        Phase::Busy | Phase::Idle | Phase::Leaving => true,
-        Phase::Fresh | Phase::Head => false,
-    }
-}
-
 /// How long the client may take to end this wait.
-const fn allowance(waiting: Waiting, limits: &Limits) -> Option<Duration> {
+const fn allowance((waiting, draining): (Waiting, bool), limits: &Limits) -> Option<Duration> {
     match (waiting.phase, waiting.stalled_at) {
         (Phase::Fresh | Phase::Head, _) => Some(limits.header_timeout),
         (Phase::Busy | Phase::Idle | Phase::Leaving, Some(_)) => Some(limits.write_timeout),
+        (Phase::Idle, None) if draining => Some(limits.farewell),
         (Phase::Idle | Phase::Leaving, None) => Some(limits.idle_timeout),
         // The handler's own time; it has its own deadlines.
         (Phase::Busy, None) => None,

@@ -21,6 +21,8 @@ pub(super) struct Floor {
     pub(super) idled: Notify,
     /// A connection was asked to make room and has not gone yet.
     pub(super) evicting: AtomicBool,
+    /// The server takes no more connections, and the ones it has end with their next answer.
+    pub(super) draining: AtomicBool,
 }
 
 /// Where a connection stands.
@@ -96,8 +98,11 @@ impl Progress {
     /// The client took so many bytes of an answer, or none because its buffers are full.
     pub(super) fn sent(&self, bytes: Option<usize>) {
         let mut record = self.record();
-        record.blocked = bytes.is_none();
+        let was_blocked = std::mem::replace(&mut record.blocked, bytes.is_none());
         record.written += bytes.unwrap_or(0) as u64;
+        if was_blocked && !record.blocked {
+            self.floor.idled.notify_one();
+        }
     }
 
     /// A request goes to the handler. False when its framing is ambiguous.
@@ -118,6 +123,11 @@ impl Progress {
             Phase::Idle
         };
         self.enter(&mut record, next);
+    }
+
+    /// Whether the answer that is about to be given should be the last one.
+    pub(super) fn is_last_answer(&self) -> bool {
+        self.floor.draining.load(Ordering::Relaxed)
     }
 
     /// The connection was asked to make room. False when it declines, because its client has
@@ -146,10 +156,12 @@ impl Progress {
         }
     }
 
-    /// When the connection began to wait for its client; nothing while it is being worked for.
+    /// When the connection began to wait for its client; nothing while it is being worked for, or
+    /// while an answer is still on its way out.
     pub(super) fn evictable_since(&self) -> Option<u64> {
         let record = self.record();
         match record.phase {
+            _ if record.blocked => None,
             Phase::Fresh | Phase::Head | Phase::Idle | Phase::Leaving => Some(record.since),
             Phase::Busy => None,
         }

@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     max_connections: 8,
     header_timeout: Duration::from_secs(15),
     idle_timeout: Duration::from_secs(15),
+    farewell: Duration::from_millis(50),
     write_timeout: Duration::from_secs(15),
     linger: Duration::from_secs(5),
     max_header_bytes: 32 * 1024,
@@ -210,6 +211,40 @@ async fn a_connection_without_a_request_is_served_during_a_drain() {
         "{answer}"
     );
     drop(fresh);
+    assert_eq!(within(draining).await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_is_used_again_gets_a_last_answer() {
+    let host = start(Limits {
+        farewell: DEADLINE,
+        ..LIMITS
+    })
+    .await;
+    let mut client = connect(host.address).await;
+    for _ in 0..2 {
+        send(&mut client, "GET / HTTP/1.1\nHost: a\n\n").await;
+        let answer = until(&mut client, "hello").await;
+        assert!(
+            !answer.to_lowercase().contains("connection: close"),
+            "{answer}"
+        );
+    }
+    let draining = tokio::spawn(host.server.drain(DEADLINE));
+    // The drain is known to have begun when nobody accepts any more.
+    within(async {
+        while TcpStream::connect(host.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    send(&mut client, "GET / HTTP/1.1\nHost: a\n\n").await;
+    let answer = rest(&mut client).await;
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("hello"),
+        "{answer}"
+    );
+    drop(client);
     assert_eq!(within(draining).await.unwrap(), Drained { cut: 0 });
 }
 

@@ -10,7 +10,10 @@ use super::Owner;
 /// # Errors
 /// Always.
 pub(crate) fn look(_port: u16) -> io::Result<Vec<Owner>> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "port owners are known on Linux only"))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "port owners are known on Linux only",
+    ))
 }
 
 /// No process can be held here.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use openclaw_shared::clock::Moment;
@@ -12,9 +12,6 @@ use procfs::net::{TcpState, tcp, tcp6};
 use procfs::process::{FDTarget, Process, all_processes};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::{Owner, is_openclaw};
 
@@ -28,12 +25,37 @@ struct Listening {
 /// # Errors
 /// When the kernel's tables cannot be read.
 pub(crate) fn look(port: u16) -> io::Result<Vec<Owner>> {
+    let mut owners = look_once(port)?;
+    let own_user = user_name(nix::unistd::geteuid().as_raw());
+    for _ in 0..LOOKS {
+        // Our own processes hide nothing: one that could not be found was just ending, or handing its socket on.
+        if !owners
+            .iter()
+            .any(|owner| owner.pid.is_none() && owner.user == own_user)
+        {
+            break;
+        }
+        owners = look_once(port)?;
+    }
+    Ok(owners)
+}
+
+/// How often it is looked again for a process that moves.
+const LOOKS: usize = 3;
+
+fn look_once(port: u16) -> io::Result<Vec<Owner>> {
     let mut sockets = HashMap::new();
     // A kernel without IPv6 has no table for it.
-    let entries = tcp().map_err(into_io)?.into_iter().chain(tcp6().unwrap_or_default());
+    let entries = tcp()
+        .map_err(into_io)?
+        .into_iter()
+        .chain(tcp6().unwrap_or_default());
     for entry in entries {
         if entry.state == TcpState::Listen && entry.local_address.port() == port {
-            let listening = Listening { address: entry.local_address, uid: entry.uid };
+            let listening = Listening {
+                address: entry.local_address,
+                uid: entry.uid,
+            };
             sockets.insert(entry.inode, listening);
         }
     }
@@ -44,12 +66,16 @@ pub(crate) fn look(port: u16) -> io::Result<Vec<Owner>> {
     let mut known = Vec::new();
     // A process that ends while it is looked at is no owner any more.
     for process in all_processes().map_err(into_io)?.flatten() {
-        let Ok(descriptors) = process.fd() else { continue };
+        let Ok(descriptors) = process.fd() else {
+            continue;
+        };
         let mut inodes: Vec<u64> = descriptors
             .flatten()
-            .filter_map(|descriptor| match descriptor.target {
-                FDTarget::Socket(inode) if sockets.contains_key(&inode) => Some(inode),
-                _ => None,
+            .filter_map(|descriptor| {
+                let FDTarget::Socket(inode) = descriptor.target else {
+                    return None;
+                };
+                sockets.contains_key(&inode).then_some(inode)
             })
             .collect();
         inodes.sort_unstable();
@@ -70,9 +96,14 @@ pub(crate) fn look(port: u16) -> io::Result<Vec<Owner>> {
 
 fn describe(process: &Process, listening: &Listening) -> Owner {
     let stat = process.stat().ok();
-    let command = stat.as_ref().map(|stat| stat.comm.clone()).unwrap_or_default();
+    let command = stat
+        .as_ref()
+        .map(|stat| stat.comm.clone())
+        .unwrap_or_default();
     let executable = process.exe().ok();
-    let executable = executable.as_deref().and_then(|path| path.file_name()?.to_str());
+    let executable = executable
+        .as_deref()
+        .and_then(|path| path.file_name()?.to_str());
     Owner {
         pid: u32::try_from(process.pid()).ok(),
         parent: stat.and_then(|stat| u32::try_from(stat.ppid).ok()),
@@ -97,14 +128,17 @@ fn hidden(listening: &Listening) -> Owner {
 }
 
 fn user_name(uid: u32) -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+        .ok()
+        .flatten();
     user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 fn into_io(error: procfs::ProcError) -> io::Error {
-    match error {
-        procfs::ProcError::Io(error, _) => error,
-        other => io::Error::other(other.to_string()),
+    if let procfs::ProcError::Io(error, _) = error {
+        error
+    } else {
+        io::Error::other(error.to_string())
     }
 }
 
@@ -118,7 +152,9 @@ impl Watched {
     /// # Errors
     /// When the system does not allow it.
     pub(crate) fn new(pid: u32) -> io::Result<Option<Self>> {
-        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return Ok(None);
+        };
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => Ok(Some(Self(descriptor))),
             Err(rustix::io::Errno::SRCH) => Ok(None),
@@ -146,11 +182,13 @@ impl Watched {
 
     /// Waits until it has ended; false when it has not by `limit`.
     pub(crate) async fn ended(&self, limit: Duration) -> bool {
-        // Outside a runtime with IO the descriptor cannot be watched, but still be asked.
-        let Ok(descriptor) = AsyncFd::with_interest(self.0.as_raw_fd(), Interest::READABLE) else {
+        let Ok(descriptor) = self.0.try_clone() else {
             return self.wait(limit);
         };
-        tokio::time::timeout(limit, descriptor.readable()).await.is_ok_and(|ready| ready.is_ok())
+        // The runtime watches descriptors only by a call that is unsafe; a thread that polls is not, and ends by itself.
+        tokio::task::spawn_blocking(move || Self(descriptor).wait(limit))
+            .await
+            .unwrap_or(false)
     }
 
     /// The same for callers that do nothing else meanwhile.

@@ -48,6 +48,8 @@ pub(crate) enum Arrival {
     Greeting(Greeting),
     /// A child said something.
     Said(ChildName, Generation, ToSupervisor),
+    /// A child will say nothing more.
+    Silent(ChildName, Generation),
     /// The command line asks something.
     Asked(CliRequest, oneshot::Sender<CliReply>),
 }
@@ -155,6 +157,8 @@ impl Channel {
                     return;
                 }
             }
+            // The loop that is told outlives its children, unless it is ending itself.
+            let _ = arrivals.send(Arrival::Silent(child, generation)).await;
         });
         let (orders, mut waiting) = mpsc::channel::<ToChild>(MAX_ORDERS);
         tokio::spawn(async move {

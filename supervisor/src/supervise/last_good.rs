@@ -1,11 +1,10 @@
 //! The last configuration that reached ready: the source bytes of the file and its includes, never resolved secrets.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
-use openclaw_shared::config::Source;
+use openclaw_shared::config::{Source, write};
 use openclaw_shared::paths::StatePaths;
 
 /// Keeps a configuration that serves. It is written beside, synced and renamed, so that a crash leaves the one before.
@@ -18,15 +17,7 @@ pub(crate) fn keep(state_dir: &Path, source: &Source) -> io::Result<()> {
     if fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
         return Ok(());
     }
-    let beside = PathBuf::from(format!("{}.tmp", path.display()));
-    // A leftover of a crash may be there; it is ours, in our own 0700 folder.
-    let _ = fs::remove_file(&beside);
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, &path)?;
-    File::open(state_dir)?.sync_all()
+    write::replace_private(&path, text.as_bytes())
 }
 
 /// The configuration kept last, if it can be read.

@@ -24,6 +24,10 @@ struct Life {
     pid: u32,
     kill: Option<oneshot::Sender<()>>,
     orders: Option<mpsc::Sender<ToChild>>,
+    /// Whether something that it said may still be on its way to us.
+    is_heard: bool,
+    /// How it ended, until everything it said has arrived.
+    end: Option<String>,
     /// What it said before it died, which tells more than its exit status.
     last_words: Option<String>,
 }
@@ -51,7 +55,15 @@ impl Lives {
         let pid = process.id().ok_or_else(|| io::Error::other("it ended at once"))?;
         let (kill, killed) = oneshot::channel();
         tokio::spawn(reap(process, key, killed, self.ended.clone()));
-        self.lives.insert(key, Life { pid, kill: Some(kill), orders: None, last_words: None });
+        let life = Life {
+            pid,
+            kill: Some(kill),
+            orders: None,
+            is_heard: false,
+            end: None,
+            last_words: None,
+        };
+        self.lives.insert(key, life);
         Ok(pid)
     }
 
@@ -81,7 +93,32 @@ impl Lives {
     ) {
         if let Some(life) = self.lives.get_mut(&(child, generation)) {
             life.orders = Some(orders);
+            life.is_heard = true;
         }
+    }
+
+    /// A process has ended. Gives back how, when nothing that it said is on its way any more; [`Lives::silent`] does otherwise,
+    /// so that its last words are known before its end is acted upon.
+    pub(crate) fn ended(
+        &mut self,
+        child: ChildName,
+        generation: Generation,
+        how: String,
+    ) -> Option<String> {
+        match self.lives.get_mut(&(child, generation)) {
+            Some(life) if life.is_heard => {
+                life.end = Some(how);
+                None
+            }
+            Some(_) | None => Some(how),
+        }
+    }
+
+    /// Everything that a life said has arrived. Gives back how it ended, when it has.
+    pub(crate) fn silent(&mut self, child: ChildName, generation: Generation) -> Option<String> {
+        let life = self.lives.get_mut(&(child, generation))?;
+        life.is_heard = false;
+        life.end.take()
     }
 
     /// Says something to a life. A child that takes no orders is found by its heartbeat, so an order that does not fit is dropped.

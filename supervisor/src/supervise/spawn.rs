@@ -3,7 +3,6 @@
 //! The process gets its own group, so that a Ctrl-C at the terminal reaches the supervisor alone; an environment without
 //! secrets and without what the service manager meant for the supervisor; and its sockets from descriptor 3 on.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -61,7 +60,7 @@ pub(crate) fn spawn(recipe: Recipe<'_>) -> io::Result<Child> {
     }
     let inherited = without_secrets(recipe.environment.all());
     let kept = inherited.into_iter().filter(|(name, _)| {
-        OWN_VARIABLES.iter().all(|own| name.as_os_str() != OsString::from(own))
+        OWN_VARIABLES.iter().all(|own| name.as_os_str() != *own)
     });
     let mut command = Command::new(program(recipe.programs, recipe.child));
     command

@@ -1,5 +1,6 @@
 //! A cold start: everything that is decided before the first child is spawned, in an order in which a doomed start harms nobody.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,6 +19,7 @@ use openclaw_shared::{config, log};
 use super::claims::{ClaimError, Claims};
 use super::last_good;
 use super::listeners::{self, BindError, Listeners};
+use super::neighbours;
 use crate::port_owner::{self, Force};
 use crate::settings::{Flags, Refusal, Settings, resolve};
 
@@ -58,24 +60,20 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
         let loaded = load_from_source(&source, options.environment.variables()).ok()?;
         resolve_loaded(loaded).ok()
     });
-    let from_file = load(&identity.config_path, options.environment.variables())
-        .map_err(|error| {
-            Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}"))
-                .hint("Run: openclaw config validate")
-        })
-        .and_then(resolve_loaded)
-        .and_then(|settings| settings.check_start(&options.flags).map(|()| settings));
+    let from_file = load(&identity.config_path, options.environment.variables());
     let (mut settings, fallback, degraded) = match (from_file, good) {
-        (Ok(settings), good) => {
-            let differs = |good: &Settings| good.source.hash != settings.source.hash;
-            let fallback = good.filter(differs);
+        (Ok(loaded), good) => {
+            // A file that reads well and forbids the start is the owner's word; nothing stands in for it.
+            let settings = resolve_loaded(loaded)?;
+            settings.check_start(&options.flags)?;
+            let fallback = good.filter(|good| good.source.hash != settings.source.hash);
             (settings, fallback, None)
         }
-        // A file that does not parse is a mistake; a file that parses and says no is the owner's word.
-        (Err(refusal), Some(good)) if refusal.message.starts_with("Config invalid") => {
-            (good, None, Some(refusal.message))
+        (Err(error), Some(good)) => (good, None, Some(error.to_string())),
+        (Err(error), None) => {
+            return Err(Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}"))
+                .hint("Run: openclaw config validate"));
         }
-        (Err(refusal), _) => return Err(refusal),
     };
 
     private_folder(&identity.state_dir).map_err(|error| {
@@ -190,15 +188,18 @@ fn bind(settings: &mut Settings, options: &RunOptions) -> Result<Listeners, Refu
             let path = settings.instance.identity.display(&settings.instance.run_dir);
             Refusal::new(Exit::Failure, format!("Local sockets cannot be bound in {path}: {error}."))
         })?;
-    loop {
-        match listeners.ensure(&settings.instance, &settings.children) {
-            Ok(()) => return Ok(listeners),
-            Err(error) if error.is_busy() && may_move(settings) => {
-                move_on(settings, options, &error)?;
-            }
-            Err(error) if error.is_busy() => return Err(busy(&error)),
-            Err(error) => return Err(Refusal::new(Exit::Failure, format!("{error}."))),
+    if may_move(settings) {
+        let neighbours = neighbours::base_ports(&settings.instance.identity, &options.environment);
+        if neighbours.contains(&settings.instance.ports.gateway)
+            || listeners.ensure(&settings.instance, &settings.children).is_err_and(|e| e.is_busy())
+        {
+            move_on(settings, options, &neighbours)?;
         }
+    }
+    match listeners.ensure(&settings.instance, &settings.children) {
+        Ok(()) => Ok(listeners),
+        Err(error) if error.is_busy() => Err(busy(&error)),
+        Err(error) => Err(Refusal::new(Exit::Failure, format!("{error}."))),
     }
 }
 
@@ -211,17 +212,21 @@ fn may_move(settings: &Settings) -> bool {
 fn move_on(
     settings: &mut Settings,
     options: &RunOptions,
-    error: &BindError,
+    neighbours: &BTreeSet<u16>,
 ) -> Result<(), Refusal> {
     let identity = &settings.instance.identity;
     let taken = settings.instance.ports.gateway;
     let free = (1..=40)
         .filter_map(|step| taken.checked_add(INSTANCE_STEP.checked_mul(step)?))
+        .filter(|base| !neighbours.contains(base))
         .find(|base| [0, 2, 4].iter().all(|offset| port_owner::owners(base + offset).is_empty()))
-        .ok_or_else(|| busy(error))?;
+        .ok_or_else(|| {
+            Refusal::new(Exit::PortBusy, format!("Port {taken} and those after it are in use."))
+                .hint("Set gateway.port in this profile's configuration, or pass --port.")
+        })?;
     let path = &identity.config_path;
     let text = settings.source.main_text().unwrap_or("{}\n");
-    let key = "gateway.port".parse::<KeyPath>().expect("a constant path is well formed");
+    let key = KeyPath::of_keys(["gateway", "port"]);
     let changed = config::write::set(text, &key, &free.into(), None)
         .map_err(|error| Refusal::new(Exit::ConfigInvalid, error.to_string()))?;
     let known = settings.config_exists.then_some(settings.source.hash.as_str());

@@ -10,15 +10,27 @@ use crate::protocol::strict::{Int, present};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogsTailParams {
     /// Where the last answer ended, as a byte offset; absent for the newest lines.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Int<0>")]
     pub cursor: Option<Int<0>>,
     /// How many lines at most; 500 when absent.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Int<1, 5000>")]
     pub limit: Option<Int<1, 5000>>,
     /// How many bytes at most; 250,000 when absent.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Int<1, 1_000_000>")]
     pub max_bytes: Option<Int<1, 1_000_000>>,
 }

@@ -1,0 +1,321 @@
+//! One WebSocket client, as a shell: challenge, admit, then read, dispatch and write until one side leaves.
+//!
+//! What is decided is decided elsewhere: by [`handshake`], [`outbound`], [`care`] and the methods. Invariant: each
+//! request is answered exactly once, and the order of answers is that of completion.
+
+use std::future::{Future as _, poll_fn};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as Wake, Poll};
+
+use bytes::Bytes;
+use openclaw_shared::clock::{Moment, WallTime};
+use openclaw_shared::protocol::MAX_PAYLOAD;
+use openclaw_shared::protocol::connect::ClientInfo;
+use openclaw_shared::protocol::error::ErrorShape;
+use openclaw_shared::protocol::event::{Challenge, ChallengePayload, Event as _};
+use openclaw_shared::protocol::scope::Rights;
+use openclaw_shared::serve::Upgrade;
+use tokio::time::{sleep, timeout};
+
+use crate::auth::throttle::Source;
+use crate::context::Context;
+use crate::hub::event_head;
+use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LINGER};
+use crate::prepared::Prepared;
+
+pub(crate) mod care;
+mod conversation;
+pub(crate) mod handshake;
+mod hello;
+pub(crate) mod link;
+mod misfit;
+pub(crate) mod outbound;
+pub(crate) mod socket;
+pub(crate) mod validate;
+
+use conversation::Conversation;
+use handshake::{Admission, Facts, Refusal, Verdict, close_code};
+use link::{Link, LinkId};
+use socket::{Ended, Incoming, Socket};
+
+/// What is known of a connection from its upgrade request.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// Where it comes from; none for the local socket.
+    pub(crate) address: Option<IpAddr>,
+    /// Whether it comes from this machine, without a proxy in between.
+    pub(crate) is_local: bool,
+    /// Its web origin, found to be allowed.
+    pub(crate) origin: Option<String>,
+    /// Where canvas pages are, as this client can reach them.
+    pub(crate) canvas_host_url: Option<String>,
+}
+
+/// Who is calling.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Which connection.
+    pub(crate) link: LinkId,
+    /// What it may do.
+    pub(crate) rights: Rights,
+    /// Who it says it is.
+    pub(crate) client: ClientInfo,
+    /// The key of its presence entry.
+    pub(crate) presence_key: Option<String>,
+}
+
+/// A connection that the hub knows of, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    context: Arc<Context>,
+    link: Arc<Link>,
+}
+
+impl Entered {
+    /// Makes a new connection known.
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        let link = context.hub.enter();
+        Self { context, link }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.context.hub.leave(self.link.id);
+    }
+}
+
+/// Serves one client from its upgrade to its end.
+pub(crate) async fn serve(entered: Entered, upgrade: Upgrade, arrival: Arrival) {
+    let socket = Socket::new(upgrade, MAX_PAYLOAD, BYTES_BEFORE_AUTH);
+    if let Some(socket) = live(&entered.context, &entered.link, socket, arrival).await {
+        finish(&entered.link, socket).await;
+    }
+}
+
+/// The socket comes back when there is something left to say on it.
+async fn live(
+    context: &Arc<Context>,
+    link: &Arc<Link>,
+    mut socket: Socket,
+    arrival: Arrival,
+) -> Option<Socket> {
+    let nonce = uuid::Uuid::new_v4().to_string();
+    challenge(link, &nonce);
+    let judged = timeout(
+        HANDSHAKE_DEADLINE,
+        shake_hands(context, link, &mut socket, &arrival, &nonce),
+    );
+    match judged.await {
+        Err(_late) => {
+            link.condemn(close_code::NORMAL, "");
+            Some(socket)
+        }
+        Ok(Handshake::Gone) => None,
+        Ok(Handshake::Refused) => Some(socket),
+        Ok(Handshake::Admitted(admission)) => {
+            socket.lift_allowance();
+            let caller = hello::welcome(context, link, *admission, &arrival);
+            let socket = Conversation::new(context.clone(), link.clone(), caller.clone(), socket)
+                .run()
+                .await;
+            context.farewell(&caller);
+            socket
+        }
+    }
+}
+
+fn challenge(link: &Link, nonce: &str) {
+    let payload = ChallengePayload {
+        nonce: nonce.to_owned(),
+        ts: WallTime::now().as_millis(),
+    };
+    let head = event_head(Challenge::NAME, Prepared::new(&payload).json());
+    link.state().outbound.answer(&[&head, b"}"], None, &[]);
+}
+
+enum Handshake {
+    /// Nobody is left to talk to.
+    Gone,
+    /// What there is to say is queued, the close included.
+    Refused,
+    Admitted(Box<Admission>),
+}
+
+async fn shake_hands(
+    context: &Context,
+    link: &Link,
+    socket: &mut Socket,
+    arrival: &Arrival,
+    nonce: &str,
+) -> Handshake {
+    let first = match poll_fn(|cx| poll_first_frame(link, socket, cx)).await {
+        Ok(first) => first,
+        Err(Ended::Gone) => return Handshake::Gone,
+        Err(ended) => {
+            close_for(link, ended);
+            return Handshake::Refused;
+        }
+    };
+    let text = match &first {
+        Incoming::Text(text) => text.as_str(),
+        // Bytes that are no text are no JSON either.
+        Incoming::Binary(bytes) => str::from_utf8(bytes).unwrap_or_default(),
+        Incoming::Control => "",
+    };
+    let verdict = context.judge(|credentials, control_ui, connect| {
+        let now = WallTime::now();
+        handshake::first_frame(
+            text,
+            &Facts {
+                nonce,
+                now,
+                credentials,
+                control_ui,
+                connect,
+            },
+        )
+    });
+    match verdict {
+        Verdict::Admit(admission) => Handshake::Admitted(admission),
+        Verdict::Close { code, reason } => {
+            tracing::info!(target: "gateway/ws", conn = %link.id, code, reason, "refused a first frame");
+            link.state().outbound.close(code, reason);
+            Handshake::Refused
+        }
+        Verdict::Refuse(refusal) => refuse(context, link, arrival, &refusal).await,
+    }
+}
+
+async fn refuse(context: &Context, link: &Link, arrival: &Arrival, refusal: &Refusal) -> Handshake {
+    if refusal.is_guess {
+        let source = Source {
+            address: arrival.address,
+            origin: arrival.origin.clone(),
+        };
+        let delay = context.throttle(|throttle| throttle.wrong_guess(Moment::now(), source));
+        if !delay.is_zero() && wait_unless_cut(link, delay).await == Waited::Cut {
+            return Handshake::Gone;
+        }
+    }
+    tracing::info!(
+        target: "gateway/ws",
+        conn = %link.id,
+        code = refusal.code,
+        reason = %refusal.reason,
+        "refused a connect"
+    );
+    let mut state = link.state();
+    let error = serde_json::to_vec(&refusal.error).expect("an error has string keys");
+    queue_error(&mut state.outbound, &refusal.id, &error);
+    state.outbound.close(refusal.code, &refusal.reason);
+    Handshake::Refused
+}
+
+#[derive(PartialEq, Eq)]
+enum Waited {
+    Through,
+    Cut,
+}
+
+/// Waits while nothing is read or written; a stranger that must make room is not kept for its penalty.
+async fn wait_unless_cut(link: &Link, delay: std::time::Duration) -> Waited {
+    let mut delay = pin!(sleep(delay));
+    poll_fn(|cx| {
+        link.register(cx.waker());
+        if link.is_cut() {
+            return Poll::Ready(Waited::Cut);
+        }
+        delay.as_mut().poll(cx).map(|()| Waited::Through)
+    })
+    .await
+}
+
+fn poll_first_frame(
+    link: &Link,
+    socket: &mut Socket,
+    cx: &mut Wake<'_>,
+) -> Poll<Result<Incoming, Ended>> {
+    link.register(cx.waker());
+    let mid_frame = {
+        let mut state = link.state();
+        if state.is_cut() {
+            return Poll::Ready(Err(Ended::Gone));
+        }
+        let mut progress = false;
+        if let Poll::Ready(Err(ended)) = socket.poll_write(cx, &mut state.outbound, &mut progress) {
+            return Poll::Ready(Err(ended));
+        }
+        state.outbound.is_mid_frame()
+    };
+    loop {
+        match socket.poll_read(cx, mid_frame) {
+            Poll::Ready(Ok(Incoming::Control)) => {}
+            other @ (Poll::Ready(_) | Poll::Pending) => return other,
+        }
+    }
+}
+
+/// Queues the close that answers an unreadable socket.
+fn close_for(link: &Link, ended: Ended) {
+    let (code, reason) = match ended {
+        Ended::Gone => return,
+        Ended::TooLarge => (close_code::TOO_LARGE, ""),
+        Ended::Malformed => (close_code::PROTOCOL, ""),
+        Ended::NotText => (close_code::NOT_TEXT, ""),
+    };
+    tracing::info!(target: "gateway/ws", conn = %link.id, code, "closed a connection for what it sent");
+    link.state().outbound.close(code, reason);
+}
+
+/// Sends what is queued, close frame included, and reads on until the peer has seen it.
+async fn finish(link: &Link, mut socket: Socket) {
+    let goodbye = async {
+        let flushed = poll_fn(|cx| {
+            let mut progress = false;
+            socket.poll_write(cx, &mut link.state().outbound, &mut progress)
+        });
+        if flushed.await.is_ok() {
+            socket.finish().await;
+        }
+    };
+    // A peer that does not take its goodbye in time is left without it.
+    let _ = timeout(LINGER, goodbye).await;
+}
+
+/// The answer to a request: its payload, or why there is none.
+pub(crate) type Answer = Result<Bytes, Box<ErrorShape>>;
+
+fn queue_answer(outbound: &mut outbound::Outbound, id: &str, answer: &Answer) {
+    match answer {
+        Ok(payload) => outbound.answer(
+            &[
+                br#"{"type":"res","id":"#,
+                id.as_bytes(),
+                br#","ok":true,"payload":"#,
+            ],
+            Some(payload),
+            &[b"}"],
+        ),
+        Err(error) => {
+            let error = serde_json::to_vec(error).expect("an error has string keys");
+            queue_error(outbound, id, &error);
+        }
+    }
+}
+
+fn queue_error(outbound: &mut outbound::Outbound, id: &str, error: &[u8]) {
+    outbound.answer(
+        &[
+            br#"{"type":"res","id":"#,
+            id.as_bytes(),
+            br#","ok":false,"error":"#,
+            error,
+            b"}",
+        ],
+        None,
+        &[],
+    );
+}

@@ -1,0 +1,225 @@
+//! The loop of an admitted client: read what there is, dispatch it, write once.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Wake, Poll};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use openclaw_shared::protocol::frame::Request;
+
+use super::handshake::close_code;
+use super::link::{Link, SERVICE_RESTART};
+use super::misfit::{self, Misfit};
+use super::socket::{Ended, Incoming, Socket};
+use super::{Answer, Caller, close_for, queue_answer};
+use crate::context::Context;
+use crate::limits::{FRAMES_PER_TURN, REQUESTS_IN_FLIGHT};
+use crate::methods::Called;
+
+/// A request that could not be answered at once.
+type Pending = Pin<Box<dyn Future<Output = (String, Answer)>>>;
+
+/// What is known of the rest of the conversation.
+enum Course {
+    /// Everything was done that could be done; something will wake the task.
+    Waits,
+    /// There is more to do at once.
+    GoesOn,
+    /// What is queued is the last word.
+    Closes,
+    /// The peer is gone.
+    IsOver,
+}
+
+/// How far the reading of one turn came.
+#[derive(PartialEq, Eq)]
+enum Reading {
+    /// Nothing more has arrived.
+    Dry,
+    /// The turn is over, there may be more.
+    TurnOver,
+    /// The client must take answers first.
+    Paused,
+    /// Nothing more will be read.
+    Ended,
+}
+
+/// One admitted client.
+pub(super) struct Conversation {
+    context: Arc<Context>,
+    link: Arc<Link>,
+    caller: Arc<Caller>,
+    socket: Socket,
+    pending: FuturesUnordered<Pending>,
+}
+
+impl Conversation {
+    pub(super) fn new(
+        context: Arc<Context>,
+        link: Arc<Link>,
+        caller: Arc<Caller>,
+        socket: Socket,
+    ) -> Self {
+        Self {
+            context,
+            link,
+            caller,
+            socket,
+            pending: FuturesUnordered::new(),
+        }
+    }
+
+    /// Runs until one side leaves. The socket comes back when there is something left to say on it.
+    pub(super) async fn run(mut self) -> Option<Socket> {
+        let closes = poll_fn(|cx| self.poll(cx)).await;
+        closes.then_some(self.socket)
+    }
+
+    /// Whether something is left to say.
+    fn poll(&mut self, cx: &mut Wake<'_>) -> Poll<bool> {
+        self.link.register(cx.waker());
+        loop {
+            match self.turn(cx) {
+                Course::Waits => return Poll::Pending,
+                Course::GoesOn => {}
+                Course::Closes => return Poll::Ready(true),
+                Course::IsOver => return Poll::Ready(false),
+            }
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Wake<'_>) -> Course {
+        if self.link.is_cut() {
+            return Course::IsOver;
+        }
+        self.collect(cx);
+        let leaving = self.link.is_leaving();
+        let reading = if leaving { Reading::Dry } else { self.read(cx) };
+        if reading == Reading::Ended && self.link.state().outbound.is_empty() {
+            return Course::IsOver;
+        }
+        if leaving && self.pending.is_empty() {
+            self.link
+                .state()
+                .outbound
+                .close(close_code::RESTART, SERVICE_RESTART);
+        }
+        self.write(cx, reading)
+    }
+
+    fn write(&mut self, cx: &mut Wake<'_>, reading: Reading) -> Course {
+        let mut guard = self.link.state();
+        let state = &mut *guard;
+        let mut drained = false;
+        let written = self
+            .socket
+            .poll_write(cx, &mut state.outbound, &mut drained);
+        state.drained |= drained;
+        if state.outbound.is_sealed() && written != Poll::Ready(Err(Ended::Gone)) {
+            return Course::Closes;
+        }
+        match (written, reading) {
+            (Poll::Ready(Err(_)), _) | (Poll::Ready(Ok(())), Reading::Ended) => Course::IsOver,
+            (Poll::Pending, Reading::Ended) => Course::Closes,
+            (_, Reading::Dry) => Course::Waits,
+            (_, Reading::Paused) => {
+                let may_go_on =
+                    state.outbound.may_read() && self.pending.len() < REQUESTS_IN_FLIGHT;
+                if may_go_on {
+                    Course::GoesOn
+                } else {
+                    Course::Waits
+                }
+            }
+            (_, Reading::TurnOver) => {
+                // The others get their turn first.
+                cx.waker().wake_by_ref();
+                Course::Waits
+            }
+        }
+    }
+
+    /// Queues the answers that have become ready.
+    fn collect(&mut self, cx: &mut Wake<'_>) {
+        if self.pending.is_empty() {
+            return;
+        }
+        while let Poll::Ready(Some((id, answer))) = self.pending.poll_next_unpin(cx) {
+            queue_answer(&mut self.link.state().outbound, &id, &answer);
+        }
+    }
+
+    fn read(&mut self, cx: &mut Wake<'_>) -> Reading {
+        for _ in 0..FRAMES_PER_TURN {
+            let mid_frame = {
+                let state = self.link.state();
+                if !state.outbound.may_read() || self.pending.len() >= REQUESTS_IN_FLIGHT {
+                    return Reading::Paused;
+                }
+                state.outbound.is_mid_frame()
+            };
+            let incoming = match self.socket.poll_read(cx, mid_frame) {
+                Poll::Pending => return Reading::Dry,
+                Poll::Ready(Ok(incoming)) => incoming,
+                Poll::Ready(Err(Ended::Gone)) => return Reading::Ended,
+                Poll::Ready(Err(ended)) => {
+                    close_for(&self.link, ended);
+                    return Reading::Ended;
+                }
+            };
+            self.link.state().heard = true;
+            match incoming {
+                Incoming::Text(text) => self.take(&text, cx),
+                Incoming::Binary(bytes) => {
+                    if let Ok(text) = str::from_utf8(&bytes) {
+                        self.take(text, cx);
+                    }
+                }
+                Incoming::Control => {}
+            }
+        }
+        Reading::TurnOver
+    }
+
+    /// Handles one frame.
+    fn take(&mut self, text: &str, cx: &mut Wake<'_>) {
+        if let Some(request) = Request::parse(text) {
+            return self.call(&request, cx);
+        }
+        match misfit::judge(text, &self.context.validators().request) {
+            // As for every client of the protocol: what is no JSON is not answered.
+            Misfit::Nothing => {}
+            Misfit::Invalid { id, error } => {
+                queue_answer(&mut self.link.state().outbound, &id, &Err(Box::new(error)));
+            }
+            Misfit::Valid(text) => {
+                if let Some(request) = Request::parse(&text) {
+                    self.call(&request, cx);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, request: &Request<'_>, cx: &mut Wake<'_>) {
+        let id = request.id.get();
+        let answer = match self
+            .context
+            .routes()
+            .call(&self.context, &self.caller, request)
+        {
+            Called::Answered(answer) => answer,
+            Called::Started(mut future) => match future.as_mut().poll(cx) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => {
+                    let id = id.to_owned();
+                    self.pending
+                        .push(Box::pin(async move { (id, future.await) }));
+                    return;
+                }
+            },
+        };
+        queue_answer(&mut self.link.state().outbound, id, &answer);
+    }
+}

@@ -1,0 +1,234 @@
+//! The handle by which the rest of the process reaches one connection: queue an event, ask it to leave.
+//!
+//! The connection's own task owns the socket; everybody else only touches the outbound queue, under a short lock, and wakes
+//! the task.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use openclaw_shared::protocol::MAX_BUFFERED_BYTES;
+use openclaw_shared::protocol::scope::{Rights, Scope};
+
+use super::care::{Care, Seen, Vigil};
+use super::handshake::close_code;
+use super::outbound::{Budget, Offered, Outbound};
+use crate::limits::WAITING_ANSWERS;
+
+/// The reason that a client reads which does not read.
+pub(crate) const SLOW_CONSUMER: &str = "slow consumer";
+/// The reason of every close that comes with the end of this life of the gateway.
+pub(crate) const SERVICE_RESTART: &str = "service restart";
+
+/// Which connection, within this life of the gateway; the oldest has the smallest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LinkId(pub(crate) u64);
+
+impl fmt::Display for LinkId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0)
+    }
+}
+
+/// One connection, seen from outside of its task.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    waker: AtomicWaker,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) outbound: Outbound,
+    /// What it may do; none before it is admitted.
+    rights: Option<Rights>,
+    /// Which of the shared secrets it was admitted by.
+    pub(crate) secret_generation: u64,
+    /// How many events were addressed to it. A skipped one leaves a gap that the client sees.
+    seq: u64,
+    /// It shall finish what it has read and go.
+    leaving: bool,
+    /// It shall end at once: there is no use in being polite.
+    cut: bool,
+    pub(crate) heard: bool,
+    pub(crate) drained: bool,
+    vigil: Vigil,
+}
+
+impl State {
+    /// Whether the connection shall end without a word.
+    pub(crate) const fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
+
+impl Link {
+    pub(crate) fn new(id: LinkId) -> Self {
+        let budget = Budget {
+            events: MAX_BUFFERED_BYTES,
+            answers: WAITING_ANSWERS,
+        };
+        Self {
+            id,
+            waker: AtomicWaker::new(),
+            state: Mutex::new(State {
+                outbound: Outbound::new(budget),
+                rights: None,
+                secret_generation: 0,
+                seq: 0,
+                leaving: false,
+                cut: false,
+                heard: false,
+                drained: false,
+                vigil: Vigil::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // Each critical section leaves the state whole, so a poisoned one is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The task that is to be woken when something is queued or asked.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(crate) fn admit(&self, rights: Rights, secret_generation: u64) {
+        let mut state = self.state();
+        state.rights = Some(rights);
+        state.secret_generation = secret_generation;
+    }
+
+    /// Queues an event, if the client may see it. `version` is what follows `seq` in the frame, with its comma.
+    pub(crate) fn offer(&self, event: &Published<'_>) {
+        let mut state = self.state();
+        let may_see = match (state.rights, event.guard) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(rights), Some(scope)) => rights.check(scope).is_ok(),
+        };
+        if !may_see {
+            return;
+        }
+        state.seq += 1;
+        let mut tail = Tail::new();
+        tail.push(b",\"seq\":");
+        tail.push_number(state.seq);
+        tail.push(event.version);
+        tail.push(b"}");
+        match state
+            .outbound
+            .event(event.head, tail.as_slice(), event.may_be_lost)
+        {
+            Offered::Queued => {}
+            Offered::Skipped => return,
+            Offered::Overflow => {
+                tracing::info!(target: "gateway/ws", conn = %self.id, waiting = state.outbound.waiting(), "closed a slow consumer");
+                state.outbound.condemn(close_code::POLICY, SLOW_CONSUMER);
+            }
+        }
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Asks the connection to finish what it has read, then to close with 1012.
+    pub(crate) fn leave(&self) {
+        self.state().leaving = true;
+        self.waker.wake();
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state().leaving
+    }
+
+    /// Closes without finishing anything but the frame under way.
+    pub(crate) fn condemn(&self, code: u16, reason: &str) {
+        self.state().outbound.condemn(code, reason);
+        self.waker.wake();
+    }
+
+    /// Ends the connection without a word.
+    pub(crate) fn cut(&self) {
+        self.state().cut = true;
+        self.waker.wake();
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state().cut
+    }
+
+    /// Looks after the connection, and does what is to be done.
+    pub(crate) fn look_after(&self, elapsed: Duration) {
+        let mut state = self.state();
+        let seen = Seen {
+            heard: std::mem::take(&mut state.heard),
+            drained: std::mem::take(&mut state.drained),
+            waiting: !state.outbound.is_empty(),
+        };
+        match state.vigil.look(elapsed, seen) {
+            Care::Leave => return,
+            Care::Ping => state.outbound.ping(),
+            Care::Vanished => {
+                tracing::info!(target: "gateway/ws", conn = %self.id, "gave up a client that does not answer");
+                state.cut = true;
+            }
+            Care::Stalled => {
+                tracing::info!(target: "gateway/ws", conn = %self.id, waiting = state.outbound.waiting(), "gave up a client that does not read");
+                state.outbound.condemn(close_code::POLICY, SLOW_CONSUMER);
+            }
+        }
+        drop(state);
+        self.waker.wake();
+    }
+}
+
+/// An event on its way to everybody.
+#[derive(Debug)]
+pub(crate) struct Published<'a> {
+    /// The frame up to and including the payload.
+    pub(crate) head: &'a Bytes,
+    /// What follows `seq`, with its comma; empty for an event without `stateVersion`.
+    pub(crate) version: &'a [u8],
+    /// Who may see it.
+    pub(crate) guard: Option<Scope>,
+    /// Whether a slow client loses it instead of its connection.
+    pub(crate) may_be_lost: bool,
+}
+
+/// The end of an event frame, built without an allocation.
+struct Tail {
+    bytes: [u8; 128],
+    length: usize,
+}
+
+impl Tail {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; 128],
+            length: 0,
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        self.bytes[self.length..self.length + piece.len()].copy_from_slice(piece);
+        self.length += piece.len();
+    }
+
+    fn push_number(&mut self, number: u64) {
+        use std::io::Write as _;
+        let mut rest = &mut self.bytes[self.length..];
+        let before = rest.len();
+        write!(rest, "{number}").expect("the longest number has twenty digits");
+        self.length += before - rest.len();
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}

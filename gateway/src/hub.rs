@@ -1,0 +1,191 @@
+//! Who is connected, and how an event reaches all of them.
+//!
+//! A service publishes a value and knows no client. The payload is serialised once; what differs by connection (`seq`) is
+//! spliced in when the frame is queued.
+//!
+//! Invariant: publishing never waits. A client that does not read loses events or its connection, see
+//! [`crate::connection::outbound`].
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use openclaw_shared::protocol::event::{Event, Shutdown, ShutdownPayload};
+use openclaw_shared::protocol::scope::{Rights, Scope};
+use openclaw_shared::protocol::snapshot::StateVersion;
+use tokio::sync::Notify;
+
+use crate::connection::link::{Link, LinkId, Published};
+use crate::limits::UNAUTHENTICATED_SOCKETS;
+use crate::prepared::Prepared;
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    next: AtomicU64,
+    links: Mutex<Links>,
+    /// Rings when the last connection has gone.
+    empty: Notify,
+    /// What everybody was told at the end; whoever comes later is told too.
+    farewell: Mutex<Option<Prepared<ShutdownPayload>>>,
+}
+
+#[derive(Debug, Default)]
+struct Links {
+    /// Not authenticated yet, the oldest first.
+    strangers: BTreeMap<LinkId, Arc<Link>>,
+    admitted: BTreeMap<LinkId, Arc<Link>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each critical section leaves its value whole, so a poisoned lock is as good as any.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    fn links(&self) -> MutexGuard<'_, Links> {
+        lock(&self.links)
+    }
+
+    /// A socket was opened. At the cap the stranger that has been silent for longest makes room.
+    pub(crate) fn enter(&self) -> Arc<Link> {
+        let link = Arc::new(Link::new(LinkId(
+            self.next.fetch_add(1, Ordering::Relaxed) + 1,
+        )));
+        let mut links = self.links();
+        if links.strangers.len() >= UNAUTHENTICATED_SOCKETS
+            && let Some((_, oldest)) = links.strangers.pop_first()
+        {
+            oldest.cut();
+        }
+        links.strangers.insert(link.id, link.clone());
+        link
+    }
+
+    /// A client has authenticated: from now on it sees events.
+    pub(crate) fn admit(&self, link: &Arc<Link>, rights: Rights, secret_generation: u64) {
+        link.admit(rights, secret_generation);
+        {
+            let mut links = self.links();
+            links.strangers.remove(&link.id);
+            links.admitted.insert(link.id, link.clone());
+        }
+        if let Some(farewell) = &*lock(&self.farewell) {
+            Notice::of::<Shutdown>(farewell, StateVersion::default()).offer_to(link);
+            link.leave();
+        }
+    }
+
+    /// A connection is over.
+    pub(crate) fn leave(&self, id: LinkId) {
+        let mut links = self.links();
+        links.strangers.remove(&id);
+        links.admitted.remove(&id);
+        if links.strangers.is_empty() && links.admitted.is_empty() {
+            self.empty.notify_one();
+        }
+    }
+
+    /// Resolves when nobody is left.
+    pub(crate) async fn emptied(&self) {
+        while self.counts() != (0, 0) {
+            self.empty.notified().await;
+        }
+    }
+
+    /// How many clients are connected, and how many sockets have not authenticated.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let links = self.links();
+        (links.admitted.len(), links.strangers.len())
+    }
+
+    /// Sends an event to everybody who may see it.
+    pub(crate) fn publish<E: Event>(&self, payload: &Prepared<E::Payload>, version: StateVersion) {
+        let notice = Notice::of::<E>(payload, version);
+        for link in self.links().admitted.values() {
+            notice.offer_to(link);
+        }
+    }
+
+    /// Tells everybody that this life ends, and asks them to finish what was read and to go; whoever is let in from now on
+    /// gets the same.
+    pub(crate) fn send_away(&self, farewell: Prepared<ShutdownPayload>, version: StateVersion) {
+        self.publish::<Shutdown>(&farewell, version);
+        *lock(&self.farewell) = Some(farewell);
+        for link in self.links().admitted.values() {
+            link.leave();
+        }
+    }
+
+    /// Closes what has not gone by itself.
+    pub(crate) fn cut_off(&self, code: u16, reason: &str) {
+        let links = self.links();
+        for link in links.admitted.values().chain(links.strangers.values()) {
+            link.condemn(code, reason);
+        }
+    }
+
+    /// Closes the clients that were admitted by a secret that is no longer in force.
+    pub(crate) fn revoke_older_than(&self, secret_generation: u64, code: u16, reason: &str) {
+        for link in self.links().admitted.values() {
+            if link.state().secret_generation < secret_generation {
+                link.condemn(code, reason);
+            }
+        }
+    }
+
+    /// Pings the silent ones and gives up the vanished ones.
+    pub(crate) fn look_after(&self, elapsed: Duration) {
+        for link in self.links().admitted.values() {
+            link.look_after(elapsed);
+        }
+    }
+}
+
+/// An event, serialised.
+struct Notice {
+    head: Bytes,
+    version: String,
+    guard: Option<Scope>,
+    may_be_lost: bool,
+}
+
+impl Notice {
+    fn of<E: Event>(payload: &Prepared<E::Payload>, version: StateVersion) -> Self {
+        let version = if E::VERSIONED {
+            format!(
+                r#","stateVersion":{{"presence":{},"health":{}}}"#,
+                version.presence, version.health
+            )
+        } else {
+            String::new()
+        };
+        Self {
+            head: event_head(E::NAME, payload.json()),
+            version,
+            guard: E::GUARD,
+            may_be_lost: E::DROP_IF_SLOW,
+        }
+    }
+
+    fn offer_to(&self, link: &Link) {
+        link.offer(&Published {
+            head: &self.head,
+            version: self.version.as_bytes(),
+            guard: self.guard,
+            may_be_lost: self.may_be_lost,
+        });
+    }
+}
+
+/// An event frame up to and including its payload.
+pub(crate) fn event_head(name: &str, payload: &[u8]) -> Bytes {
+    let mut head = Vec::with_capacity(payload.len() + name.len() + 40);
+    head.extend_from_slice(br#"{"type":"event","event":""#);
+    head.extend_from_slice(name.as_bytes());
+    head.extend_from_slice(br#"","payload":"#);
+    head.extend_from_slice(payload);
+    head.into()
+}

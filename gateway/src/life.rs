@@ -1,0 +1,142 @@
+//! The life of the process: build, stand by, serve, drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_shared::child::{Assignment, Control, Fatal, Order};
+use openclaw_shared::config::Config;
+use openclaw_shared::control::{ChildName, Drain, Launch, Reloaded};
+use openclaw_shared::serve::{Limits, Server};
+use serde_json::Value;
+
+use crate::context::{Context, Parts};
+use crate::drain::drain;
+use crate::http;
+use crate::http::mounts::Mounts;
+use crate::machine::Machine;
+use crate::methods;
+use crate::phase::Phase;
+use crate::rounds;
+use crate::settings::Settings;
+
+/// Everything that is built before the process is ready.
+struct House {
+    context: Arc<Context>,
+    server: Server,
+    mounts: Option<Mounts>,
+}
+
+/// Lives the life of the gateway.
+pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
+    let Assignment {
+        launch,
+        mut listeners,
+        control,
+        mut orders,
+    } = assignment;
+    let mounts = launch
+        .local_sockets
+        .get(&ChildName::CanvasHost)
+        .cloned()
+        .map(Mounts::new);
+    let context = Arc::new(build(launch)?);
+    let tcp = listeners
+        .tcp()
+        .map_err(|error| Fatal::new(format!("cannot listen: {error}")))?;
+    let local = listeners
+        .local()
+        .map_err(|error| Fatal::new(format!("cannot listen: {error}")))?;
+    let service = http::service(context.clone(), mounts.clone());
+    let server = Server::new(tcp, local, service, Limits::default());
+    let house = House {
+        context: context.clone(),
+        server,
+        mounts,
+    };
+    control.ready().await;
+    tokio::select! {
+        done = obey(house, &control, &mut orders) => done,
+        () = rounds::run(&context) => Err(Fatal::new("the timers ended")),
+    }
+}
+
+fn build(launch: Launch) -> Result<Context, Fatal> {
+    let settings = settings(&launch.config, &launch.instance)?;
+    let routes = methods::routes().map_err(|error| Fatal::new(error.to_string()))?;
+    Ok(Context::new(Parts {
+        instance: launch.instance,
+        credentials: launch.credentials,
+        settings,
+        logging: launch.logging,
+        fleet: launch.fleet,
+        machine: Machine::read(),
+        routes,
+    }))
+}
+
+fn settings(
+    config: &Value,
+    instance: &openclaw_shared::instance::Instance,
+) -> Result<Settings, Fatal> {
+    match Config::from_effective(config) {
+        // Serving in clear where the owner asked for TLS would be worse than not serving.
+        Ok(config) if config.gateway.tls.enabled => Err(Fatal::new(
+            "gateway.tls.enabled is set, but this version does not serve TLS; put a TLS proxy in front and set it to false",
+        )),
+        Ok(config) => Ok(Settings::of(&config, instance)),
+        Err(issues) => {
+            let issues: Vec<String> = issues.iter().map(ToString::to_string).collect();
+            Err(Fatal::new(format!(
+                "the configuration cannot be used: {}",
+                issues.join("; ")
+            )))
+        }
+    }
+}
+
+async fn obey(
+    house: House,
+    control: &Control,
+    orders: &mut tokio::sync::mpsc::Receiver<Order>,
+) -> Result<(), Fatal> {
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Activate => {
+                house.server.activate();
+                house.context.phases.set(Phase::Active);
+                tracing::info!(target: "gateway", port = house.context.instance.ports.gateway, "gateway serves");
+                control.activated().await;
+            }
+            Order::Fleet(fleet) => house.context.set_fleet(fleet),
+            Order::Reload(reloaded) => {
+                control
+                    .reloaded(reload(&house.context, *reloaded).err())
+                    .await
+            }
+            Order::Drain(order) => {
+                leave(house, &order).await;
+                control.drained().await;
+                return Ok(());
+            }
+        }
+    }
+    Err(Fatal::new("the supervisor is gone"))
+}
+
+fn reload(context: &Context, reloaded: Reloaded) -> Result<(), String> {
+    let settings = settings(&reloaded.config, &context.instance).map_err(|fatal| fatal.message)?;
+    context.reload(settings, reloaded.credentials, reloaded.logging);
+    tracing::info!(target: "gateway", "configuration applied");
+    Ok(())
+}
+
+async fn leave(house: House, order: &Drain) {
+    let House {
+        context,
+        server,
+        mounts,
+    } = house;
+    // What is left of the budget belongs to the report and the exit.
+    let budget = order.budget.saturating_sub(Duration::from_millis(250));
+    drain(&context, server, mounts, order, budget).await;
+}

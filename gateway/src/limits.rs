@@ -1,0 +1,52 @@
+//! Every bound of this process, with its reason.
+//!
+//! What clients are told (`policy`) is in `shared::protocol`; these are the gateway's own.
+
+use std::time::Duration;
+
+/// From the opened socket to a successful `connect`.
+pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a client may send, in bytes, before it is authenticated. A connect frame is below 4 KiB.
+pub(crate) const BYTES_BEFORE_AUTH: u64 = 64 * 1024;
+
+/// WebSockets that have not authenticated yet. At the cap the oldest makes room, so that a flood of silent sockets cannot
+/// keep a real client out.
+pub(crate) const UNAUTHENTICATED_SOCKETS: usize = 256;
+
+/// tungstenite's read buffer; resident for every connection.
+pub(crate) const READ_BUFFER: usize = 4 * 1024;
+
+/// Frames taken from one client before the others get their turn.
+pub(crate) const FRAMES_PER_TURN: usize = 64;
+
+/// Requests of one client that are worked on at the same time; more wait in its socket.
+pub(crate) const REQUESTS_IN_FLIGHT: usize = 64;
+
+/// Answers that may wait for one client, in bytes, before its requests are left unread. One larger answer may go beyond.
+pub(crate) const WAITING_ANSWERS: usize = 256 * 1024;
+
+/// How often connections are looked after: silence, stalled writes.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Silence after which a client is pinged.
+pub(crate) const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// Silence after a ping upon which the peer counts as vanished. Generous: a laptop that naps is not gone.
+pub(crate) const PONG_WINDOW: Duration = Duration::from_secs(90);
+
+/// How long a client may leave everything unread, without a single byte drained, before it counts as gone.
+pub(crate) const STALL_WINDOW: Duration = Duration::from_secs(30);
+
+/// How long a closed connection is read on, so that the last frames are not destroyed by a reset.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// What is read and thrown away at most in that time, in bytes; more than one whole frame of the largest size that clients
+/// try.
+pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// How often health is refreshed without a cause.
+pub(crate) const HEALTH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Upgrades on their way from the HTTP server to their own task.
+pub(crate) const CLOSE_REASON_BYTES: usize = 120;

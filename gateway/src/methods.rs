@@ -1,0 +1,245 @@
+//! The registration of handlers: one line per method.
+//!
+//! A handler is an ordinary `async fn(&Context, &Caller, Params) -> Result<Reply, MethodError>`; it knows no socket. The
+//! start fails, and a test before it, when a method is registered twice or declared without a handler.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use openclaw_shared::protocol::error::ErrorShape;
+use openclaw_shared::protocol::frame::Request;
+use openclaw_shared::protocol::method::{
+    Health, LogsTail, METHODS, Method, Status, SystemEvent, SystemPresence,
+};
+use openclaw_shared::protocol::scope::Scope;
+use serde::Serialize;
+
+use crate::connection::validate::Validator;
+use crate::connection::{Answer, Caller};
+use crate::context::Context;
+use crate::prepared::Prepared;
+
+mod health;
+mod logs;
+mod presence;
+
+/// All handlers.
+///
+/// # Errors
+/// When handlers and declarations do not fit.
+pub(crate) fn routes() -> Result<Routes, Misrouted> {
+    Routes::default()
+        .on(Health, health::health)
+        .on(Status, health::status)
+        .on(SystemPresence, presence::system_presence)
+        .on(SystemEvent, presence::system_event)
+        .on(LogsTail, logs::tail)
+        .complete()
+}
+
+/// Why a handler has no reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MethodError {
+    /// Something it needs is missing or failed; the text is for the caller.
+    Unavailable(String),
+}
+
+impl From<MethodError> for ErrorShape {
+    fn from(error: MethodError) -> Self {
+        match error {
+            MethodError::Unavailable(message) => Self::unavailable(message),
+        }
+    }
+}
+
+/// What a handler of a method with reply `R` may return: the reply itself, or its JSON prepared before.
+pub(crate) trait Answers<R> {
+    /// The JSON.
+    fn into_json(self) -> Bytes;
+}
+
+impl<R: Serialize> Answers<R> for R {
+    fn into_json(self) -> Bytes {
+        Prepared::new(&self).json().clone()
+    }
+}
+
+impl<R> Answers<R> for Prepared<R> {
+    fn into_json(self) -> Bytes {
+        self.json().clone()
+    }
+}
+
+/// A handler at work.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// What became of a call.
+pub(crate) enum Called {
+    /// It is answered, by a refusal.
+    Answered(Answer),
+    /// Its handler is to be polled.
+    Started(Answering),
+}
+
+type Handler =
+    Box<dyn Fn(&Arc<Context>, &Arc<Caller>, &str) -> Result<Answering, String> + Send + Sync>;
+
+struct Route {
+    scope: Scope,
+    handler: Handler,
+}
+
+/// Handlers by method.
+#[derive(Default)]
+pub(crate) struct Routes {
+    by_name: BTreeMap<&'static str, Route>,
+    twice: Vec<&'static str>,
+}
+
+/// Handlers and declarations that do not fit.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("methods registered twice: {twice:?}; declared without a handler: {missing:?}")]
+pub(crate) struct Misrouted {
+    twice: Vec<&'static str>,
+    missing: Vec<&'static str>,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.by_name.keys()).finish()
+    }
+}
+
+impl Routes {
+    fn on<M, A, H>(mut self, _method: M, handler: H) -> Self
+    where
+        M: Method,
+        A: Answers<M::Reply>,
+        H: AsyncFn(&Context, &Caller, M::Params) -> Result<A, MethodError> + Send + Sync + 'static,
+    {
+        let validator = Validator::of::<M::Params>();
+        let handler = Arc::new(handler);
+        let handler: Handler = Box::new(move |context, caller, raw| {
+            let params = validator.parse::<M::Params>(M::NAME, raw)?;
+            let (context, caller, handler) = (context.clone(), caller.clone(), handler.clone());
+            let answering = async move {
+                let answered = handler(&context, &caller, params).await;
+                answered
+                    .map(A::into_json)
+                    .map_err(|error| Box::new(error.into()))
+            };
+            Ok(Box::pin(AssertUnwindSafe(answering).catch_unwind().map(
+                |outcome| {
+                    // The panic hook has already said where.
+                    outcome.unwrap_or_else(|_| {
+                        Err(Box::new(ErrorShape::unavailable("internal error")))
+                    })
+                },
+            )))
+        });
+        if self
+            .by_name
+            .insert(
+                M::NAME,
+                Route {
+                    scope: M::SCOPE,
+                    handler,
+                },
+            )
+            .is_some()
+        {
+            self.twice.push(M::NAME);
+        }
+        self
+    }
+
+    fn complete(self) -> Result<Self, Misrouted> {
+        let missing: Vec<_> = METHODS
+            .iter()
+            .map(|method| method.name)
+            .filter(|name| !self.by_name.contains_key(name))
+            .collect();
+        if self.twice.is_empty() && missing.is_empty() {
+            Ok(self)
+        } else {
+            Err(Misrouted {
+                twice: self.twice,
+                missing,
+            })
+        }
+    }
+
+    /// Checks a request and starts its handler. The scope is looked at before the parameters are.
+    pub(crate) fn call(
+        &self,
+        context: &Arc<Context>,
+        caller: &Arc<Caller>,
+        request: &Request<'_>,
+    ) -> Called {
+        let refuse = |message: String| {
+            tracing::debug!(
+                target: "gateway/ws",
+                conn = %caller.link,
+                method = %request.method,
+                error = message,
+                "refused a request"
+            );
+            Called::Answered(Err(Box::new(ErrorShape::invalid_request(message))))
+        };
+        let name = &*request.method;
+        if name == "connect" {
+            return refuse("connect is only valid as the first request".to_owned());
+        }
+        let route = self.by_name.get(name);
+        if let Err(denied) = caller
+            .rights
+            .check(route.map_or(Scope::Admin, |route| route.scope))
+        {
+            return refuse(denied.to_string());
+        }
+        let Some(route) = route else {
+            return refuse(format!("unknown method: {}", shown(name)));
+        };
+        let raw = match request.params.map(|params| params.get()) {
+            None | Some("null") => "{}",
+            Some(raw) => raw,
+        };
+        match (route.handler)(context, caller, raw) {
+            Ok(answering) => Called::Started(answering),
+            Err(message) => refuse(message),
+        }
+    }
+}
+
+/// A client's text as far as it is worth repeating.
+fn shown(name: &str) -> String {
+    const LONGEST: usize = 128;
+    name.chars().take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_shared::protocol::method::Health;
+
+    use super::{Routes, health, routes};
+
+    #[test]
+    fn every_declared_method_has_one_handler() {
+        assert!(routes().is_ok());
+    }
+
+    #[test]
+    fn a_method_registered_twice_or_not_at_all_is_an_error() {
+        let twice = Routes::default()
+            .on(Health, health::health)
+            .on(Health, health::health);
+        let misrouted = twice.complete().unwrap_err();
+        assert_eq!(misrouted.twice, ["health"]);
+        assert!(misrouted.missing.contains(&"status"));
+    }
+}

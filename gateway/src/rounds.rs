@@ -1,0 +1,73 @@
+//! What happens by itself: ticks, refreshed health, the presence list, a look at every connection.
+//!
+//! Invariant: a flood of causes is one effect. However many clients come and go, presence and health go out at most once
+//! per pause, and always once after the last cause.
+
+use std::time::Duration;
+
+use openclaw_shared::clock::{Moment, WallTime};
+use openclaw_shared::protocol::TICK_INTERVAL_MS;
+use openclaw_shared::protocol::event::{Tick, TickPayload};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::context::Context;
+use crate::limits::{HEALTH_INTERVAL, SWEEP_INTERVAL};
+use crate::prepared::Prepared;
+
+/// Between two presence events.
+const PRESENCE_PAUSE: Duration = Duration::from_millis(200);
+/// Between two health events.
+const HEALTH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs for as long as it is polled.
+pub(crate) async fn run(context: &Context) {
+    tokio::join!(
+        ticks(context),
+        presence(context),
+        health(context),
+        care(context)
+    );
+}
+
+async fn ticks(context: &Context) {
+    let mut ticks = interval(Duration::from_millis(TICK_INTERVAL_MS));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first one is due at once, when nobody is there.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let tick = Prepared::new(&TickPayload {
+            ts: WallTime::now().as_millis(),
+        });
+        context.hub.publish::<Tick>(&tick, context.state_version());
+    }
+}
+
+async fn presence(context: &Context) {
+    loop {
+        context.presence_bell.notified().await;
+        context.publish_presence();
+        sleep(PRESENCE_PAUSE).await;
+    }
+}
+
+async fn health(context: &Context) {
+    loop {
+        // Whichever comes first; both ask for the same.
+        let _ = timeout(HEALTH_INTERVAL, context.health_bell.notified()).await;
+        context.refresh_health();
+        sleep(HEALTH_PAUSE).await;
+    }
+}
+
+async fn care(context: &Context) {
+    let mut sweeps = interval(SWEEP_INTERVAL);
+    sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = Moment::now();
+    loop {
+        sweeps.tick().await;
+        let now = Moment::now();
+        context.hub.look_after(now.since(last));
+        last = now;
+    }
+}

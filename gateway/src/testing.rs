@@ -1,0 +1,253 @@
+//! A gateway on a real loopback socket, for tests of this crate.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use openclaw_shared::control::{
+    ChildName, ChildState, ChildStatus, ConfigState, ConfigStatus, Drain, FleetStatus, Generation,
+    StopReason,
+};
+use openclaw_shared::credentials::{AuthMode, Credentials};
+use openclaw_shared::instance::{Environment, Identity, Instance, Profile, Wishes};
+use openclaw_shared::log::LogSettings;
+use openclaw_shared::secret::Secret;
+use openclaw_shared::serve::{Limits, Server};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::context::{Context, Parts};
+use crate::machine::Machine;
+use crate::phase::Phase;
+use crate::settings::Settings;
+use crate::{drain, http, methods, rounds};
+
+/// Far above anything that happens on a loaded machine; reached only by a test that fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const TOKEN: &str = "geheim-0123456789";
+
+pub(crate) fn credentials(token: &str) -> Credentials {
+    Credentials {
+        mode: AuthMode::Token,
+        token: Some(Secret::new(token.to_owned())),
+        password: None,
+    }
+}
+
+pub(crate) fn instance(home: &Path) -> Instance {
+    let home = home.to_str().unwrap();
+    let environment = Environment::from_pairs([("HOME", home)], Path::new("/"));
+    let exists = |_: &Path| false;
+    let identity = Identity::resolve(Profile::parse("").unwrap(), &environment, &exists).unwrap();
+    let wishes = Wishes {
+        hosts: vec!["127.0.0.1".parse().unwrap()],
+        ..Wishes::default()
+    };
+    Instance::resolve(identity, wishes, &environment, &exists).unwrap()
+}
+
+pub(crate) fn fleet() -> FleetStatus {
+    FleetStatus {
+        config: ConfigStatus {
+            state: ConfigState::Ok,
+            path: "~/.openclaw/openclaw.json".into(),
+            hash: None,
+            error: None,
+            warnings: Vec::new(),
+        },
+        children: vec![ChildStatus {
+            name: ChildName::Gateway,
+            state: ChildState::Active,
+            generation: Generation(1),
+            pid: Some(1),
+            restarts: 0,
+            memory_bytes: None,
+            cpu_ms: None,
+            last_error: None,
+        }],
+    }
+}
+
+/// A gateway without a supervisor.
+pub(crate) struct Gateway {
+    pub(crate) context: Arc<Context>,
+    pub(crate) address: SocketAddr,
+    server: Option<Server>,
+    pub(crate) home: tempfile::TempDir,
+}
+
+impl Gateway {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&json!({})).await
+    }
+
+    pub(crate) async fn start_with(config: &Value) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let instance = instance(home.path());
+        let config = openclaw_shared::config::Config::from_effective(config).unwrap();
+        let settings = Settings::of(&config, &instance);
+        let logging = LogSettings::in_dir(instance.log_dir.clone());
+        let context = Arc::new(Context::new(Parts {
+            instance,
+            credentials: Some(credentials(TOKEN)),
+            settings,
+            logging,
+            fleet: fleet(),
+            machine: Machine::read(),
+            routes: methods::routes().unwrap(),
+        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = http::service(context.clone(), None);
+        let server = Server::new(vec![listener], None, service, Limits::default());
+        server.activate();
+        context.phases.set(Phase::Active);
+        let timers = context.clone();
+        tokio::task::spawn_local(async move { rounds::run(&timers).await });
+        Self {
+            context,
+            address,
+            server: Some(server),
+            home,
+        }
+    }
+
+    pub(crate) async fn drain(&mut self) {
+        let order = Drain {
+            reason: StopReason::Replaced,
+            budget: DEADLINE,
+            restart_expected_ms: Some(1_500),
+        };
+        let server = self.server.take().unwrap();
+        drain::drain(&self.context, server, None, &order, DEADLINE).await;
+    }
+
+    pub(crate) async fn open(&self) -> Client {
+        self.open_with(&BTreeMap::new()).await.unwrap()
+    }
+
+    pub(crate) async fn open_with(
+        &self,
+        headers: &BTreeMap<&'static str, String>,
+    ) -> Result<Client, Error> {
+        let mut request = format!("ws://{}/any/path?x=1", self.address).into_client_request()?;
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let config = WebSocketConfig::default().max_write_buffer_size(usize::MAX);
+        let (stream, response) = client_async_with_config(request, stream, Some(config)).await?;
+        Ok(Client {
+            stream,
+            response_headers: response.headers().clone(),
+        })
+    }
+
+    /// A client that is let in, with its hello.
+    pub(crate) async fn client(&self) -> (Client, Value) {
+        let mut client = self.open().await;
+        let hello = client.connect(connect()).await;
+        assert_eq!(hello["payload"]["type"], "hello-ok", "{hello}");
+        (client, hello)
+    }
+}
+
+/// The parameters of an ordinary connect.
+pub(crate) fn connect() -> Value {
+    json!({
+        "minProtocol": 3, "maxProtocol": 3,
+        "client": {"id": "gateway-client", "version": "1", "platform": "linux", "mode": "backend"},
+        "role": "operator", "scopes": ["operator.admin"], "caps": [],
+        "auth": {"token": TOKEN},
+    })
+}
+
+/// A client of the gateway.
+pub(crate) struct Client {
+    pub(crate) stream: WebSocketStream<TcpStream>,
+    pub(crate) response_headers: ::http::HeaderMap,
+}
+
+/// What a client sees next.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Seen {
+    Frame(Value),
+    Closed(u16, String),
+    Broken,
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, text: impl Into<String>) {
+        self.stream.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// The next frame, or the end.
+    pub(crate) async fn see(&mut self) -> Seen {
+        tokio::time::timeout(DEADLINE, async {
+            loop {
+                return match self.stream.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        Seen::Frame(serde_json::from_str(&text).unwrap())
+                    }
+                    Some(Ok(Message::Close(Some(close)))) => {
+                        Seen::Closed(close.code.into(), close.reason.to_string())
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                    Some(Ok(other)) => panic!("{other:?}"),
+                    Some(Err(_)) | None => Seen::Broken,
+                };
+            }
+        })
+        .await
+        .expect("a frame in time")
+    }
+
+    /// The next event of this name.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
+        loop {
+            match self.see().await {
+                Seen::Frame(frame) if frame["event"] == name => return frame,
+                Seen::Frame(_) => {}
+                end @ (Seen::Closed(..) | Seen::Broken) => panic!("{end:?} before {name}"),
+            }
+        }
+    }
+
+    /// The next answer.
+    pub(crate) async fn answer(&mut self) -> Value {
+        loop {
+            match self.see().await {
+                Seen::Frame(frame) if frame["type"] == "res" => return frame,
+                Seen::Frame(_) => {}
+                end @ (Seen::Closed(..) | Seen::Broken) => panic!("{end:?} before an answer"),
+            }
+        }
+    }
+
+    /// How it ends, whatever comes before.
+    pub(crate) async fn end(&mut self) -> Seen {
+        loop {
+            match self.see().await {
+                Seen::Frame(_) => {}
+                end @ (Seen::Closed(..) | Seen::Broken) => return end,
+            }
+        }
+    }
+
+    pub(crate) async fn connect(&mut self, params: Value) -> Value {
+        self.call("connect", params).await
+    }
+
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
+        let request = json!({"type": "req", "id": method, "method": method, "params": params});
+        self.send(request.to_string()).await;
+        self.answer().await
+    }
+}

@@ -1,0 +1,185 @@
+//! Changes the configuration file: through the running supervisor, which is the only writer while it runs, or else directly.
+
+use std::time::Duration;
+
+use openclaw_shared::config::write::{self, EditError, parse_value};
+use openclaw_shared::config::{Issue, KeyPath, LoadError, load_candidate};
+use openclaw_shared::control::{CliReply, CliRequest};
+use openclaw_shared::digest;
+use serde_json::Value;
+
+use super::context::Context;
+use super::control_client::{self, Asked};
+use super::failure::{Failure, Kind};
+use super::guard;
+
+/// A change may need a successor to become ready before it is live.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// The file says so already.
+    Unchanged,
+    /// It is in the file; it counts from the next start.
+    Written,
+    /// The running instance took it over, and says what it did.
+    Live(String),
+}
+
+/// One change of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Edit {
+    Set(KeyPath, Value),
+    Unset(KeyPath),
+}
+
+impl Edit {
+    fn apply(&self, text: &str, effective: Option<&Value>) -> Result<String, EditError> {
+        match self {
+            Self::Set(path, value) => write::set(text, path, value, effective),
+            Self::Unset(path) => write::unset(text, path, effective),
+        }
+    }
+}
+
+/// Reads a value as a person types it: JSON5 if it is, else plain text; with `strict` only JSON5.
+///
+/// # Errors
+/// When it has to be JSON5 and is not.
+pub(crate) fn value(text: &str, strict: bool) -> Result<Value, Failure> {
+    match parse_value(text) {
+        Ok(value) => Ok(value),
+        Err(reason) if strict => Err(Failure::new(
+            Kind::Usage,
+            format!("Invalid JSON5 value: {reason}."),
+        )),
+        Err(_) => Ok(Value::from(text)),
+    }
+}
+
+/// Makes the changes, all or none. A result that would be refused is not written.
+///
+/// # Errors
+/// When a change cannot be made, its result is invalid, or it cannot be written or put in force.
+pub(crate) async fn apply(context: &Context, edits: &[Edit]) -> Result<Applied, Failure> {
+    let path = &context.identity.config_path;
+    let before = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let shown = context.shown(path);
+            return Err(Failure::new(
+                Kind::Config,
+                format!("{shown} cannot be read: {error}."),
+            ));
+        }
+    };
+    let effective = context
+        .loaded()
+        .as_ref()
+        .ok()
+        .map(|loaded| &loaded.effective);
+    let mut text = before.clone().unwrap_or_else(|| "{}\n".to_owned());
+    for edit in edits {
+        text = edit
+            .apply(&text, effective)
+            .map_err(|error| refused(context, &error))?;
+    }
+    if before.as_deref() == Some(&*text) {
+        return Ok(Applied::Unchanged);
+    }
+    let candidate = load_candidate(path, &text, context.environment.variables())
+        .map_err(|error| invalid(&error))?;
+    let known: Vec<&str> = match context.loaded() {
+        Ok(loaded) => loaded
+            .warnings
+            .iter()
+            .map(|issue| issue.message.as_str())
+            .collect(),
+        Err(error) => error
+            .issues
+            .iter()
+            .map(|issue| issue.message.as_str())
+            .collect(),
+    };
+    for warning in candidate
+        .warnings
+        .iter()
+        .filter(|issue| !known.contains(&&*issue.message))
+    {
+        context.out.note(format!("warning: {}", explain(warning)));
+    }
+    let base_hash = before.as_deref().map(|text| digest::hex(text.as_bytes()));
+    let request = CliRequest::WriteConfig {
+        base_hash: base_hash.clone(),
+        text: text.clone(),
+    };
+    match control_client::ask(&context.supervisor_socket(), &request, LIMIT).await {
+        Asked::Answered(CliReply::Done { message }) => Ok(Applied::Live(message)),
+        Asked::Answered(CliReply::Failed { message }) => Err(Failure::new(
+            Kind::Refused,
+            format!("The running gateway refused the change: {message}"),
+        )),
+        Asked::Answered(CliReply::Status(_)) => Err(Failure::new(
+            Kind::Failed,
+            "The supervisor gave an answer to another question.",
+        )),
+        Asked::Failed(reason) => Err(Failure::new(
+            Kind::Failed,
+            format!("The running gateway did not confirm the change: {reason}."),
+        )
+        .hint(format!(
+            "See whether it counts: {}",
+            context.command("gateway status")
+        ))),
+        Asked::Absent => write::write_atomically(path, &text, base_hash.as_deref())
+            .map(|_| Applied::Written)
+            .map_err(|error| Failure::new(Kind::Config, format!("Error: failed to {error}"))),
+    }
+}
+
+fn refused(context: &Context, error: &EditError) -> Failure {
+    match error {
+        EditError::NotFound { path } => {
+            Failure::new(Kind::Config, format!("Config path not found: {path}"))
+        }
+        EditError::Unreadable { .. } => match context.loaded() {
+            Err(load) => guard::invalid(context, load),
+            Ok(_) => Failure::new(Kind::Config, format!("Error: failed to {error}")),
+        },
+        EditError::NotAContainer { .. }
+        | EditError::BeyondEnd { .. }
+        | EditError::Included { .. }
+        | EditError::ForbiddenKey { .. }
+        | EditError::Placeholder { .. }
+        | EditError::RootNotAnObject { .. } => {
+            Failure::new(Kind::Config, format!("Error: failed to {error}"))
+        }
+    }
+}
+
+/// The change would leave a configuration that is refused; the places are those in the text that was not written, so that
+/// only keys and reasons are told.
+fn invalid(error: &LoadError) -> Failure {
+    let problems: Vec<String> = error.errors().map(explain).collect();
+    Failure::new(
+        Kind::Config,
+        format!("Error: Config validation failed: {}", problems.join("\n  ")),
+    )
+    .hint("Nothing was written.")
+}
+
+fn explain(issue: &Issue) -> String {
+    let key = if issue.key.is_empty() {
+        "<root>"
+    } else {
+        &issue.key
+    };
+    let hint = issue
+        .hint
+        .as_ref()
+        .map(|hint| format!("; {hint}"))
+        .unwrap_or_default();
+    format!("{key}: {}{hint}", issue.message)
+}

@@ -1,0 +1,138 @@
+//! What every command starts from: which instance, its configuration, and where to print.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+use openclaw_shared::config::{self, Config, LoadError, Loaded};
+use openclaw_shared::control::InstanceStatus;
+use openclaw_shared::exit::Exit;
+use openclaw_shared::instance::{Environment, Identity, Instance, Profile, Wishes};
+use openclaw_shared::log::LogSettings;
+use openclaw_shared::paths::{RunPaths, StatePaths};
+
+use super::args::Globals;
+use super::control_client::{self, Asked};
+use super::failure::{Failure, Kind};
+use super::output::Output;
+use crate::settings::{self, Flags, Refusal, Settings};
+
+/// The instance a command acts on.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) out: Output,
+    pub(crate) environment: Environment,
+    pub(crate) identity: Identity,
+    pub(crate) no_color: bool,
+    loaded: OnceCell<Result<Loaded, LoadError>>,
+    settings: OnceCell<Result<Settings, Refusal>>,
+    running: tokio::sync::OnceCell<Asked<InstanceStatus>>,
+}
+
+impl Context {
+    /// Finds out which instance is meant.
+    ///
+    /// # Errors
+    /// With exit code 2 when the profile is none, and as the identity says otherwise.
+    pub(crate) fn new(globals: &Globals, mut environment: Environment) -> Result<Self, Failure> {
+        let flag = globals.profile.as_deref();
+        let profile = Profile::select(flag, globals.dev, environment.get("OPENCLAW_PROFILE"))
+            .map_err(|error| {
+                Failure::new(Kind::Usage, format!("[openclaw] {error}")).exit(Exit::Usage)
+            })?;
+        let identity = Identity::resolve(profile, &environment, &|path| path.exists())
+            .map_err(|error| Failure::new(Kind::Failed, format!("[openclaw] {error}")))?;
+        if let Ok(text) = std::fs::read_to_string(StatePaths(&identity.state_dir).dotenv()) {
+            environment.fill_from_dotenv(&text);
+        }
+        let no_color = globals.no_color || environment.get("NO_COLOR").is_some();
+        Ok(Self {
+            out: Output::new(globals.json, !no_color),
+            environment,
+            identity,
+            no_color,
+            loaded: OnceCell::new(),
+            settings: OnceCell::new(),
+            running: tokio::sync::OnceCell::new(),
+        })
+    }
+
+    /// The configuration file, read once.
+    pub(crate) fn loaded(&self) -> &Result<Loaded, LoadError> {
+        self.loaded
+            .get_or_init(|| config::load(&self.identity.config_path, self.environment.variables()))
+    }
+
+    /// The configuration, or its defaults when the file is broken: commands that only look must go on then, since somebody
+    /// looks because something is broken.
+    pub(crate) fn config(&self) -> Config {
+        self.loaded()
+            .as_ref()
+            .map(|loaded| loaded.config.clone())
+            .unwrap_or_default()
+    }
+
+    /// What the running instance says of itself, asked once.
+    pub(crate) async fn running(&self) -> &Asked<InstanceStatus> {
+        let ask = async || control_client::status(&self.supervisor_socket()).await;
+        self.running.get_or_init(ask).await
+    }
+
+    /// The instance as configuration and environment describe it. Commands that only look get one also when the configuration
+    /// is broken or asks for what this machine does not have: the instance of the defaults.
+    ///
+    /// # Errors
+    /// When even that has no ports.
+    pub(crate) fn instance(&self) -> Result<Instance, Failure> {
+        match self.settings() {
+            Ok(settings) => Ok(settings.instance.clone()),
+            Err(_) => {
+                let on_disk = |path: &Path| path.exists();
+                let wishes = Wishes::default();
+                Instance::resolve(self.identity.clone(), wishes, &self.environment, &on_disk)
+                    .map_err(|error| Failure::new(Kind::Config, format!("{error}.")))
+            }
+        }
+    }
+
+    /// Everything the instance would run on if it were started, resolved once, as the supervisor resolves it.
+    pub(crate) fn settings(&self) -> &Result<Settings, Refusal> {
+        self.settings.get_or_init(|| {
+            let loaded = self
+                .loaded()
+                .clone()
+                .map_err(|error| Refusal::new(Exit::ConfigInvalid, error.to_string()))?;
+            settings::resolve(
+                &self.identity,
+                loaded,
+                &Flags::default(),
+                &self.environment,
+                None,
+            )
+        })
+    }
+
+    pub(crate) fn supervisor_socket(&self) -> PathBuf {
+        RunPaths(&self.identity.run_dir(&self.environment)).supervisor()
+    }
+
+    /// Where the instance logs.
+    pub(crate) fn log_settings(&self) -> LogSettings {
+        match self.settings() {
+            Ok(settings) => settings.logging.clone(),
+            Err(_) => LogSettings::in_dir(StatePaths(&self.identity.state_dir).logs()),
+        }
+    }
+
+    /// A path with the home folder shortened.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        self.identity.display(path)
+    }
+
+    /// A command line to type, for the instance that is meant.
+    pub(crate) fn command(&self, rest: &str) -> String {
+        match self.identity.profile.name() {
+            Some(name) => format!("openclaw --profile {name} {rest}"),
+            None => format!("openclaw {rest}"),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `openclaw gateway stop` and `restart`, and the service verbs that this version does not have.
+//!
+//! The running instance is asked first, over its control socket, and the answer waited for: a restart is done when the
+//! successor serves, a stop when the process is gone. Only when nobody answers there is the service manager asked.
+
+use std::time::Duration;
+
+use clap::Args;
+use openclaw_shared::control::{ChildName, CliReply, CliRequest};
+use openclaw_shared::exit::Exit;
+use serde::Serialize;
+
+use super::args::{RpcFlags, millis};
+use super::context::Context;
+use super::control_client::{self, Asked};
+use super::failure::{Failure, Kind};
+use super::gateway::does_not_apply;
+use crate::service::{self, RuntimeStatus, ServiceView};
+
+/// A drain may take a while, and a successor its time to become ready.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What to do with the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Stop,
+    Restart,
+}
+
+/// `gateway stop` and `gateway restart`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LifecycleArgs {
+    /// Only this process: gateway, canvas-host or browser-control (restart only)
+    #[arg(value_name = "PROCESS", value_parser = child)]
+    child: Option<ChildName>,
+    /// Give up after this many milliseconds [default: 120000]
+    #[arg(long, value_name = "MS", value_parser = millis)]
+    timeout: Option<Duration>,
+}
+
+impl LifecycleArgs {
+    /// Takes over what was said before the verb.
+    ///
+    /// # Errors
+    /// When that has no meaning here: these verbs act on the instance of the profile, not on an address.
+    pub(crate) fn or(
+        self,
+        before: RpcFlags,
+        stray: Option<&'static str>,
+        verb: &str,
+    ) -> Result<Self, Failure> {
+        let given = [
+            ("--port", before.port.is_some()),
+            ("--token", before.token.is_some()),
+            ("--token-file", before.token_file.is_some()),
+            ("--password", before.password.is_some()),
+            ("--url", before.url.is_some()),
+        ];
+        let option = stray.or(given
+            .into_iter()
+            .find_map(|(name, given)| given.then_some(name)));
+        if let Some(option) = option {
+            return Err(does_not_apply(option, verb));
+        }
+        if verb == "stop" && self.child.is_some() {
+            return Err(Failure::new(Kind::Usage, "error: 'gateway stop' stops the whole instance")
+                .hint("Turn a single process off in the configuration, for example canvasHost.enabled=false."));
+        }
+        Ok(Self {
+            timeout: self.timeout.or(before.timeout),
+            ..self
+        })
+    }
+}
+
+fn child(text: &str) -> Result<ChildName, String> {
+    let names = ChildName::ALL.map(ChildName::as_str);
+    ChildName::ALL
+        .into_iter()
+        .find(|child| child.as_str() == text)
+        .ok_or_else(|| format!("Unknown process {text:?} (use {})", names.join(", ")))
+}
+
+/// What was done, for scripts.
+#[derive(Debug, Serialize)]
+struct Report {
+    action: &'static str,
+    ok: bool,
+    result: &'static str,
+    message: String,
+    service: ServiceView,
+}
+
+pub(crate) async fn perform(
+    context: &Context,
+    verb: Verb,
+    arguments: LifecycleArgs,
+) -> Result<Exit, Failure> {
+    let socket = context.supervisor_socket();
+    let limit = arguments.timeout.unwrap_or(LIMIT);
+    let asked = match verb {
+        Verb::Stop => control_client::stop(&socket, limit).await,
+        Verb::Restart => {
+            let request = CliRequest::Restart {
+                child: arguments.child,
+            };
+            control_client::ask(&socket, &request, limit).await
+        }
+    };
+    let (result, message) = match asked {
+        // What it said first was that it would; what is told is that it did.
+        Asked::Answered(CliReply::Done { .. }) if verb == Verb::Stop => {
+            (verb.done(), "Gateway stopped.".to_owned())
+        }
+        Asked::Answered(CliReply::Done { message }) => (verb.done(), message),
+        Asked::Answered(CliReply::Failed { message }) => {
+            return Err(Failure::new(
+                Kind::Refused,
+                format!("Gateway {} failed: {message}", verb.name()),
+            )
+            .hint(format!(
+                "See what runs: {}",
+                context.command("gateway status")
+            )));
+        }
+        Asked::Answered(CliReply::Status(_)) => {
+            return Err(Failure::new(
+                Kind::Failed,
+                "The supervisor gave an answer to another question.",
+            ));
+        }
+        Asked::Failed(reason) => {
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("Gateway {} failed: {reason}.", verb.name()),
+            )
+            .detail("Control socket", context.shown(&socket))
+            .hint(format!(
+                "See what runs: {}",
+                context.command("gateway status")
+            )));
+        }
+        Asked::Absent => by_service_manager(context, verb)?,
+    };
+    if context.out.is_json() {
+        let service = service::manager(&context.identity.profile).view();
+        context.out.document(&Report {
+            action: verb.name(),
+            ok: true,
+            result,
+            message,
+            service,
+        });
+    } else {
+        context.out.line(message);
+    }
+    Ok(Exit::Ok)
+}
+
+/// Nobody answers on the control socket: perhaps a service of another kind runs, or the unit waits for its next start.
+fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, String), Failure> {
+    let manager = service::manager(&context.identity.profile);
+    let view = manager.view();
+    let runs = view.runtime.status == RuntimeStatus::Running;
+    let unit = view.unit.clone().unwrap_or_default();
+    let failed = |reason: String| {
+        Failure::new(
+            Kind::Failed,
+            format!("Gateway {} failed: {reason}.", verb.name()),
+        )
+    };
+    match verb {
+        Verb::Stop if runs => {
+            manager.stop().map_err(failed)?;
+            Ok((
+                verb.done(),
+                format!("Stopped {} service: {unit}", view.label),
+            ))
+        }
+        Verb::Stop => Ok((
+            "not-running",
+            "Gateway is not running; nothing to stop.".to_owned(),
+        )),
+        Verb::Restart if runs || view.is_installed() => {
+            manager.restart().map_err(failed)?;
+            Ok((
+                verb.done(),
+                format!("Restarted {} service: {unit}", view.label),
+            ))
+        }
+        Verb::Restart => Err(Failure::new(
+            Kind::Unreachable,
+            "Gateway is not running; nothing was restarted.",
+        )
+        .detail(
+            "Control socket",
+            context.shown(&context.supervisor_socket()),
+        )
+        .hint(format!("Start it: {}", context.command("gateway")))),
+    }
+}
+
+/// The answer to the service verbs that come with a later version.
+pub(crate) fn not_available(context: &Context, verb: &str) -> Failure {
+    let failure = Failure::new(
+        Kind::Unsupported,
+        format!("\"gateway {verb}\" is not available in this version."),
+    )
+    .hint(format!(
+        "Run the gateway in the foreground or under your own supervisor: {}",
+        context.command("gateway")
+    ));
+    match service::manager(&context.identity.profile).start_hint() {
+        Some(hint) if verb == "start" => failure.hint(format!("Start a unit of your own: {hint}")),
+        Some(_) | None => failure,
+    }
+}
+
+impl Verb {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Stop => "stopped",
+            Self::Restart => "restarted",
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `openclaw gateway run`: the options of a running gateway, and the way into the supervisor.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use openclaw_shared::config::section::{AuthMode, BindMode, TailscaleMode};
+use openclaw_shared::exit::Exit;
+use openclaw_shared::log::WsLog;
+use openclaw_shared::secret::Secret;
+
+use super::args::{port, secret};
+use super::client::read_secret;
+use super::context::Context;
+use super::failure::{Failure, Kind};
+use super::setup::{self, SetupArgs};
+use crate::port_owner::Force;
+use crate::settings::Flags;
+use crate::supervise::{self, RunOptions};
+
+/// How to run a gateway; what is not said comes from the environment, the configuration, or the defaults, in this order.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = exit_codes())]
+pub(crate) struct RunFlags {
+    /// Listen on this port; the others are derived from it [default: 18789, --dev 19001]
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    pub(crate) port: Option<u16>,
+    /// Listen on these addresses: loopback, lan, tailnet, auto or custom
+    #[arg(long, value_name = "MODE", value_parser = bind)]
+    pub(crate) bind: Option<BindMode>,
+    /// Ask callers for this token; prefer --token-file or OPENCLAW_GATEWAY_TOKEN, which other users cannot see
+    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    pub(crate) token: Option<Secret<String>>,
+    /// Ask callers for the token in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Ask callers for a token or for a password
+    #[arg(long, value_name = "MODE", value_parser = auth)]
+    pub(crate) auth: Option<AuthMode>,
+    /// Ask callers for this password; prefer OPENCLAW_GATEWAY_PASSWORD, which other users cannot see
+    #[arg(long, value_name = "PASSWORD", value_parser = secret)]
+    pub(crate) password: Option<Secret<String>>,
+    /// Publish through Tailscale: off, serve or funnel
+    #[arg(long, value_name = "MODE", value_parser = tailscale)]
+    pub(crate) tailscale: Option<TailscaleMode>,
+    /// Take the Tailscale publication back at the end
+    #[arg(long)]
+    pub(crate) tailscale_reset_on_exit: bool,
+    /// Run although gateway.mode is not set to local
+    #[arg(long)]
+    pub(crate) allow_unconfigured: bool,
+    /// Begin with an empty development instance; needs --dev
+    #[arg(long)]
+    pub(crate) reset: bool,
+    /// End the OpenClaw processes that hold the ports of this instance first
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// End whatever holds the ports of this instance first, strangers too
+    #[arg(long)]
+    pub(crate) force_any: bool,
+    /// Print debug lines on the console
+    #[arg(long)]
+    pub(crate) verbose: bool,
+    /// Print only the lines of the Claude CLI on the console
+    #[arg(long, hide = true)]
+    pub(crate) claude_cli_logs: bool,
+    /// Log WebSocket traffic: auto, full or compact
+    #[arg(long, value_name = "STYLE", value_parser = ws_log)]
+    pub(crate) ws_log: Option<WsLog>,
+    /// The same as --ws-log compact
+    #[arg(long)]
+    pub(crate) compact: bool,
+    /// Write what models stream to a file
+    #[arg(long, hide = true)]
+    pub(crate) raw_stream: bool,
+    /// Write what models stream to this file
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) raw_stream_path: Option<PathBuf>,
+}
+
+impl RunFlags {
+    /// Fills what was not said after `run` with what was said before it.
+    #[must_use]
+    pub(crate) fn or(self, before: Self) -> Self {
+        let token_said = self.token.is_some() || self.token_file.is_some();
+        Self {
+            port: self.port.or(before.port),
+            bind: self.bind.or(before.bind),
+            token: self.token.or(before.token.filter(|_| !token_said)),
+            token_file: self
+                .token_file
+                .or(before.token_file.filter(|_| !token_said)),
+            auth: self.auth.or(before.auth),
+            password: self.password.or(before.password),
+            tailscale: self.tailscale.or(before.tailscale),
+            tailscale_reset_on_exit: self.tailscale_reset_on_exit || before.tailscale_reset_on_exit,
+            allow_unconfigured: self.allow_unconfigured || before.allow_unconfigured,
+            reset: self.reset || before.reset,
+            force: self.force || before.force,
+            force_any: self.force_any || before.force_any,
+            verbose: self.verbose || before.verbose,
+            claude_cli_logs: self.claude_cli_logs || before.claude_cli_logs,
+            ws_log: self.ws_log.or(before.ws_log),
+            compact: self.compact || before.compact,
+            raw_stream: self.raw_stream || before.raw_stream,
+            raw_stream_path: self.raw_stream_path.or(before.raw_stream_path),
+        }
+    }
+
+    /// The first option given that means something to a gateway that runs in this process only.
+    pub(crate) fn only_for_run(&self) -> Option<&'static str> {
+        [
+            ("--bind", self.bind.is_some()),
+            ("--auth", self.auth.is_some()),
+            ("--tailscale", self.tailscale.is_some()),
+            ("--tailscale-reset-on-exit", self.tailscale_reset_on_exit),
+            ("--allow-unconfigured", self.allow_unconfigured),
+            ("--reset", self.reset),
+            ("--force", self.force),
+            ("--force-any", self.force_any),
+            ("--verbose", self.verbose),
+            ("--claude-cli-logs", self.claude_cli_logs),
+            ("--ws-log", self.ws_log.is_some()),
+            ("--compact", self.compact),
+            ("--raw-stream", self.raw_stream),
+            ("--raw-stream-path", self.raw_stream_path.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// The style of the WebSocket log that the two options select together.
+    fn ws_log(&self) -> Option<WsLog> {
+        if self.compact {
+            Some(WsLog::Compact)
+        } else {
+            self.ws_log
+        }
+    }
+
+    /// The first option given that this version cannot honour.
+    fn not_available(&self) -> Option<&'static str> {
+        let published = self
+            .tailscale
+            .is_some_and(|mode| mode != TailscaleMode::Off);
+        [
+            ("--tailscale", published),
+            ("--claude-cli-logs", self.claude_cli_logs),
+            ("--raw-stream", self.raw_stream),
+            ("--raw-stream-path", self.raw_stream_path.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
+    }
+}
+
+fn bind(text: &str) -> Result<BindMode, String> {
+    text.parse().map_err(|_| {
+        "Invalid --bind (use \"loopback\", \"lan\", \"tailnet\", \"auto\", or \"custom\")"
+            .to_owned()
+    })
+}
+
+fn auth(text: &str) -> Result<AuthMode, String> {
+    text.parse()
+        .map_err(|_| "Invalid --auth (use \"token\" or \"password\")".to_owned())
+}
+
+fn tailscale(text: &str) -> Result<TailscaleMode, String> {
+    text.parse()
+        .map_err(|_| "Invalid --tailscale (use \"off\", \"serve\", or \"funnel\")".to_owned())
+}
+
+fn ws_log(text: &str) -> Result<WsLog, String> {
+    match text {
+        "auto" => Ok(WsLog::Auto),
+        "full" => Ok(WsLog::Full),
+        "compact" => Ok(WsLog::Compact),
+        _ => Err("Invalid --ws-log (use \"auto\", \"full\", \"compact\")".to_owned()),
+    }
+}
+
+/// The exit codes, for scripts and service managers.
+fn exit_codes() -> String {
+    let mut text = "Exit codes:".to_owned();
+    for exit in Exit::ALL {
+        text.push_str(&format!("\n  {:>3}  {}", exit.code(), exit.meaning()));
+    }
+    text
+}
+
+/// Runs the gateway until it is stopped.
+///
+/// # Errors
+/// When it is refused, before anything is started.
+pub(crate) async fn perform(context: &Context, flags: RunFlags) -> Result<Exit, Failure> {
+    if let Some(option) = flags.not_available() {
+        return Err(Failure::new(
+            Kind::Unsupported,
+            format!("{option} is not available in this version."),
+        )
+        .hint("Start without it."));
+    }
+    let is_dev = context.identity.profile.is_dev();
+    if flags.reset && !is_dev {
+        return Err(Failure::new(Kind::Usage, "Use --reset with --dev."));
+    }
+    if flags.reset {
+        setup::reset(context).await?;
+    }
+    if is_dev && !context.identity.config_path.exists() {
+        setup::perform(context, SetupArgs::default()).await?;
+    }
+    let token = match (&flags.token, &flags.token_file) {
+        (Some(token), _) => Some(token.clone()),
+        (None, Some(path)) => Some(read_secret(path)?),
+        (None, None) => None,
+    };
+    let force = match (flags.force_any, flags.force) {
+        (true, _) => Some(Force::Any),
+        (false, true) => Some(Force::Own),
+        (false, false) => None,
+    };
+    let options = RunOptions {
+        identity: context.identity.clone(),
+        environment: context.environment.clone(),
+        force,
+        flags: Flags {
+            port: flags.port,
+            bind: flags.bind,
+            auth: flags.auth,
+            token,
+            password: flags.password.clone(),
+            allow_unconfigured: flags.allow_unconfigured,
+            verbose: flags.verbose,
+            no_color: context.no_color,
+            ws_log: flags.ws_log(),
+        },
+    };
+    supervise::run(options).await.map_err(|refusal| {
+        let mut failure = Failure::new(Kind::Refused, refusal.message).exit(refusal.exit);
+        failure.hints = refusal.hints;
+        failure
+    })
+}

@@ -1,0 +1,353 @@
+//! `openclaw gateway status`: what runs, and why it does not.
+//!
+//! The supervisor is asked first, because it knows also when the gateway is dead; then the gateway itself; then the service
+//! manager; then the kernel, for who holds the port. Each says its own, and none hides another.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use openclaw_shared::clock::WallTime;
+use openclaw_shared::config::Issue;
+use openclaw_shared::control::InstanceStatus;
+use openclaw_shared::exit::Exit;
+use openclaw_shared::log::{current_file, newest_file};
+use serde::Serialize;
+
+use super::args::RpcFlags;
+use super::client::find_target;
+use super::context::Context;
+use super::control_client::Asked;
+use super::failure::Failure;
+use super::probe::probe;
+use super::target::{Source, is_this_machine};
+use crate::port_owner::{self, Owner};
+use crate::service::{self, RuntimeStatus, ServiceView};
+
+mod last_error;
+mod text;
+
+/// `gateway status`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exits with 0 whatever it finds, so that it can be run at any time; with --require-rpc it exits\n\
+                  with 1 unless the gateway answers and every process of a running instance is as it should be."
+)]
+pub(crate) struct GatewayStatusArgs {
+    /// Do not ask the gateway itself
+    #[arg(long)]
+    no_probe: bool,
+    /// Exit with 1 unless the gateway answers and is well
+    #[arg(long, conflicts_with = "no_probe")]
+    require_rpc: bool,
+    /// Look for services of the whole system too
+    #[arg(long)]
+    deep: bool,
+    #[command(flatten)]
+    pub(crate) rpc: RpcFlags,
+}
+
+/// How long the gateway may take to answer when nothing else is said.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Everything that was found; the document of `--json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Found {
+    /// Whether nothing is wrong.
+    ok: bool,
+    profile: Option<String>,
+    supervisor: Supervisor,
+    service: ServiceView,
+    config: Configs,
+    gateway: GatewayView,
+    port: PortView,
+    log_file: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rpc: Option<Rpc>,
+    extra_services: Vec<service::ExtraService>,
+}
+
+/// What the supervisor says.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Supervisor {
+    running: bool,
+    socket: PathBuf,
+    /// Why a supervisor that is there cannot be understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    status: Option<InstanceStatus>,
+}
+
+/// The configuration as this command sees it, and as the running instance does.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Configs {
+    cli: ConfigView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<ConfigView>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    mismatch: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigView {
+    path: PathBuf,
+    exists: bool,
+    valid: bool,
+    issues: Vec<Issue>,
+}
+
+/// Where the gateway is to be found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GatewayView {
+    bind_mode: String,
+    bind_host: String,
+    port: u16,
+    port_source: &'static str,
+    probe_url: String,
+    probe_note: Option<String>,
+    /// The page a browser opens.
+    #[serde(skip)]
+    dashboard: Option<String>,
+}
+
+/// Who holds the base port.
+#[derive(Debug, Serialize)]
+struct PortView {
+    port: u16,
+    status: &'static str,
+    listeners: Vec<Owner>,
+    hints: Vec<String>,
+}
+
+/// What came of asking the gateway.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rpc {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<u128>,
+    url: String,
+}
+
+pub(crate) async fn perform(
+    context: &Context,
+    arguments: GatewayStatusArgs,
+) -> Result<Exit, Failure> {
+    let found = find(context, &arguments).await?;
+    if context.out.is_json() {
+        context.out.document(&found);
+    } else {
+        text::show(context, &found);
+    }
+    Ok(if arguments.require_rpc && !found.ok {
+        Exit::Failure
+    } else {
+        Exit::Ok
+    })
+}
+
+async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found, Failure> {
+    let (status, error) = match context.running().await {
+        Asked::Answered(status) => (Some(status.clone()), None),
+        Asked::Absent => (None, None),
+        Asked::Failed(reason) => (None, Some(reason.clone())),
+    };
+    let target = find_target(context, &arguments.rpc, true).await?;
+    let rpc = if arguments.no_probe {
+        None
+    } else {
+        let limit = arguments.rpc.timeout.unwrap_or(LIMIT);
+        let seen = probe(&target, "status", limit).await;
+        Some(Rpc {
+            ok: seen.is_ok(),
+            error: seen.error(),
+            latency_ms: seen.connect.ok().map(|took| took.as_millis()),
+            url: target.url.clone(),
+        })
+    };
+    let local = target.source.is_local();
+    let gateway = gateway_view(
+        context,
+        status.as_ref(),
+        &target.url,
+        target.source,
+        arguments,
+    )?;
+    let service = service::manager(&context.identity.profile).view();
+    let answers = rpc.as_ref().is_some_and(|rpc| rpc.ok);
+    let port = port_view(gateway.port, local);
+    let well = status.as_ref().is_some_and(is_well);
+    let settings = context.log_settings();
+    let newest = newest_file(&settings, WallTime::now());
+    let troubled = local && !(answers && well);
+    let last_error = newest
+        .as_deref()
+        .filter(|_| troubled)
+        .and_then(last_error::of);
+    Ok(Found {
+        ok: answers && (well || !local || status.is_none()),
+        profile: context.identity.profile.name().map(str::to_owned),
+        config: configs(context, status.as_ref()),
+        supervisor: Supervisor {
+            running: status.is_some(),
+            socket: context.supervisor_socket(),
+            error,
+            status,
+        },
+        extra_services: service::extra(&context.identity, arguments.deep),
+        service,
+        gateway,
+        port,
+        log_file: newest.unwrap_or_else(|| current_file(&settings, WallTime::now())),
+        last_error,
+        rpc,
+    })
+}
+
+/// Whether every process that is wanted serves, on the configuration of the file.
+fn is_well(status: &InstanceStatus) -> bool {
+    use openclaw_shared::control::{ChildState, ConfigState};
+    let children = &status.fleet.children;
+    let config_counts = match status.fleet.config.state {
+        ConfigState::Ok | ConfigState::Pending => true,
+        ConfigState::Degraded | ConfigState::Rejected => false,
+    };
+    config_counts
+        && children.iter().all(|child| match child.state {
+            ChildState::Active | ChildState::Disabled => true,
+            ChildState::Starting
+            | ChildState::Standby
+            | ChildState::Draining
+            | ChildState::Backoff
+            | ChildState::Failed
+            | ChildState::Stopped => false,
+        })
+}
+
+fn configs(context: &Context, status: Option<&InstanceStatus>) -> Configs {
+    let path = context.identity.config_path.clone();
+    let (exists, valid, issues) = match context.loaded() {
+        Ok(loaded) => (loaded.exists, true, loaded.warnings.clone()),
+        Err(error) => (true, false, error.issues.clone()),
+    };
+    let daemon = status.map(|status| {
+        use openclaw_shared::control::ConfigState;
+        let path = status.instance.identity.config_path.clone();
+        let valid = match status.fleet.config.state {
+            ConfigState::Ok | ConfigState::Pending => true,
+            ConfigState::Degraded | ConfigState::Rejected => false,
+        };
+        ConfigView {
+            exists: path.exists(),
+            path,
+            valid,
+            issues: Vec::new(),
+        }
+    });
+    let mismatch = daemon.as_ref().is_some_and(|daemon| daemon.path != path);
+    Configs {
+        cli: ConfigView {
+            path,
+            exists,
+            valid,
+            issues,
+        },
+        daemon,
+        mismatch,
+    }
+}
+
+fn gateway_view(
+    context: &Context,
+    status: Option<&InstanceStatus>,
+    url: &str,
+    source: Source,
+    arguments: &GatewayStatusArgs,
+) -> Result<GatewayView, Failure> {
+    use openclaw_shared::ports::PortSource;
+    let instance = match status {
+        Some(status) => status.instance.clone(),
+        None => context.instance()?,
+    };
+    let port = arguments.rpc.port.unwrap_or(instance.ports.gateway);
+    let port_source = match (
+        arguments.rpc.port.is_some(),
+        status.is_some(),
+        instance.ports.source,
+    ) {
+        (true, ..) => "--port",
+        (false, true, _) => "running instance",
+        (false, false, PortSource::Flag) => "--port",
+        (false, false, PortSource::Environment) => "environment",
+        (false, false, PortSource::Config) => "config",
+        (false, false, PortSource::Default) => "default",
+    };
+    let bind_host = instance
+        .hosts
+        .first()
+        .map_or_else(|| "127.0.0.1".to_owned(), IpAddr::to_string);
+    let loopback = is_this_machine(&bind_host);
+    let local = source.is_local();
+    Ok(GatewayView {
+        bind_mode: context.config().gateway.bind.as_str().to_owned(),
+        dashboard: local.then(|| format!("{}/", url.replacen("ws", "http", 1))),
+        probe_note: (local && loopback)
+            .then(|| "Loopback-only gateway; only local clients can connect.".to_owned()),
+        bind_host,
+        port,
+        port_source,
+        probe_url: url.to_owned(),
+    })
+}
+
+/// Who holds the port on this machine.
+fn port_view(port: u16, local: bool) -> PortView {
+    if !local {
+        return PortView {
+            port,
+            status: "unknown",
+            listeners: Vec::new(),
+            hints: Vec::new(),
+        };
+    }
+    match port_owner::look(port) {
+        Ok(listeners) => {
+            let status = if listeners.is_empty() { "free" } else { "busy" };
+            let strangers = listeners.iter().any(|owner| !owner.is_openclaw);
+            let hints = match strangers {
+                true => vec![
+                    "Another process is listening on this port. Stop it, or choose another port."
+                        .to_owned(),
+                ],
+                false => Vec::new(),
+            };
+            PortView {
+                port,
+                status,
+                listeners,
+                hints,
+            }
+        }
+        Err(_) => PortView {
+            port,
+            status: "unknown",
+            listeners: Vec::new(),
+            hints: Vec::new(),
+        },
+    }
+}
+
+/// Whether the service manager believes that the gateway runs.
+fn service_runs(found: &Found) -> bool {
+    found.service.runtime.status == RuntimeStatus::Running
+}

@@ -1,0 +1,223 @@
+//! `openclaw logs`: shows the gateway's log, through the gateway, and follows it across restarts.
+//!
+//! When the gateway of this machine does not answer, the file is read directly, because that is when its log matters most.
+
+use std::time::Duration;
+
+use clap::Args;
+use openclaw_shared::clock::WallTime;
+use openclaw_shared::exit::Exit;
+use openclaw_shared::log::newest_file;
+
+use super::args::{RpcFlags, millis};
+use super::client::{As, CallError, Client, find_target};
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Output;
+use super::target::Target;
+
+mod file;
+mod line;
+
+use file::Chunk;
+use line::Line;
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Go on as lines are written
+    #[arg(long, short)]
+    follow: bool,
+    /// Show at most so many lines at once
+    #[arg(long, value_name = "LINES", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=5000))]
+    limit: u64,
+    /// Read at most so much at once
+    #[arg(long, value_name = "BYTES", default_value_t = 250_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    max_bytes: u64,
+    /// Look for new lines every so many milliseconds [default: 1000]
+    #[arg(long, value_name = "MS", value_parser = millis)]
+    interval: Option<Duration>,
+    /// Print plain text, also on a terminal
+    #[arg(long)]
+    plain: bool,
+    /// Accepted for scripts; the log has no final answer
+    #[arg(long, hide = true)]
+    expect_final: bool,
+    #[command(flatten)]
+    rpc: RpcFlags,
+}
+
+/// The most lines the gateway gives at once.
+const MOST_LINES: u64 = 5_000;
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where lines come from at the moment.
+#[derive(Debug)]
+enum Feed {
+    /// The gateway.
+    Gateway(Box<Client>),
+    /// The file on this machine.
+    File,
+    /// Nowhere; the gateway is tried again.
+    Nowhere,
+}
+
+/// A tail that is under way.
+struct Tail<'a> {
+    context: &'a Context,
+    arguments: &'a LogsArgs,
+    target: Target,
+    feed: Feed,
+    cursor: Option<u64>,
+    file: String,
+    /// Whether the reader has been told that the gateway does not answer.
+    told: bool,
+}
+
+pub(crate) async fn perform(context: &Context, arguments: LogsArgs) -> Result<Exit, Failure> {
+    let target = find_target(context, &arguments.rpc, false).await?;
+    let mut tail = Tail {
+        context,
+        arguments: &arguments,
+        target,
+        feed: Feed::Nowhere,
+        cursor: None,
+        file: String::new(),
+        told: false,
+    };
+    let mut first = true;
+    loop {
+        match tail.poll().await {
+            Ok(Some(chunk)) => tail.show(&chunk, first),
+            Ok(None) => {}
+            Err(error) if first || !error.may_pass() => {
+                return Err(error.into_failure(
+                    "Gateway not reachable. Is it running and accessible?\n",
+                    &tail.target,
+                    context,
+                ));
+            }
+            Err(_) => {}
+        }
+        first = false;
+        if context.out.is_gone() {
+            context.out.note("Output closed; the tail ends.");
+            return Ok(Exit::Ok);
+        }
+        if !arguments.follow {
+            return Ok(Exit::Ok);
+        }
+        tokio::time::sleep(arguments.interval.unwrap_or(INTERVAL)).await;
+    }
+}
+
+impl Tail<'_> {
+    /// The next piece of the log, from wherever it can be had.
+    async fn poll(&mut self) -> Result<Option<Chunk>, CallError> {
+        match self.from_gateway().await {
+            // A successor accepts connections before its predecessor leaves.
+            Err(error) if error.may_pass() && matches!(self.feed, Feed::Gateway(_)) => {
+                self.feed = Feed::Nowhere;
+                match self.from_gateway().await {
+                    Err(error) => self.without_gateway(error),
+                    answered => answered,
+                }
+            }
+            Err(error) => self.without_gateway(error),
+            answered => answered,
+        }
+    }
+
+    async fn from_gateway(&mut self) -> Result<Option<Chunk>, CallError> {
+        let limit = self.arguments.rpc.limit();
+        if !matches!(self.feed, Feed::Gateway(_)) {
+            let client = Client::connect(&self.target, As::Cli, limit).await?;
+            if self.told {
+                self.notice("The gateway answers again.");
+                self.told = false;
+            }
+            self.feed = Feed::Gateway(Box::new(client));
+        }
+        let lines = self.lines_wanted();
+        let Feed::Gateway(client) = &mut self.feed else { return Ok(None) };
+        client.allow(limit);
+        let mut params = serde_json::json!({
+            "limit": lines,
+            "maxBytes": self.arguments.max_bytes,
+        });
+        if let Some(cursor) = self.cursor {
+            params["cursor"] = cursor.into();
+        }
+        let answer = client.call("logs.tail", &params, false).await?;
+        Ok(Chunk::from_answer(&answer))
+    }
+
+    /// The limit is for the first look; what comes later is wanted whole.
+    const fn lines_wanted(&self) -> u64 {
+        if self.cursor.is_some() { MOST_LINES } else { self.arguments.limit }
+    }
+
+    /// Reads the file when the gateway is down and the log is on this machine.
+    fn without_gateway(&mut self, error: CallError) -> Result<Option<Chunk>, CallError> {
+        if !self.target.source.is_local() || !error.may_pass() {
+            return Err(error);
+        }
+        let settings = self.context.log_settings();
+        let Some(path) = newest_file(&settings, WallTime::now()) else { return Err(error) };
+        // The gateway names the file as people see it.
+        let name = self.context.shown(&path);
+        let cursor = self.cursor.map(|cursor| if self.file == name { cursor } else { u64::MAX });
+        let limits = (self.lines_wanted(), self.arguments.max_bytes);
+        let Ok(chunk) = file::read(&path, &name, cursor, limits) else { return Err(error) };
+        if !self.told {
+            self.notice(&format!("The gateway does not answer ({error}); reading its file."));
+            self.told = true;
+        }
+        self.feed = Feed::File;
+        Ok(Some(chunk))
+    }
+
+    fn show(&mut self, chunk: &Chunk, first: bool) {
+        let out = &self.context.out;
+        if chunk.file != self.file {
+            if out.is_json() {
+                out.json_line(&serde_json::json!({
+                    "type": "meta", "file": chunk.file, "cursor": chunk.cursor, "size": chunk.size,
+                }));
+            } else {
+                out.line(format!("Log file: {}", chunk.file));
+            }
+        }
+        // Cut by the number of lines is what was asked for; cut by bytes may come as a surprise.
+        let fewer = (chunk.lines.len() as u64) < self.arguments.limit;
+        if first && chunk.truncated && fewer {
+            self.notice("Log tail truncated (increase --max-bytes).");
+        }
+        if !first && chunk.reset {
+            self.notice("Log cursor reset (file rotated).");
+        }
+        let terminal = Output::is_terminal() && !self.arguments.plain;
+        for raw in &chunk.lines {
+            let line = Line::parse(raw);
+            if out.is_json() {
+                out.json_line(&line.to_json());
+            } else if terminal {
+                out.line(line.for_terminal(out));
+            } else {
+                out.line(line.plain());
+            }
+        }
+        self.cursor = Some(chunk.cursor);
+        self.file.clone_from(&chunk.file);
+    }
+
+    /// Something about the tail itself.
+    fn notice(&self, text: &str) {
+        let out = &self.context.out;
+        if out.is_json() {
+            out.json_line(&serde_json::json!({ "type": "notice", "message": text }));
+        } else {
+            out.note(text);
+        }
+    }
+}

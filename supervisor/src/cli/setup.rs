@@ -1,0 +1,180 @@
+//! `openclaw setup`: a first configuration, and the folders an instance lives in. A second run changes nothing.
+
+use std::path::Path;
+
+use clap::Args;
+use openclaw_shared::clock::WallTime;
+use openclaw_shared::config::KeyPath;
+use openclaw_shared::exit::Exit;
+use openclaw_shared::ipc::private_folder;
+use openclaw_shared::paths::StatePaths;
+use serde_json::Value;
+
+use super::config_edit::{Applied, Edit, apply};
+use super::context::Context;
+use super::control_client::Asked;
+use super::failure::{Failure, Kind};
+use super::guard;
+
+/// `setup`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SetupArgs {
+    /// Let the agent work in this folder
+    #[arg(long, value_name = "DIR")]
+    workspace: Option<String>,
+    /// Run a gateway on this machine (local), or use one elsewhere (remote)
+    #[arg(long, value_name = "MODE", value_parser = ["local", "remote"])]
+    mode: Option<String>,
+    /// The WebSocket address of the gateway elsewhere
+    #[arg(long, value_name = "WS_URL")]
+    remote_url: Option<String>,
+    /// Ask nothing; accepted for scripts, since nothing is ever asked
+    #[arg(long, hide = true)]
+    non_interactive: bool,
+}
+
+pub(crate) async fn perform(context: &Context, arguments: SetupArgs) -> Result<Exit, Failure> {
+    guard::require_valid(context)?;
+    let state_dir = &context.identity.state_dir;
+    folder(context, state_dir, true)?;
+    let applied = apply(context, &edits(context, &arguments)?).await?;
+
+    let workspace = match &arguments.workspace {
+        Some(workspace) => Path::new(workspace).to_path_buf(),
+        None => context.instance()?.workspace,
+    };
+    let workspace = context.environment.working_dir().join(workspace);
+    folder(context, &workspace, false)?;
+    let sessions = StatePaths(state_dir).sessions("main");
+    folder(context, &sessions, true)?;
+
+    let config = context.shown(&context.identity.config_path);
+    let out = &context.out;
+    if out.is_json() {
+        out.document(&serde_json::json!({
+            "ok": true,
+            "changed": applied != Applied::Unchanged,
+            "config": context.identity.config_path,
+            "workspace": workspace,
+            "sessions": sessions,
+            "token": StatePaths(state_dir).token(),
+        }));
+        return Ok(Exit::Ok);
+    }
+    out.line(match applied {
+        Applied::Unchanged => format!("Config OK: {config}"),
+        Applied::Written | Applied::Live(_) => format!("Wrote {config}"),
+    });
+    out.line(format!("Workspace OK: {}", context.shown(&workspace)));
+    out.line(format!("Sessions OK: {}", context.shown(&sessions)));
+    for line in token_lines(context) {
+        out.line(line);
+    }
+    out.line(format!("Start the gateway: {}", context.command("gateway")));
+    Ok(Exit::Ok)
+}
+
+/// What the file does not say yet.
+fn edits(context: &Context, arguments: &SetupArgs) -> Result<Vec<Edit>, Failure> {
+    let config = context.config();
+    let mut edits = Vec::new();
+    let mut set = |path: &[&str], value: &str| {
+        edits.push(Edit::Set(
+            KeyPath::of_keys(path.iter().copied()),
+            Value::from(value),
+        ));
+    };
+    match (&arguments.mode, &arguments.remote_url) {
+        (Some(mode), _) => set(&["gateway", "mode"], mode),
+        (None, Some(_)) => set(&["gateway", "mode"], "remote"),
+        (None, None) if config.gateway.mode.is_none() => set(&["gateway", "mode"], "local"),
+        (None, None) => {}
+    }
+    if let Some(url) = &arguments.remote_url {
+        set(&["gateway", "remote", "url"], url);
+    }
+    match &arguments.workspace {
+        Some(workspace) => set(&["agents", "defaults", "workspace"], workspace),
+        None if config.agents.defaults.workspace.is_none() => {
+            let workspace = context.shown(&context.instance()?.workspace);
+            set(&["agents", "defaults", "workspace"], &workspace);
+        }
+        None => {}
+    }
+    Ok(edits)
+}
+
+/// How to get at the token that clients need.
+fn token_lines(context: &Context) -> Vec<String> {
+    let auth = &context.config().gateway.auth;
+    if auth.token.is_some() || auth.password.is_some() {
+        return Vec::new();
+    }
+    let path = StatePaths(&context.identity.state_dir).token();
+    let shown = context.shown(&path);
+    match path.exists() {
+        true => vec![format!(
+            "Gateway token: {shown} (show it with: cat {shown})"
+        )],
+        false => vec![format!(
+            "Gateway token: made at the first start, in {shown} (show it then with: cat {shown})"
+        )],
+    }
+}
+
+/// Creates a folder that only its owner can look into. One that exists and is not the state's own keeps its mode.
+fn folder(context: &Context, path: &Path, own: bool) -> Result<(), Failure> {
+    if !own && path.is_dir() {
+        return Ok(());
+    }
+    private_folder(path).map_err(|error| {
+        Failure::new(
+            Kind::Failed,
+            format!(
+                "The folder {} cannot be created: {error}.",
+                context.shown(path)
+            ),
+        )
+    })
+}
+
+/// Moves the state and the workspace of the development instance aside, so that it begins anew. Nothing is deleted.
+///
+/// # Errors
+/// When it runs, or a folder cannot be moved.
+pub(crate) async fn reset(context: &Context) -> Result<(), Failure> {
+    if !matches!(context.running().await, Asked::Absent) {
+        return Err(Failure::new(
+            Kind::Refused,
+            "The development instance runs; it cannot be reset.",
+        )
+        .hint(format!(
+            "Stop it first: {}",
+            context.command("gateway stop")
+        )));
+    }
+    let stamp = WallTime::now().to_rfc3339().replace([':', '.'], "-");
+    for folder in [
+        context.identity.state_dir.clone(),
+        context.instance()?.workspace,
+    ] {
+        if !folder.exists() {
+            continue;
+        }
+        let mut aside = folder.clone().into_os_string();
+        aside.push(format!(".reset-{stamp}"));
+        std::fs::rename(&folder, &aside).map_err(|error| {
+            let shown = context.shown(&folder);
+            Failure::new(
+                Kind::Failed,
+                format!("{shown} cannot be moved aside: {error}."),
+            )
+        })?;
+        context.out.note(format!(
+            "Moved {} to {}.",
+            context.shown(&folder),
+            context.shown(Path::new(&aside))
+        ));
+    }
+    Ok(())
+}
