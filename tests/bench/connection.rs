@@ -1,0 +1,132 @@
+//! One connection to a subject: TCP, WebSocket upgrade and `connect`, then frames in and out through one buffer.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::wire::{self, Incoming};
+
+/// How long a subject may take from TCP connect to `hello-ok`. Longer than a peer under load needs to restart.
+const HELLO_WITHIN: Duration = Duration::from_secs(20);
+const READ_AT_LEAST: usize = 16 * 1024;
+
+/// Where connections go, and with what.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) port: u16,
+    pub(crate) token: String,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotOpened {
+    /// Nobody listens on the port.
+    Refused,
+    /// The connection ended before `hello-ok`.
+    Cut,
+    /// Something answered, but not with a hello.
+    NoHello,
+}
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    inbox: Vec<u8>,
+    /// How much of the inbox has been handed out.
+    read: usize,
+}
+
+impl Connection {
+    /// Connects and waits for the `hello-ok`.
+    pub(crate) async fn open(target: &Target) -> Result<Self, NotOpened> {
+        timeout(HELLO_WITHIN, Self::greet(target))
+            .await
+            .unwrap_or(Err(NotOpened::NoHello))
+    }
+
+    async fn greet(target: &Target) -> Result<Self, NotOpened> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port))
+            .await
+            .map_err(|error| {
+                let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+                if refused {
+                    NotOpened::Refused
+                } else {
+                    NotOpened::Cut
+                }
+            })?;
+        let mut connection = Self {
+            stream,
+            inbox: Vec::with_capacity(READ_AT_LEAST),
+            read: 0,
+        };
+        connection
+            .stream
+            .set_nodelay(true)
+            .map_err(|_| NotOpened::Cut)?;
+        connection.send(&wire::upgrade(target.port)).await?;
+        loop {
+            connection.fill_or_cut().await?;
+            if let Some((length, accepted)) = wire::upgraded(&connection.inbox) {
+                connection.read = length;
+                if !accepted {
+                    return Err(NotOpened::NoHello);
+                }
+                break;
+            }
+        }
+        // The challenge comes first, and `connect` only after it, as the clients of a gateway do it.
+        connection.wait_for(&Incoming::Other).await?;
+        connection.send(&wire::connect(&target.token)).await?;
+        connection.wait_for(&Incoming::Hello).await?;
+        Ok(connection)
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), NotOpened> {
+        self.write(bytes).await.map_err(|_| NotOpened::Cut)
+    }
+
+    async fn fill_or_cut(&mut self) -> Result<(), NotOpened> {
+        match self.fill().await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(NotOpened::Cut),
+        }
+    }
+
+    async fn wait_for(&mut self, awaited: &Incoming) -> Result<(), NotOpened> {
+        loop {
+            match self.next() {
+                Some(incoming) if incoming == *awaited => return Ok(()),
+                Some(Incoming::Other) => {}
+                Some(Incoming::Closed(1012)) => return Err(NotOpened::Cut),
+                Some(Incoming::Closed(_) | Incoming::Hello | Incoming::Answer { .. }) => {
+                    return Err(NotOpened::NoHello);
+                }
+                None => self.fill_or_cut().await?,
+            }
+        }
+    }
+
+    /// Writes frames.
+    pub(crate) async fn write(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.stream.write_all(frames).await
+    }
+
+    /// Reads once; false when the server has ended the connection.
+    pub(crate) async fn fill(&mut self) -> io::Result<bool> {
+        self.inbox.drain(..self.read);
+        self.read = 0;
+        self.inbox.reserve(READ_AT_LEAST);
+        Ok(self.stream.read_buf(&mut self.inbox).await? > 0)
+    }
+
+    /// The next complete frame that has been read.
+    pub(crate) fn next(&mut self) -> Option<Incoming> {
+        let (incoming, length) = wire::read(&self.inbox[self.read..])?;
+        self.read += length;
+        Some(incoming)
+    }
+}
