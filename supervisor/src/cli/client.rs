@@ -10,7 +10,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use openclaw_shared::clock::Moment;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::VERSION;
-use openclaw_shared::paths::StatePaths;
+use openclaw_shared::log::printable;
 use openclaw_shared::protocol::PROTOCOL_VERSION;
 use openclaw_shared::secret::Secret;
 use serde::Deserialize;
@@ -27,6 +27,7 @@ use super::context::Context;
 use super::control_client::Asked;
 use super::failure::{Failure, Kind};
 use super::target::{self, Inputs, Target};
+use crate::supervise::read_token;
 
 /// The largest answer we take, as other clients of the protocol do.
 const MAX_ANSWER: usize = 25 * 1024 * 1024;
@@ -104,10 +105,14 @@ impl fmt::Display for CallError {
                 } else {
                     reason
                 };
-                write!(formatter, "gateway closed ({code}{meaning}): {reason}")
+                write!(
+                    formatter,
+                    "gateway closed ({code}{meaning}): {}",
+                    printable(reason)
+                )
             }
             Self::NotAdmitted(refusal) | Self::Refused(refusal) => {
-                formatter.write_str(&refusal.message)
+                formatter.write_str(&printable(&refusal.message))
             }
         }
     }
@@ -188,7 +193,6 @@ pub(crate) async fn find_target(
         None => None,
     };
     let environment = &context.environment;
-    let generated = StatePaths(&context.identity.state_dir).token();
     target::resolve(Inputs {
         flags: flags.clone(),
         port,
@@ -203,7 +207,7 @@ pub(crate) async fn find_target(
             .first(&["OPENCLAW_GATEWAY_PASSWORD", "CLAWDBOT_GATEWAY_PASSWORD"])
             .map(secret),
         // A token that cannot be read is like none: the gateway then says that it is missing.
-        generated_token: read_secret(&generated).ok(),
+        generated_token: read_token(&context.identity.state_dir),
         fall_back,
     })
 }

@@ -183,3 +183,54 @@ fn explain(issue: &Issue) -> String {
         .unwrap_or_default();
     format!("{key}: {}{hint}", issue.message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::tests::in_home;
+    use super::*;
+
+    fn path(text: &str) -> KeyPath {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_change_keeps_everything_else_and_a_bad_one_is_not_written() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join(".openclaw");
+        std::fs::create_dir(&state).unwrap();
+        let file = state.join("openclaw.json");
+        std::fs::write(&file, "{\n  // mine\n  gateway: { port: 20001 },\n}\n").unwrap();
+        let edit = Edit::Set(path("gateway.port"), Value::from(20002));
+        let applied = apply(&in_home(home.path(), &[]), &[edit]).await.unwrap();
+        assert_eq!(applied, Applied::Written);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(text, "{\n  // mine\n  gateway: { port: 20002 },\n}\n");
+
+        let bad = Edit::Set(path("gateway.port"), Value::from("x"));
+        let failure = apply(&in_home(home.path(), &[]), &[bad]).await.unwrap_err();
+        assert!(
+            failure
+                .message
+                .starts_with("Error: Config validation failed: gateway.port: "),
+            "{failure:?}"
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+
+        let absent = Edit::Unset(path("nope.x"));
+        let failure = apply(&in_home(home.path(), &[]), &[absent])
+            .await
+            .unwrap_err();
+        assert_eq!(failure.message, "Config path not found: nope.x");
+    }
+
+    #[test]
+    fn a_value_is_json5_or_else_text() {
+        assert_eq!(value("20001", false).unwrap(), Value::from(20001));
+        assert_eq!(
+            value("{a: 1,}", false).unwrap(),
+            serde_json::json!({"a": 1})
+        );
+        assert_eq!(value("hello you", false).unwrap(), Value::from("hello you"));
+        assert!(value("hello you", true).is_err());
+    }
+}

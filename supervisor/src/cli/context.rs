@@ -15,6 +15,7 @@ use super::control_client::{self, Asked};
 use super::failure::{Failure, Kind};
 use super::output::Output;
 use crate::settings::{self, Flags, Refusal, Settings};
+use crate::supervise::last_good;
 
 /// The instance a command acts on.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Context {
     pub(crate) identity: Identity,
     pub(crate) no_color: bool,
     loaded: OnceCell<Result<Loaded, LoadError>>,
+    last_good: OnceCell<Option<Loaded>>,
     settings: OnceCell<Result<Settings, Refusal>>,
     running: tokio::sync::OnceCell<Asked<InstanceStatus>>,
 }
@@ -51,6 +53,7 @@ impl Context {
             identity,
             no_color,
             loaded: OnceCell::new(),
+            last_good: OnceCell::new(),
             settings: OnceCell::new(),
             running: tokio::sync::OnceCell::new(),
         })
@@ -62,13 +65,23 @@ impl Context {
             .get_or_init(|| config::load(&self.identity.config_path, self.environment.variables()))
     }
 
-    /// The configuration, or its defaults when the file is broken: commands that only look must go on then, since somebody
-    /// looks because something is broken.
+    /// The configuration; when the file is broken the last one that was good, or else the defaults. Commands that only look must
+    /// go on then, since somebody looks because something is broken.
     pub(crate) fn config(&self) -> Config {
-        self.loaded()
-            .as_ref()
+        self.usable()
             .map(|loaded| loaded.config.clone())
             .unwrap_or_default()
+    }
+
+    fn usable(&self) -> Option<&Loaded> {
+        let last_good = || {
+            let source = last_good::recall(&self.identity.state_dir)?;
+            config::load_from_source(&source, self.environment.variables()).ok()
+        };
+        match self.loaded() {
+            Ok(loaded) => Some(loaded),
+            Err(_) => self.last_good.get_or_init(last_good).as_ref(),
+        }
     }
 
     /// What the running instance says of itself, asked once.
@@ -97,10 +110,9 @@ impl Context {
     /// Everything the instance would run on if it were started, resolved once, as the supervisor resolves it.
     pub(crate) fn settings(&self) -> &Result<Settings, Refusal> {
         self.settings.get_or_init(|| {
-            let loaded = self
-                .loaded()
-                .clone()
-                .map_err(|error| Refusal::new(Exit::ConfigInvalid, error.to_string()))?;
+            let loaded = self.usable().cloned();
+            let loaded = loaded
+                .ok_or_else(|| Refusal::new(Exit::ConfigInvalid, "The configuration is broken."))?;
             settings::resolve(
                 &self.identity,
                 loaded,
@@ -134,5 +146,46 @@ impl Context {
             Some(name) => format!("openclaw --profile {name} {rest}"),
             None => format!("openclaw {rest}"),
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The context of a command in a private home where nothing runs.
+    pub(crate) fn in_home(home: &Path, variables: &[(&str, &str)]) -> Context {
+        let home = home.display().to_string();
+        let pairs = [("HOME", home.as_str())];
+        let environment =
+            Environment::from_pairs(pairs.iter().chain(variables).copied(), Path::new("/"));
+        Context::new(&Globals::default(), environment).unwrap()
+    }
+
+    #[test]
+    fn hints_name_the_profile_that_is_meant() {
+        let home = tempfile::tempdir().unwrap();
+        let plain = in_home(home.path(), &[]);
+        assert_eq!(plain.command("gateway status"), "openclaw gateway status");
+        let rescue = in_home(home.path(), &[("OPENCLAW_PROFILE", "rescue")]);
+        assert_eq!(
+            rescue.command("gateway status"),
+            "openclaw --profile rescue gateway status"
+        );
+    }
+
+    #[test]
+    fn a_broken_file_leaves_the_last_good_configuration_in_force() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join(".openclaw");
+        std::fs::create_dir(&state).unwrap();
+        let file = state.join("openclaw.json");
+        std::fs::write(&file, "{gateway: {port: 20001}}").unwrap();
+        let good = in_home(home.path(), &[]);
+        last_good::keep(&state, &good.loaded().as_ref().unwrap().source).unwrap();
+        std::fs::write(&file, "{gateway: {port: ").unwrap();
+        let broken = in_home(home.path(), &[]);
+        assert!(broken.loaded().is_err());
+        assert_eq!(broken.instance().unwrap().ports.gateway, 20001);
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use openclaw_shared::exit::Exit;
+use openclaw_shared::log::printable;
 use serde_json::{Value, json};
 
 use super::args::RpcFlags;
@@ -34,7 +35,7 @@ pub(crate) async fn perform(
         Some(true) | None => out.paint(Tone::Good, &format!("OK ({took}ms)")),
     });
     for line in channels(&health).into_iter().chain(children(&health)) {
-        out.line(line);
+        out.line(printable(&line));
     }
     Ok(Exit::Ok)
 }

@@ -12,7 +12,7 @@ use super::args::{port, secret};
 use super::client::read_secret;
 use super::context::Context;
 use super::failure::{Failure, Kind};
-use super::setup::{self, SetupArgs};
+use super::setup;
 use crate::port_owner::Force;
 use crate::settings::Flags;
 use crate::supervise::{self, RunOptions};
@@ -208,7 +208,7 @@ pub(crate) async fn perform(context: &Context, flags: RunFlags) -> Result<Exit, 
         setup::reset(context).await?;
     }
     if is_dev && !context.identity.config_path.exists() {
-        setup::perform(context, SetupArgs::default()).await?;
+        setup::bootstrap(context).await?;
     }
     let token = match (&flags.token, &flags.token_file) {
         (Some(token), _) => Some(token.clone()),

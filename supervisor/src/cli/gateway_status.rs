@@ -185,7 +185,7 @@ async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found,
     )?;
     let service = service::manager(&context.identity.profile).view();
     let answers = rpc.as_ref().is_some_and(|rpc| rpc.ok);
-    let port = port_view(gateway.port, local);
+    let port = port_view(gateway.port, local, status.is_some());
     let well = status.as_ref().is_some_and(is_well);
     let settings = context.log_settings();
     let newest = newest_file(&settings, WallTime::now());
@@ -311,43 +311,124 @@ fn gateway_view(
 }
 
 /// Who holds the port on this machine.
-fn port_view(port: u16, local: bool) -> PortView {
-    if !local {
+fn port_view(port: u16, local: bool, running: bool) -> PortView {
+    let looked = if local {
+        port_owner::look(port).ok()
+    } else {
+        None
+    };
+    let Some(listeners) = looked else {
         return PortView {
             port,
             status: "unknown",
             listeners: Vec::new(),
             hints: Vec::new(),
         };
-    }
-    match port_owner::look(port) {
-        Ok(listeners) => {
-            let status = if listeners.is_empty() { "free" } else { "busy" };
-            let strangers = listeners.iter().any(|owner| !owner.is_openclaw);
-            let hints = match strangers {
-                true => vec![
-                    "Another process is listening on this port. Stop it, or choose another port."
-                        .to_owned(),
-                ],
-                false => Vec::new(),
-            };
-            PortView {
-                port,
-                status,
-                listeners,
-                hints,
-            }
+    };
+    let status = if listeners.is_empty() { "free" } else { "busy" };
+    let strangers = listeners.iter().any(|owner| !owner.is_openclaw);
+    let hint = match (listeners.is_empty(), strangers, running) {
+        (true, ..) | (false, false, true) => None,
+        (false, true, _) => {
+            Some("Another process is listening on this port. Stop it, or choose another port.")
         }
-        Err(_) => PortView {
-            port,
-            status: "unknown",
-            listeners: Vec::new(),
-            hints: Vec::new(),
-        },
+        (false, false, false) => Some(
+            "Another OpenClaw instance is listening on this port. Look at it with its profile, or choose another port.",
+        ),
+    };
+    PortView {
+        port,
+        status,
+        listeners,
+        hints: hint.map(str::to_owned).into_iter().collect(),
     }
 }
 
 /// Whether the service manager believes that the gateway runs.
 fn service_runs(found: &Found) -> bool {
     found.service.runtime.status == RuntimeStatus::Running
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::context::tests::in_home;
+    use super::*;
+
+    fn arguments() -> GatewayStatusArgs {
+        let limit = Some(Duration::from_secs(5));
+        let rpc = RpcFlags {
+            timeout: limit,
+            ..RpcFlags::default()
+        };
+        GatewayStatusArgs {
+            no_probe: false,
+            require_rpc: false,
+            deep: false,
+            rpc,
+        }
+    }
+
+    /// The document with its values replaced by their kinds, so that only the shape is compared.
+    fn shape(value: &Value) -> Value {
+        match value {
+            Value::Object(members) => members
+                .iter()
+                .map(|(key, value)| (key.clone(), shape(value)))
+                .collect(),
+            Value::Array(elements) => elements.iter().map(shape).collect(),
+            Value::String(_) => "text".into(),
+            Value::Number(_) => "number".into(),
+            Value::Bool(_) | Value::Null => value.clone(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_document_for_scripts_keeps_its_shape() {
+        let home = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let port = port.to_string();
+        let context = in_home(home.path(), &[("OPENCLAW_GATEWAY_PORT", &port)]);
+        let found = find(&context, &arguments()).await.unwrap();
+        let mut document = shape(&serde_json::to_value(&found).unwrap());
+        // What the service manager of this machine says is not ours to promise.
+        document["service"] = "any".into();
+        assert_eq!(
+            document,
+            json!({
+                "ok": false,
+                "profile": null,
+                "supervisor": {"running": false, "socket": "text"},
+                "service": "any",
+                "config": {"cli": {"path": "text", "exists": false, "valid": true, "issues": []}},
+                "gateway": {
+                    "bindMode": "text", "bindHost": "text", "port": "number", "portSource": "text",
+                    "probeUrl": "text", "probeNote": "text",
+                },
+                "port": {"port": "number", "status": "text", "listeners": [], "hints": []},
+                "logFile": "text",
+                "rpc": {"ok": false, "error": "text", "url": "text"},
+                "extraServices": [],
+            })
+        );
+        assert_eq!(found.gateway.port_source, "environment");
+        assert_eq!(found.port.status, "free");
+    }
+
+    #[tokio::test]
+    async fn without_a_probe_nothing_is_said_about_the_rpc() {
+        let home = tempfile::tempdir().unwrap();
+        let context = in_home(home.path(), &[("OPENCLAW_GATEWAY_PORT", "1")]);
+        let without = GatewayStatusArgs {
+            no_probe: true,
+            ..arguments()
+        };
+        let document = serde_json::to_value(find(&context, &without).await.unwrap()).unwrap();
+        assert_eq!(document.get("rpc"), None);
+    }
 }

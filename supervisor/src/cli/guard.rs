@@ -28,7 +28,7 @@ pub(crate) fn mention(context: &Context) {
         .map(Issue::to_string)
         .unwrap_or_default();
     context.out.note(format!(
-        "Config invalid; its defaults are used where the running gateway does not say otherwise: {first}"
+        "Config invalid; the last good one, or else the defaults, are used where the running gateway does not say otherwise: {first}"
     ));
     context.out.note(format!(
         "See all of it: {}",

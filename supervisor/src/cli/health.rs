@@ -3,6 +3,7 @@
 
 use clap::Args;
 use openclaw_shared::exit::Exit;
+use openclaw_shared::log::printable;
 use serde_json::Value;
 
 use super::args::RpcFlags;
@@ -27,7 +28,7 @@ pub(crate) async fn perform(context: &Context, arguments: HealthArgs) -> Result<
         return Ok(Exit::Ok);
     }
     for line in render(&health, arguments.verbose) {
-        context.out.line(line);
+        context.out.line(printable(&line));
     }
     Ok(Exit::Ok)
 }

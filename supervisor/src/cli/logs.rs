@@ -114,11 +114,11 @@ pub(crate) async fn perform(context: &Context, arguments: LogsArgs) -> Result<Ex
 impl Tail<'_> {
     /// The next piece of the log, from wherever it can be had.
     async fn poll(&mut self) -> Result<Option<Chunk>, CallError> {
-        match self.from_gateway().await {
+        match self.ask_gateway().await {
             // A successor accepts connections before its predecessor leaves.
             Err(error) if error.may_pass() && matches!(self.feed, Feed::Gateway(_)) => {
                 self.feed = Feed::Nowhere;
-                match self.from_gateway().await {
+                match self.ask_gateway().await {
                     Err(error) => self.without_gateway(error),
                     answered => answered,
                 }
@@ -128,7 +128,7 @@ impl Tail<'_> {
         }
     }
 
-    async fn from_gateway(&mut self) -> Result<Option<Chunk>, CallError> {
+    async fn ask_gateway(&mut self) -> Result<Option<Chunk>, CallError> {
         let limit = self.arguments.rpc.limit();
         if !matches!(self.feed, Feed::Gateway(_)) {
             let client = Client::connect(&self.target, As::Cli, limit).await?;
@@ -139,8 +139,6 @@ impl Tail<'_> {
             self.feed = Feed::Gateway(Box::new(client));
         }
         let lines = self.lines_wanted();
-        let Feed::Gateway(client) = &mut self.feed else { return Ok(None) };
-        client.allow(limit);
         let mut params = serde_json::json!({
             "limit": lines,
             "maxBytes": self.arguments.max_bytes,
@@ -148,13 +146,21 @@ impl Tail<'_> {
         if let Some(cursor) = self.cursor {
             params["cursor"] = cursor.into();
         }
+        let Feed::Gateway(client) = &mut self.feed else {
+            return Ok(None);
+        };
+        client.allow(limit);
         let answer = client.call("logs.tail", &params, false).await?;
         Ok(Chunk::from_answer(&answer))
     }
 
     /// The limit is for the first look; what comes later is wanted whole.
     const fn lines_wanted(&self) -> u64 {
-        if self.cursor.is_some() { MOST_LINES } else { self.arguments.limit }
+        if self.cursor.is_some() {
+            MOST_LINES
+        } else {
+            self.arguments.limit
+        }
     }
 
     /// Reads the file when the gateway is down and the log is on this machine.
@@ -163,14 +169,22 @@ impl Tail<'_> {
             return Err(error);
         }
         let settings = self.context.log_settings();
-        let Some(path) = newest_file(&settings, WallTime::now()) else { return Err(error) };
+        let Some(path) = newest_file(&settings, WallTime::now()) else {
+            return Err(error);
+        };
         // The gateway names the file as people see it.
         let name = self.context.shown(&path);
-        let cursor = self.cursor.map(|cursor| if self.file == name { cursor } else { u64::MAX });
+        let cursor = self
+            .cursor
+            .map(|cursor| if self.file == name { cursor } else { u64::MAX });
         let limits = (self.lines_wanted(), self.arguments.max_bytes);
-        let Ok(chunk) = file::read(&path, &name, cursor, limits) else { return Err(error) };
+        let Ok(chunk) = file::read(&path, &name, cursor, limits) else {
+            return Err(error);
+        };
         if !self.told {
-            self.notice(&format!("The gateway does not answer ({error}); reading its file."));
+            self.notice(&format!(
+                "The gateway does not answer ({error}); reading its file."
+            ));
             self.told = true;
         }
         self.feed = Feed::File;

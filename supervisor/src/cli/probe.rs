@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use openclaw_shared::clock::Moment;
+use openclaw_shared::log::printable;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ impl Probe {
     pub(crate) fn itself(&self) -> Option<Value> {
         let presence = self.hello["snapshot"]["presence"].as_array()?;
         let entry = presence.iter().find(|entry| entry["mode"] == "gateway")?;
-        let text = |key: &str| entry[key].as_str().map(str::to_owned);
+        let text = |key: &str| entry[key].as_str().map(printable);
         Some(json!({
             "host": text("host"),
             "ip": text("ip"),

@@ -1,6 +1,6 @@
 //! `openclaw setup`: a first configuration, and the folders an instance lives in. A second run changes nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use openclaw_shared::clock::WallTime;
@@ -34,20 +34,11 @@ pub(crate) struct SetupArgs {
 }
 
 pub(crate) async fn perform(context: &Context, arguments: SetupArgs) -> Result<Exit, Failure> {
-    guard::require_valid(context)?;
-    let state_dir = &context.identity.state_dir;
-    folder(context, state_dir, true)?;
-    let applied = apply(context, &edits(context, &arguments)?).await?;
-
-    let workspace = match &arguments.workspace {
-        Some(workspace) => Path::new(workspace).to_path_buf(),
-        None => context.instance()?.workspace,
-    };
-    let workspace = context.environment.working_dir().join(workspace);
-    folder(context, &workspace, false)?;
-    let sessions = StatePaths(state_dir).sessions("main");
-    folder(context, &sessions, true)?;
-
+    let Done {
+        applied,
+        workspace,
+        sessions,
+    } = set_up(context, &arguments).await?;
     let config = context.shown(&context.identity.config_path);
     let out = &context.out;
     if out.is_json() {
@@ -57,7 +48,7 @@ pub(crate) async fn perform(context: &Context, arguments: SetupArgs) -> Result<E
             "config": context.identity.config_path,
             "workspace": workspace,
             "sessions": sessions,
-            "token": StatePaths(state_dir).token(),
+            "token": StatePaths(&context.identity.state_dir).token(),
         }));
         return Ok(Exit::Ok);
     }
@@ -72,6 +63,46 @@ pub(crate) async fn perform(context: &Context, arguments: SetupArgs) -> Result<E
     }
     out.line(format!("Start the gateway: {}", context.command("gateway")));
     Ok(Exit::Ok)
+}
+
+/// The first configuration of the development instance, written when it is run without one.
+///
+/// # Errors
+/// As [`perform`].
+pub(crate) async fn bootstrap(context: &Context) -> Result<(), Failure> {
+    set_up(context, &SetupArgs::default()).await?;
+    context.out.note(format!(
+        "Wrote {}.",
+        context.shown(&context.identity.config_path)
+    ));
+    Ok(())
+}
+
+struct Done {
+    applied: Applied,
+    workspace: PathBuf,
+    sessions: PathBuf,
+}
+
+async fn set_up(context: &Context, arguments: &SetupArgs) -> Result<Done, Failure> {
+    guard::require_valid(context)?;
+    let state_dir = &context.identity.state_dir;
+    folder(context, state_dir, true)?;
+    let applied = apply(context, &edits(context, arguments)?).await?;
+    let workspace = match &arguments.workspace {
+        Some(workspace) => context
+            .identity
+            .expand(workspace, context.environment.working_dir()),
+        None => context.instance()?.workspace,
+    };
+    folder(context, &workspace, false)?;
+    let sessions = StatePaths(state_dir).sessions("main");
+    folder(context, &sessions, true)?;
+    Ok(Done {
+        applied,
+        workspace,
+        sessions,
+    })
 }
 
 /// What the file does not say yet.
@@ -177,4 +208,82 @@ pub(crate) async fn reset(context: &Context) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::context::tests::in_home;
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn a_first_run_makes_everything_private_and_a_second_changes_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let context = in_home(home.path(), &[]);
+        let done = set_up(&context, &SetupArgs::default()).await.unwrap();
+        assert_eq!(done.applied, Applied::Written);
+        let state = home.path().join(".openclaw");
+        assert_eq!(
+            (mode(&state), mode(&state.join("openclaw.json"))),
+            (0o700, 0o600)
+        );
+        assert_eq!(
+            (mode(&done.workspace), mode(&done.sessions)),
+            (0o700, 0o700)
+        );
+        let text = std::fs::read_to_string(state.join("openclaw.json")).unwrap();
+        let written: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            written,
+            serde_json::json!({
+                "gateway": {"mode": "local"},
+                "agents": {"defaults": {"workspace": "~/.openclaw/workspace"}},
+            })
+        );
+        let again = set_up(&in_home(home.path(), &[]), &SetupArgs::default())
+            .await
+            .unwrap();
+        assert_eq!(again.applied, Applied::Unchanged);
+        assert_eq!(
+            std::fs::read_to_string(state.join("openclaw.json")).unwrap(),
+            text
+        );
+    }
+
+    #[tokio::test]
+    async fn what_the_owner_wrote_stays_as_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join(".openclaw");
+        std::fs::create_dir(&state).unwrap();
+        let file = state.join("openclaw.json");
+        std::fs::write(&file, "{\n  // mine\n  gateway: { mode: 'remote' },\n}\n").unwrap();
+        set_up(&in_home(home.path(), &[]), &SetupArgs::default())
+            .await
+            .unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            text.contains("// mine") && text.contains("'remote'"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_reset_moves_the_development_instance_aside() {
+        let home = tempfile::tempdir().unwrap();
+        let context = in_home(home.path(), &[("OPENCLAW_PROFILE", "dev")]);
+        set_up(&context, &SetupArgs::default()).await.unwrap();
+        reset(&context).await.unwrap();
+        assert!(!home.path().join(".openclaw-dev").exists());
+        let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().collect();
+        let aside = |name: &str| {
+            left.iter()
+                .any(|entry| entry.file_name().to_string_lossy().starts_with(name))
+        };
+        assert!(aside(".openclaw-dev.reset-"), "{left:?}");
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use openclaw_shared::exit::Exit;
+use openclaw_shared::log::printable;
 use serde_json::{Map, Value, json};
 
 use super::args::RpcFlags;
@@ -102,7 +103,10 @@ async fn overview(
     row("Gateway service", format!("{} {loaded}", service.label));
     if let Asked::Answered(running) = context.running().await {
         for child in &running.fleet.children {
-            let why = child.last_error.as_deref().map(|why| format!(" ({why})"));
+            let why = child
+                .last_error
+                .as_deref()
+                .map(|why| format!(" ({})", printable(why)));
             row(
                 &format!("Process {}", child.name),
                 format!("{}{}", child.state, why.unwrap_or_default()),
@@ -126,7 +130,7 @@ async fn overview(
             row("Heartbeat", format!("{every} ({id})"));
         }
         for line in summary["channelSummary"].as_array().into_iter().flatten() {
-            row("Channel", line.as_str().unwrap_or_default().to_owned());
+            row("Channel", printable(line.as_str().unwrap_or_default()));
         }
     }
     if arguments.all || arguments.verbose || arguments.deep {

@@ -1,5 +1,6 @@
 //! A change of the configuration: by an edit of the file, by the command line, or by a restart that reads it again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,12 +26,16 @@ pub(super) struct Rewrite {
     before: Option<String>,
 }
 
+/// What each child concerned has to do.
+type Effects = BTreeMap<ChildName, fleet::Effect>;
+
 /// What came of putting a configuration in force.
 enum Taken {
     /// It is what runs already.
     Unchanged,
-    /// It is being rolled out.
-    Rolling(Revision),
+    /// It is to be rolled out, with [`Supervisor::roll_out`]. Who waits for its end is written down before that, because a
+    /// change that concerns nobody is in force at once.
+    Ready(Revision, Effects),
     /// These keys wait for a restart.
     Waits(Vec<String>),
 }
@@ -40,7 +45,8 @@ impl Supervisor {
     pub(super) fn reload_files(&mut self) {
         match self.read_files() {
             Ok(settings) => match self.take(settings, None) {
-                Ok(Taken::Unchanged | Taken::Rolling(_) | Taken::Waits(_)) => {}
+                Ok(Taken::Ready(revision, effects)) => self.roll_out(revision, effects),
+                Ok(Taken::Unchanged | Taken::Waits(_)) => {}
                 Err(why) => self.reject(why),
             },
             Err(why) => self.reject(why),
@@ -58,16 +64,19 @@ impl Supervisor {
             Ok(settings) => self.take(settings, Some(children)),
             Err(why) => Err(why),
         };
-        let revision = match taken {
-            Ok(Taken::Rolling(revision)) => Some(revision),
+        let ready = match taken {
+            Ok(Taken::Ready(revision, effects)) => Some((revision, effects)),
             Ok(Taken::Unchanged | Taken::Waits(_)) => None,
             Err(why) => {
                 self.reject(why);
                 None
             }
         };
+        let revision = ready.as_ref().map(|(revision, _)| *revision);
         self.waiters.extend(reply.map(|reply| Waiter { revision, reply }));
-        if revision.is_none() {
+        if let Some((revision, effects)) = ready {
+            self.roll_out(revision, effects);
+        } else {
             let wanted = &self.settings_in_force().children;
             let children = children.iter().filter(|child| wanted.contains(child)).copied();
             self.happen(fleet::Event::Restart(children.collect()));
@@ -82,8 +91,9 @@ impl Supervisor {
         reply: oneshot::Sender<CliReply>,
     ) {
         match self.try_write(base_hash, text) {
-            Ok(Taken::Rolling(revision)) => {
+            Ok(Taken::Ready(revision, effects)) => {
                 self.waiters.push(Waiter { revision: Some(revision), reply });
+                self.roll_out(revision, effects);
             }
             Ok(Taken::Unchanged) => {
                 let message = "The configuration is in force.".to_owned();
@@ -112,7 +122,7 @@ impl Supervisor {
         let Written { hash, .. } =
             write::write_atomically(&path, text, base_hash).map_err(|error| error.to_string())?;
         let taken = self.take(settings, None)?;
-        if let Taken::Rolling(revision) = &taken {
+        if let Taken::Ready(revision, _) = &taken {
             self.rewrite = Some(Rewrite { revision: *revision, written: hash, before });
         }
         Ok(taken)
@@ -211,9 +221,12 @@ impl Supervisor {
         self.rolling = Some(revision);
         log::reconfigure(&settings.logging);
         self.settings.insert(revision, Arc::new(settings));
+        Ok(Taken::Ready(revision, change.effects))
+    }
+
+    fn roll_out(&mut self, revision: Revision, effects: Effects) {
         notify::tell(Notice::Reloading, "taking a new configuration");
-        self.happen(fleet::Event::Change(revision, change.effects));
-        Ok(Taken::Rolling(revision))
+        self.happen(fleet::Event::Change(revision, effects));
     }
 
     /// What runs, or is on its way to.

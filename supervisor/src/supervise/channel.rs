@@ -20,6 +20,8 @@ use tokio::time::timeout;
 
 /// How long a peer may take to say its first message.
 const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// How long an asker who waits for the end of the instance may wait; a drain may take ten minutes by its configuration.
+const LONGEST_STOP: Duration = Duration::from_secs(900);
 /// Connections to one local socket that may be under way at once.
 const MAX_PEERS: usize = 32;
 /// Orders that may wait for a child; one that takes none is found by its heartbeat.
@@ -132,13 +134,16 @@ async fn answer(stream: Stream, arrivals: mpsc::Sender<Arrival>) -> io::Result<(
     let mut reader = MessageReader::new(receive);
     let first = timeout(HELLO_DEADLINE, reader.next::<CliRequest>()).await??;
     let Some(request) = first else { return Ok(()) };
+    let waits_for_the_end = matches!(request, CliRequest::Stop);
     let (reply, replied) = oneshot::channel();
     arrivals.send(Arrival::Asked(request, reply)).await.map_err(io::Error::other)?;
     if let Ok(reply) = replied.await {
         write_message(&mut writer, &reply).await?;
     }
-    // The connection is kept until the asker closes it, so that one who asked for a stop sees when it is over.
-    while timeout(Duration::from_secs(600), reader.next::<CliRequest>()).await??.is_some() {}
+    // The connection is kept until the asker closes it, so that one who asked for a stop sees when it is over. Anybody else has
+    // what was asked for, and must not keep a place.
+    let kept_for = if waits_for_the_end { LONGEST_STOP } else { HELLO_DEADLINE };
+    while timeout(kept_for, reader.next::<CliRequest>()).await??.is_some() {}
     Ok(())
 }
 

@@ -250,7 +250,7 @@ fn rpc(context: &Context, found: &Found) {
 fn listening(context: &Context, found: &Found) {
     let out = &context.out;
     let port = &found.port;
-    let answers = found.rpc.as_ref().is_none_or(|rpc| rpc.ok);
+    let answers = found.rpc.as_ref().is_some_and(|rpc| rpc.ok);
     if found.supervisor.running || answers {
         let mut addresses: Vec<String> = port
             .listeners

@@ -56,7 +56,9 @@ pub(super) fn read(
     let mut bytes = Vec::new();
     file.take(size - start).read_to_end(&mut bytes)?;
     let (lines, used) = whole_lines(&bytes, start == 0 || at_cursor);
-    let skipped = lines.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
+    let skipped = lines
+        .len()
+        .saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(Chunk {
         file: name.to_owned(),
         cursor: start + used,
@@ -104,7 +106,10 @@ mod tests {
         std::fs::write(file.path(), content).unwrap();
         let chunk = read(file.path(), "log", cursor, (3, max_bytes)).unwrap();
         let lines: Vec<&str> = chunk.lines.iter().map(String::as_str).collect();
-        assert_eq!((lines.as_slice(), chunk.cursor, chunk.truncated, chunk.reset), expected);
+        assert_eq!(
+            (lines.as_slice(), chunk.cursor, chunk.truncated, chunk.reset),
+            expected
+        );
     }
 
     #[test]
