@@ -110,6 +110,12 @@ impl Identity {
     pub fn display(&self, path: &Path) -> String {
         shorten_home(path, &self.home)
     }
+
+    /// A path as people write it: `~` is the home folder, and what is relative begins at `working_dir`.
+    #[must_use]
+    pub fn expand(&self, written: &str, working_dir: &Path) -> PathBuf {
+        expand_home(written, &self.home, working_dir)
+    }
 }
 
 /// What flags and configuration say about an instance.

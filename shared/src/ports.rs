@@ -133,6 +133,29 @@ impl Ports {
         Ok(ports)
     }
 
+    /// What two instances with these ports could not have at the same time, in words.
+    #[must_use]
+    pub fn shared_with(&self, other: &Self) -> Vec<String> {
+        let listening = |ports: &Self| {
+            [ports.gateway, ports.browser_control, ports.extension_relay, ports.canvas_host]
+        };
+        let (ours, theirs) = (listening(self), listening(other));
+        let mut shared: Vec<String> = ours
+            .iter()
+            .filter(|port| {
+                theirs.contains(port) || (other.cdp_first..=other.cdp_last).contains(port)
+            })
+            .chain(theirs.iter().filter(|port| (self.cdp_first..=self.cdp_last).contains(port)))
+            .map(|port| format!("port {port}"))
+            .collect();
+        let (first, last) =
+            (self.cdp_first.max(other.cdp_first), self.cdp_last.min(other.cdp_last));
+        if first <= last {
+            shared.push(format!("the browser's DevTools ports {first}-{last}"));
+        }
+        shared
+    }
+
     fn check_collisions(&self) -> Result<(), PortError> {
         let named = [
             ("the gateway", self.gateway),
@@ -210,6 +233,25 @@ mod tests {
         check(wishes, (18789, PortSource::Default, 18791, 9000, 18800, 18899));
         let wishes = PortWishes { browser_control: Some(9000), ..PortWishes::default() };
         check(wishes, (18789, PortSource::Default, 9000, 18793, 9009, 9108));
+    }
+
+    #[test]
+    fn what_two_instances_would_share_is_named() {
+        let at = |base| {
+            Ports::derive(PortWishes { flag: Some(base), ..PortWishes::default() }).unwrap()
+        };
+        assert!(at(19_001).shared_with(&at(20_001)).is_empty());
+        assert_eq!(at(19_001).shared_with(&at(19_003)), [
+            "port 19003",
+            "port 19005",
+            "the browser's DevTools ports 19014-19111"
+        ]);
+        assert_eq!(at(19_001).shared_with(&at(19_101)), [
+            "port 19101",
+            "port 19103",
+            "port 19104",
+            "port 19105"
+        ]);
     }
 
     #[test]

@@ -77,6 +77,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a connection is kept for a further request.
     pub idle_timeout: Duration,
+    /// How long a connection that has not sent its first request is waited for while draining. Whoever connects to ask
+    /// something asks within this; one that was opened in advance must not hold a stop for as long as headers may take.
+    pub newcomer: Duration,
     /// How long an idle connection is kept while draining. A client that is about to use it again is
     /// answered and told to close; without this its request would meet our goodbye half-way.
     pub farewell: Duration,
@@ -94,6 +97,7 @@ impl Default for Limits {
             max_connections: 512,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            newcomer: Duration::from_secs(2),
             farewell: Duration::from_millis(500),
             write_timeout: Duration::from_secs(30),
             linger: Duration::from_secs(1),
@@ -179,7 +183,7 @@ impl Server {
     ///
     /// The listeners are closed here only; whoever else holds them (the supervisor, a successor)
     /// goes on accepting from the same backlog. Requests in flight are answered, a connection
-    /// that has not sent its first request may still do so until its header deadline, idle ones
+    /// that has not sent its first request may still do so for a moment ([`Limits::newcomer`]), idle ones
     /// are closed after a last chance ([`Limits::farewell`]). Upgraded connections are not waited for.
     pub async fn drain(mut self, budget: Duration) -> Drained {
         self.stage.send_replace(Stage::Draining { budget });

@@ -145,6 +145,7 @@ where
 /// How long the client may take to end this wait.
 const fn allowance((waiting, draining): (Waiting, bool), limits: &Limits) -> Option<Duration> {
     match (waiting.phase, waiting.stalled_at) {
+        (Phase::Fresh, _) if draining => Some(limits.newcomer),
         (Phase::Fresh | Phase::Head, _) => Some(limits.header_timeout),
         (Phase::Busy | Phase::Idle | Phase::Leaving, Some(_)) => Some(limits.write_timeout),
         (Phase::Idle, None) if draining => Some(limits.farewell),

@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     max_connections: 8,
     header_timeout: Duration::from_secs(15),
     idle_timeout: Duration::from_secs(15),
+    newcomer: Duration::from_secs(1),
     farewell: Duration::from_millis(50),
     write_timeout: Duration::from_secs(15),
     linger: Duration::from_secs(5),

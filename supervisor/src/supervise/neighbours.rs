@@ -5,14 +5,23 @@ use std::collections::BTreeSet;
 use openclaw_shared::config::load;
 use openclaw_shared::instance::{Environment, Identity, Profile};
 use openclaw_shared::paths::StatePaths;
-use openclaw_shared::ports::PortWishes;
+use openclaw_shared::ports::{PortWishes, Ports};
 
-/// Base ports that belong to other profiles: those they name, and the default of those that name none.
-pub(crate) fn base_ports(identity: &Identity, environment: &Environment) -> BTreeSet<u16> {
-    let Ok(entries) = std::fs::read_dir(&identity.home) else { return BTreeSet::new() };
-    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    folders
-        .filter(|folder| *folder != identity.state_dir)
+/// Another profile of this user, as its configuration describes it.
+#[derive(Debug)]
+pub(crate) struct Neighbour {
+    pub(crate) profile: Profile,
+    /// What it would listen on; absent when its own ports do not fit.
+    pub(crate) ports: Option<Ports>,
+}
+
+/// The other profiles that have a configuration, in the order of their names.
+pub(crate) fn neighbours(identity: &Identity, environment: &Environment) -> Vec<Neighbour> {
+    let Ok(entries) = std::fs::read_dir(&identity.home) else { return Vec::new() };
+    let mut folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.sort();
+    let others = folders.into_iter().filter(|folder| *folder != identity.state_dir);
+    others
         .filter_map(|folder| {
             let suffix = folder.file_name()?.to_str()?.strip_prefix(".openclaw")?;
             let name = match suffix.strip_prefix('-') {
@@ -25,15 +34,25 @@ pub(crate) fn base_ports(identity: &Identity, environment: &Environment) -> BTre
             if !path.is_file() {
                 return None;
             }
-            let readable = match load(&path, environment.variables()) {
-                Ok(loaded) => Some(loaded.config),
-                Err(error) => error.readable.map(|config| *config),
+            let config = match load(&path, environment.variables()) {
+                Ok(loaded) => loaded.config,
+                Err(error) => *error.readable?,
             };
-            let config = readable?.gateway.port.map(Into::into);
-            let wishes = PortWishes { config, dev: profile.is_dev(), ..PortWishes::default() };
-            Some(wishes.base().0)
+            let wishes = PortWishes {
+                config: config.gateway.port.map(Into::into),
+                canvas_host: config.canvas_host.port.map(Into::into),
+                browser_control: config.browser.control_port.map(Into::into),
+                dev: profile.is_dev(),
+                ..PortWishes::default()
+            };
+            Some(Neighbour { profile, ports: Ports::derive(wishes).ok() })
         })
         .collect()
+}
+
+/// The base ports that belong to others.
+pub(crate) fn base_ports(neighbours: &[Neighbour]) -> BTreeSet<u16> {
+    neighbours.iter().filter_map(|neighbour| Some(neighbour.ports?.gateway)).collect()
 }
 
 #[cfg(test)]
@@ -59,7 +78,8 @@ mod tests {
         let environment = Environment::from_pairs(pairs, home.path());
         let profile = Profile::parse("rescue").unwrap();
         let identity = Identity::resolve(profile, &environment, &|path| path.exists()).unwrap();
-        let ports: Vec<u16> = super::base_ports(&identity, &environment).into_iter().collect();
+        let neighbours = super::neighbours(&identity, &environment);
+        let ports: Vec<u16> = super::base_ports(&neighbours).into_iter().collect();
         assert_eq!(ports, [18_789, 19_001, 20_001, 20_002]);
     }
 }

@@ -19,7 +19,7 @@ use openclaw_shared::{config, log};
 use super::claims::{ClaimError, Claims};
 use super::last_good;
 use super::listeners::{self, BindError, Listeners};
-use super::neighbours;
+use super::neighbours::{self, Neighbour, neighbours};
 use crate::port_owner::{self, Force};
 use crate::settings::{Flags, Refusal, Settings, resolve};
 
@@ -188,18 +188,35 @@ fn bind(settings: &mut Settings, options: &RunOptions) -> Result<Listeners, Refu
             let path = settings.instance.identity.display(&settings.instance.run_dir);
             Refusal::new(Exit::Failure, format!("Local sockets cannot be bound in {path}: {error}."))
         })?;
+    let neighbours = neighbours(&settings.instance.identity, &options.environment);
     if may_move(settings) {
-        let neighbours = neighbours::base_ports(&settings.instance.identity, &options.environment);
-        if neighbours.contains(&settings.instance.ports.gateway)
+        let taken = neighbours::base_ports(&neighbours);
+        if taken.contains(&settings.instance.ports.gateway)
             || listeners.ensure(&settings.instance, &settings.children).is_err_and(|e| e.is_busy())
         {
-            move_on(settings, options, &neighbours)?;
+            move_on(settings, options, &taken)?;
         }
     }
+    warn_of_overlaps(settings, &neighbours);
     match listeners.ensure(&settings.instance, &settings.children) {
         Ok(()) => Ok(listeners),
         Err(error) if error.is_busy() => Err(busy(&error)),
         Err(error) => Err(Refusal::new(Exit::Failure, format!("{error}."))),
+    }
+}
+
+/// Profiles that share ports can each run, but not at the same time; better said on a quiet day.
+fn warn_of_overlaps(settings: &Settings, neighbours: &[Neighbour]) {
+    for neighbour in neighbours {
+        let shared = neighbour.ports.map(|theirs| settings.instance.ports.shared_with(&theirs));
+        if let Some(shared) = shared.filter(|shared| !shared.is_empty()) {
+            tracing::warn!(
+                target: "supervisor",
+                profile = neighbour.profile.name().unwrap_or("default"),
+                shared = %shared.join(", "),
+                "another profile is configured for the same ports; give one of them another gateway.port"
+            );
+        }
     }
 }
 
@@ -212,13 +229,13 @@ fn may_move(settings: &Settings) -> bool {
 fn move_on(
     settings: &mut Settings,
     options: &RunOptions,
-    neighbours: &BTreeSet<u16>,
+    others: &BTreeSet<u16>,
 ) -> Result<(), Refusal> {
     let identity = &settings.instance.identity;
     let taken = settings.instance.ports.gateway;
     let free = (1..=40)
         .filter_map(|step| taken.checked_add(INSTANCE_STEP.checked_mul(step)?))
-        .filter(|base| !neighbours.contains(base))
+        .filter(|base| !others.contains(base))
         .find(|base| [0, 2, 4].iter().all(|offset| port_owner::owners(base + offset).is_empty()))
         .ok_or_else(|| {
             Refusal::new(Exit::PortBusy, format!("Port {taken} and those after it are in use."))
