@@ -1,0 +1,27 @@
+//! The promises of the gateway, defended against the real binaries.
+//!
+//! One module for each promise; a test is named for what holds. Every test lives in a home of its own (`openclaw_tests::home`),
+//! so all of them run at the same time.
+#![cfg(target_os = "linux")]
+
+mod bad_config;
+mod busy_port;
+mod canvas;
+mod canvas_reload;
+mod cli_config;
+mod cli_gateway;
+mod files_are_private;
+mod handshake;
+mod limits;
+mod logs;
+mod no_orphans;
+mod ports_never_refuse;
+mod replace;
+mod sd_notify;
+mod sigusr1;
+mod slow_reader;
+mod stop;
+mod supervisor_sockets;
+mod survives_kills;
+mod terminal;
+mod two_profiles;
