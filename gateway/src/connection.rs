@@ -22,10 +22,11 @@ use tokio::time::{sleep, timeout};
 use crate::auth::throttle::Source;
 use crate::context::Context;
 use crate::hub::event_head;
-use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LINGER};
+use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LAST_WORDS, LINGER};
 use crate::prepared::Prepared;
 
 pub(crate) mod care;
+mod chronicle;
 mod conversation;
 pub(crate) mod handshake;
 mod hello;
@@ -152,7 +153,8 @@ async fn shake_hands(
     nonce: &str,
 ) -> Handshake {
     let first = match poll_fn(|cx| poll_first_frame(link, socket, cx)).await {
-        Ok(first) => first,
+        Ok(Some(first)) => first,
+        Ok(None) => return Handshake::Refused,
         Err(Ended::Gone) => return Handshake::Gone,
         Err(ended) => {
             close_for(link, ended);
@@ -181,7 +183,9 @@ async fn shake_hands(
     match verdict {
         Verdict::Admit(admission) => Handshake::Admitted(admission),
         Verdict::Close { code, reason } => {
-            tracing::info!(target: "gateway/ws", conn = %link.id, code, reason, "refused a first frame");
+            if let Some(left_out) = context.may_log_stranger() {
+                tracing::info!(target: "gateway/ws", conn = %link.id, code, reason, left_out, "refused a first frame");
+            }
             link.state().outbound.close(code, reason);
             Handshake::Refused
         }
@@ -200,13 +204,16 @@ async fn refuse(context: &Context, link: &Link, arrival: &Arrival, refusal: &Ref
             return Handshake::Gone;
         }
     }
-    tracing::info!(
-        target: "gateway/ws",
-        conn = %link.id,
-        code = refusal.code,
-        reason = %refusal.reason,
-        "refused a connect"
-    );
+    if let Some(left_out) = context.may_log_stranger() {
+        tracing::info!(
+            target: "gateway/ws",
+            conn = %link.id,
+            code = refusal.code,
+            reason = %refusal.reason,
+            left_out,
+            "refused a connect"
+        );
+    }
     let mut state = link.state();
     let error = serde_json::to_vec(&refusal.error).expect("an error has string keys");
     queue_error(&mut state.outbound, &refusal.id, &error);
@@ -233,11 +240,12 @@ async fn wait_unless_cut(link: &Link, delay: std::time::Duration) -> Waited {
     .await
 }
 
+/// The first frame; none when the stranger was dismissed before it came.
 fn poll_first_frame(
     link: &Link,
     socket: &mut Socket,
     cx: &mut Wake<'_>,
-) -> Poll<Result<Incoming, Ended>> {
+) -> Poll<Result<Option<Incoming>, Ended>> {
     link.register(cx.waker());
     let mid_frame = {
         let mut state = link.state();
@@ -248,12 +256,15 @@ fn poll_first_frame(
         if let Poll::Ready(Err(ended)) = socket.poll_write(cx, &mut state.outbound, &mut progress) {
             return Poll::Ready(Err(ended));
         }
+        if state.outbound.is_sealed() {
+            return Poll::Ready(Ok(None));
+        }
         state.outbound.is_mid_frame()
     };
     loop {
         match socket.poll_read(cx, mid_frame) {
             Poll::Ready(Ok(Incoming::Control)) => {}
-            other @ (Poll::Ready(_) | Poll::Pending) => return other,
+            other @ (Poll::Ready(_) | Poll::Pending) => return other.map_ok(Some),
         }
     }
 }
@@ -266,23 +277,23 @@ fn close_for(link: &Link, ended: Ended) {
         Ended::Malformed => (close_code::PROTOCOL, ""),
         Ended::NotText => (close_code::NOT_TEXT, ""),
     };
-    tracing::info!(target: "gateway/ws", conn = %link.id, code, "closed a connection for what it sent");
+    tracing::debug!(target: "gateway/ws", conn = %link.id, code, "closed a connection for what it sent");
     link.state().outbound.close(code, reason);
 }
 
 /// Sends what is queued, close frame included, and reads on until the peer has seen it.
 async fn finish(link: &Link, mut socket: Socket) {
-    let goodbye = async {
-        let flushed = poll_fn(|cx| {
+    let flushed = timeout(
+        LAST_WORDS,
+        poll_fn(|cx| {
             let mut progress = false;
             socket.poll_write(cx, &mut link.state().outbound, &mut progress)
-        });
-        if flushed.await.is_ok() {
-            socket.finish().await;
-        }
-    };
+        }),
+    );
     // A peer that does not take its goodbye in time is left without it.
-    let _ = timeout(LINGER, goodbye).await;
+    if flushed.await.is_ok_and(|written| written.is_ok()) {
+        let _ = timeout(LINGER, socket.finish()).await;
+    }
 }
 
 /// The answer to a request: its payload, or why there is none.

@@ -24,6 +24,7 @@ use crate::machine::Machine;
 use crate::methods::Routes;
 use crate::phase::Phases;
 use crate::prepared::Prepared;
+use crate::quiet::Quiet;
 use crate::services::health::Health;
 use crate::services::presence::Presence;
 use crate::settings::Settings;
@@ -60,6 +61,7 @@ pub(crate) struct Context {
     validators: Validators,
     gate: Mutex<Gate>,
     throttle: Mutex<Throttle>,
+    strangers: Mutex<Quiet>,
     presence: Mutex<Presence>,
     health: Mutex<Health>,
     /// Rings when the presence list should go to everybody.
@@ -108,6 +110,7 @@ impl Context {
                 connect: Validator::of::<ConnectParams>(),
             },
             throttle: Mutex::new(Throttle::default()),
+            strangers: Mutex::new(Quiet::new(Moment::now())),
             presence: Mutex::new(Presence::new(machine.clone(), instance.version.clone())),
             health: Mutex::new(Health::new(instance.clone(), settings.clone(), fleet)),
             gate: Mutex::new(Gate {
@@ -148,6 +151,11 @@ impl Context {
         work(&mut lock(&self.throttle))
     }
 
+    /// Whether a line about a stranger may be logged, and how many were left out before it.
+    pub(crate) fn may_log_stranger(&self) -> Option<u64> {
+        lock(&self.strangers).may_speak(Moment::now())
+    }
+
     /// Works with the presence list.
     pub(crate) fn presence<T>(&self, work: impl FnOnce(&mut Presence) -> T) -> T {
         work(&mut lock(&self.presence))
@@ -181,8 +189,9 @@ impl Context {
 
     /// The supervisor's view changed.
     pub(crate) fn set_fleet(&self, fleet: FleetStatus) {
-        self.health(|health| health.set_fleet(fleet));
-        self.health_is_stale();
+        if self.health(|health| health.set_fleet(fleet)) {
+            self.health_is_stale();
+        }
     }
 
     /// A new configuration is in force from here on. Whoever came in by a secret that changed must come in again.

@@ -4,20 +4,24 @@
 //! client, answer what was read, close with 1012, and read on until each client has seen it. Whoever comes through a late
 //! upgrade gets its hello and the same goodbye.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use openclaw_shared::control::{Drain, StopReason};
 use openclaw_shared::protocol::event::ShutdownPayload;
 use openclaw_shared::serve::{Drained, Server};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connection::handshake::close_code;
 use crate::connection::link::SERVICE_RESTART;
 use crate::context::Context;
 use crate::http::mounts::Mounts;
-use crate::limits::LINGER;
+use crate::limits::{LINGER, STRANGERS_GRACE};
 use crate::phase::Phase;
 use crate::prepared::Prepared;
+
+/// How long a stop waits for sockets that were accepted and have not asked for anything.
+const LATECOMERS: Duration = Duration::from_secs(1);
 
 /// Drains within the budget.
 pub(crate) async fn drain(
@@ -33,10 +37,25 @@ pub(crate) async fn drain(
         .hub
         .send_away(farewell(order), context.state_version());
     let settle = budget.saturating_sub(LINGER);
+    let latecomers = match order.reason {
+        StopReason::Replaced => settle,
+        // Nobody is served any more, so a socket that has not said anything yet is not waited for.
+        StopReason::Stop | StopReason::Disabled => settle.min(LATECOMERS),
+    };
     let settled = async {
-        let (drained, (), ()) =
-            tokio::join!(server.drain(settle), context.hub.emptied(), close(mounts));
-        drained
+        // Upgrades reach the hub before the server counts them as finished, so nobody is overlooked in between.
+        let doors = async {
+            let drained = server.drain(latecomers).await;
+            context.hub.emptied().await;
+            drained
+        };
+        tokio::join!(doors, close(mounts)).0
+    };
+    let settled = async {
+        tokio::select! {
+            drained = settled => drained,
+            never = dismiss_strangers(context) => match never {},
+        }
     };
     if let Ok(Drained { cut }) = timeout(settle, settled).await {
         tracing::info!(target: "gateway", cut, "gateway drained");
@@ -47,6 +66,16 @@ pub(crate) async fn drain(
     context.hub.cut_off(close_code::RESTART, SERVICE_RESTART);
     // The exit ends whatever is left after this.
     let _ = timeout(LINGER, context.hub.emptied()).await;
+}
+
+/// Closes, again and again, the sockets that were upgraded and on which nobody says who it is.
+async fn dismiss_strangers(context: &Context) -> Infallible {
+    loop {
+        sleep(STRANGERS_GRACE).await;
+        context
+            .hub
+            .dismiss_strangers(close_code::RESTART, SERVICE_RESTART);
+    }
 }
 
 async fn close(mounts: Option<Mounts>) {

@@ -167,7 +167,8 @@ where
             }
             // By the local socket comes our own command line, which has no name for us.
             Err(Foreign::Missing | Foreign::Unknown) if by_local_socket => {
-                request.extensions_mut().insert(Host::parse("localhost"));
+                let ours = Host::parse("localhost").expect("localhost is a host");
+                request.extensions_mut().insert(ours);
             }
             Err(foreign) => {
                 let reply =

@@ -104,6 +104,7 @@ impl Hub {
     /// Sends an event to everybody who may see it.
     pub(crate) fn publish<E: Event>(&self, payload: &Prepared<E::Payload>, version: StateVersion) {
         let notice = Notice::of::<E>(payload, version);
+        tracing::debug!(target: "gateway/ws", event = E::NAME, bytes = payload.json().len(), "event published");
         for link in self.links().admitted.values() {
             notice.offer_to(link);
         }
@@ -116,6 +117,13 @@ impl Hub {
         *lock(&self.farewell) = Some(farewell);
         for link in self.links().admitted.values() {
             link.leave();
+        }
+    }
+
+    /// Closes the sockets on which nobody has said who it is.
+    pub(crate) fn dismiss_strangers(&self, code: u16, reason: &str) {
+        for link in self.links().strangers.values() {
+            link.condemn(code, reason);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use openclaw_shared::child::{Assignment, Control, Fatal, Order};
 use openclaw_shared::config::Config;
 use openclaw_shared::control::{ChildName, Drain, Launch, Reloaded};
+use openclaw_shared::instance::{Environment, Instance};
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::Value;
 
@@ -74,16 +75,18 @@ fn build(launch: Launch) -> Result<Context, Fatal> {
     }))
 }
 
-fn settings(
-    config: &Value,
-    instance: &openclaw_shared::instance::Instance,
-) -> Result<Settings, Fatal> {
+fn settings(config: &Value, instance: &Instance) -> Result<Settings, Fatal> {
     match Config::from_effective(config) {
         // Serving in clear where the owner asked for TLS would be worse than not serving.
         Ok(config) if config.gateway.tls.enabled => Err(Fatal::new(
             "gateway.tls.enabled is set, but this version does not serve TLS; put a TLS proxy in front and set it to false",
         )),
-        Ok(config) => Ok(Settings::of(&config, instance)),
+        Ok(config) => {
+            let mut settings = Settings::of(&config, instance);
+            // The supervisor starts no canvas host then, whatever the file says.
+            settings.has_canvas &= !Environment::from_process().is_on("OPENCLAW_SKIP_CANVAS_HOST");
+            Ok(settings)
+        }
         Err(issues) => {
             let issues: Vec<String> = issues.iter().map(ToString::to_string).collect();
             Err(Fatal::new(format!(

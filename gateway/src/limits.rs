@@ -7,6 +7,9 @@ use std::time::Duration;
 /// From the opened socket to a successful `connect`.
 pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a socket on which nobody has said who it is may hold up the end of this life. A client says so at once.
+pub(crate) const STRANGERS_GRACE: Duration = Duration::from_secs(1);
+
 /// What a client may send, in bytes, before it is authenticated. A connect frame is below 4 KiB.
 pub(crate) const BYTES_BEFORE_AUTH: u64 = 64 * 1024;
 
@@ -38,6 +41,9 @@ pub(crate) const PONG_WINDOW: Duration = Duration::from_secs(90);
 /// How long a client may leave everything unread, without a single byte drained, before it counts as gone.
 pub(crate) const STALL_WINDOW: Duration = Duration::from_secs(30);
 
+/// How long what is queued for a closing connection may take to be sent, its close frame last.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// How long a closed connection is read on, so that the last frames are not destroyed by a reset.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
@@ -48,5 +54,5 @@ pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// How often health is refreshed without a cause.
 pub(crate) const HEALTH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Upgrades on their way from the HTTP server to their own task.
+/// How long the reason of a close may be, in bytes; a control frame has no room for more.
 pub(crate) const CLOSE_REASON_BYTES: usize = 120;

@@ -98,7 +98,18 @@ async fn every_method_answers() {
         "{presence}"
     );
     let list = client.call("system-presence", json!({})).await;
-    assert_eq!(list["payload"], presence["payload"]["presence"]);
+    let hosts = |list: &Value| {
+        let hosts = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["host"].to_string());
+        hosts.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(
+        hosts(&list["payload"]),
+        hosts(&presence["payload"]["presence"])
+    );
     let status = client.call("status", json!({})).await;
     assert_eq!(status["payload"]["queuedSystemEvents"], json!(["Node: x"]));
     let logs = gateway.context.instance.log_dir.clone();
@@ -616,6 +627,48 @@ async fn a_client_that_does_not_read_is_dropped_and_its_memory_is_bounded() {
         end == closed(1008, "slow consumer") || end == Seen::Broken,
         "{end:?}"
     );
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_silent_socket_is_closed_after_ten_seconds() {
+    let gateway = Gateway::start().await;
+    let begun = tokio::time::Instant::now();
+    let mut silent = gateway.open().await;
+    silent.event("connect.challenge").await;
+    assert_eq!(silent.end().await, closed(1000, ""));
+    let waited = begun.elapsed().as_millis();
+    assert!((10_000..10_200).contains(&waited), "{waited} ms");
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn guesses_are_answered_later_and_later_and_the_right_secret_at_once() {
+    let gateway = Gateway::start().await;
+    let begun = tokio::time::Instant::now();
+    for _ in 0..7 {
+        let (message, _) = connecting(&gateway, |p| p["auth"]["token"] = "wrong".into()).await;
+        assert!(message.contains("mismatch"), "{message}");
+    }
+    let waited = begun.elapsed().as_millis();
+    assert!(
+        (3_000..3_500).contains(&waited),
+        "200 + 400 + 800 + 1600 ms, not {waited}"
+    );
+    let begun = tokio::time::Instant::now();
+    gateway.client().await;
+    assert!(begun.elapsed().as_millis() < 100);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn ticks_come_every_thirty_seconds_also_to_a_silent_client() {
+    let gateway = Gateway::start().await;
+    let (mut client, _) = gateway.client().await;
+    client.patience = std::time::Duration::from_secs(60);
+    let first = client.event("tick").await;
+    let begun = tokio::time::Instant::now();
+    let second = client.event("tick").await;
+    assert!((29_900..30_100).contains(&begun.elapsed().as_millis()));
+    let seq = |event: &Value| event["seq"].as_u64().unwrap();
+    assert!(seq(&second) > seq(&first));
 }
 
 impl Client {

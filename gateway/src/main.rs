@@ -19,6 +19,7 @@ mod machine;
 mod methods;
 mod phase;
 mod prepared;
+mod quiet;
 mod rounds;
 mod services;
 mod settings;

@@ -185,7 +185,7 @@ impl Routes {
             tracing::debug!(
                 target: "gateway/ws",
                 conn = %caller.link,
-                method = %request.method,
+                method = shown(&request.method),
                 error = message,
                 "refused a request"
             );
@@ -224,9 +224,20 @@ fn shown(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_shared::protocol::method::Health;
+    use std::sync::Arc;
 
-    use super::{Routes, health, routes};
+    use openclaw_shared::protocol::connect::ConnectParams;
+    use openclaw_shared::protocol::error::ErrorCode;
+    use openclaw_shared::protocol::frame::Request;
+    use openclaw_shared::protocol::method::{Health, METHODS};
+    use openclaw_shared::protocol::params::health::{HealthParams, HealthSummary};
+    use openclaw_shared::protocol::scope::{Rights, Role, Scope};
+
+    use super::{Called, MethodError, Routes, health, routes};
+    use crate::connection::Caller;
+    use crate::connection::link::LinkId;
+    use crate::context::Context;
+    use crate::testing::{Gateway, connect};
 
     #[test]
     fn every_declared_method_has_one_handler() {
@@ -241,5 +252,65 @@ mod tests {
         let misrouted = twice.complete().unwrap_err();
         assert_eq!(misrouted.twice, ["health"]);
         assert!(misrouted.missing.contains(&"status"));
+    }
+
+    fn caller(role: Role, scopes: &[&str]) -> Arc<Caller> {
+        let params: ConnectParams = serde_json::from_value(connect()).unwrap();
+        Arc::new(Caller {
+            link: LinkId(1),
+            rights: Rights::new(role, scopes.iter().copied()),
+            client: params.client,
+            presence_key: None,
+        })
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn rights_are_looked_at_before_parameters_for_every_method_and_role() {
+        let gateway = Gateway::start().await;
+        let routes = routes().unwrap();
+        let names = METHODS
+            .iter()
+            .map(|method| (method.name, Some(method.scope)));
+        for (name, scope) in names.chain([("no.such.method", None), ("constructor", None)]) {
+            for (role, scopes) in [
+                (Role::Operator, &["operator.admin"][..]),
+                (Role::Operator, &["operator.read"]),
+                (Role::Operator, &["operator.write"]),
+                (Role::Operator, &["operator.pairing", "operator.approvals"]),
+                (Role::Operator, &["operator.*", "OPERATOR.ADMIN"]),
+                (Role::Node, &["operator.admin"]),
+            ] {
+                let frame =
+                    format!(r#"{{"type":"req","id":"1","method":"{name}","params":["nonsense"]}}"#);
+                let request = Request::parse(&frame).unwrap();
+                let caller = caller(role, scopes);
+                let Called::Answered(Err(error)) = routes.call(&gateway.context, &caller, &request)
+                else {
+                    panic!("nonsense is never accepted")
+                };
+                let expected = match caller.rights.check(scope.unwrap_or(Scope::Admin)) {
+                    Err(denied) => denied.to_string(),
+                    Ok(()) if scope.is_none() => format!("unknown method: {name}"),
+                    Ok(()) => format!("invalid {name} params: must be object"),
+                };
+                assert_eq!(error.message, expected, "{name} {role} {scopes:?}");
+            }
+        }
+    }
+
+    async fn trips(_: &Context, _: &Caller, _: HealthParams) -> Result<HealthSummary, MethodError> {
+        panic!("a handler trips over its own feet")
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_panic_costs_one_request() {
+        let gateway = Gateway::start().await;
+        let routes = Routes::default().on(Health, trips);
+        let request = Request::parse(r#"{"type":"req","id":"1","method":"health"}"#).unwrap();
+        let caller = caller(Role::Operator, &["operator.admin"]);
+        let Called::Started(answering) = routes.call(&gateway.context, &caller, &request) else {
+            panic!("a good request is started")
+        };
+        assert_eq!(answering.await.unwrap_err().code, ErrorCode::Unavailable);
     }
 }

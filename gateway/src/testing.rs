@@ -147,6 +147,7 @@ impl Gateway {
         Ok(Client {
             stream,
             response_headers: response.headers().clone(),
+            patience: DEADLINE,
         })
     }
 
@@ -173,6 +174,8 @@ pub(crate) fn connect() -> Value {
 pub(crate) struct Client {
     pub(crate) stream: WebSocketStream<TcpStream>,
     pub(crate) response_headers: ::http::HeaderMap,
+    /// How long a frame may take.
+    pub(crate) patience: Duration,
 }
 
 /// What a client sees next.
@@ -190,7 +193,7 @@ impl Client {
 
     /// The next frame, or the end.
     pub(crate) async fn see(&mut self) -> Seen {
-        tokio::time::timeout(DEADLINE, async {
+        tokio::time::timeout(self.patience, async {
             loop {
                 return match self.stream.next().await {
                     Some(Ok(Message::Text(text))) => {

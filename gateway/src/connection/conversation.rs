@@ -4,11 +4,14 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Wake, Poll};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use openclaw_shared::clock::Moment;
 use openclaw_shared::protocol::frame::Request;
 
+use super::chronicle::Chronicle;
 use super::handshake::close_code;
 use super::link::{Link, SERVICE_RESTART};
 use super::misfit::{self, Misfit};
@@ -19,7 +22,15 @@ use crate::limits::{FRAMES_PER_TURN, REQUESTS_IN_FLIGHT};
 use crate::methods::Called;
 
 /// A request that could not be answered at once.
-type Pending = Pin<Box<dyn Future<Output = (String, Answer)>>>;
+type Pending = Pin<Box<dyn Future<Output = Done>>>;
+
+/// What became of it.
+struct Done {
+    id: String,
+    method: String,
+    answer: Answer,
+    took: Duration,
+}
 
 /// What is known of the rest of the conversation.
 enum Course {
@@ -53,6 +64,8 @@ pub(super) struct Conversation {
     caller: Arc<Caller>,
     socket: Socket,
     pending: FuturesUnordered<Pending>,
+    chronicle: Chronicle,
+    has_read_the_last: bool,
 }
 
 impl Conversation {
@@ -63,11 +76,13 @@ impl Conversation {
         socket: Socket,
     ) -> Self {
         Self {
+            chronicle: Chronicle::new(link.id, context.logging().ws_log),
             context,
             link,
             caller,
             socket,
             pending: FuturesUnordered::new(),
+            has_read_the_last: false,
         }
     }
 
@@ -96,7 +111,13 @@ impl Conversation {
         }
         self.collect(cx);
         let leaving = self.link.is_leaving();
-        let reading = if leaving { Reading::Dry } else { self.read(cx) };
+        // What has arrived when this life ends is answered; what is sent later goes to the successor.
+        let reading = if self.has_read_the_last {
+            Reading::Dry
+        } else {
+            self.read(cx)
+        };
+        self.has_read_the_last = leaving;
         if reading == Reading::Ended && self.link.state().outbound.is_empty() {
             return Course::IsOver;
         }
@@ -146,8 +167,10 @@ impl Conversation {
         if self.pending.is_empty() {
             return;
         }
-        while let Poll::Ready(Some((id, answer))) = self.pending.poll_next_unpin(cx) {
-            queue_answer(&mut self.link.state().outbound, &id, &answer);
+        while let Poll::Ready(Some(done)) = self.pending.poll_next_unpin(cx) {
+            self.chronicle
+                .answered(&done.method, &done.answer, Some(done.took));
+            queue_answer(&mut self.link.state().outbound, &done.id, &done.answer);
         }
     }
 
@@ -204,22 +227,29 @@ impl Conversation {
 
     fn call(&mut self, request: &Request<'_>, cx: &mut Wake<'_>) {
         let id = request.id.get();
-        let answer = match self
-            .context
-            .routes()
-            .call(&self.context, &self.caller, request)
-        {
+        self.chronicle.read(id, &request.method);
+        let routes = self.context.routes();
+        let answer = match routes.call(&self.context, &self.caller, request) {
             Called::Answered(answer) => answer,
             Called::Started(mut future) => match future.as_mut().poll(cx) {
                 Poll::Ready(answer) => answer,
                 Poll::Pending => {
-                    let id = id.to_owned();
-                    self.pending
-                        .push(Box::pin(async move { (id, future.await) }));
+                    let (id, method) = (id.to_owned(), request.method.clone().into_owned());
+                    let begun = Moment::now();
+                    self.pending.push(Box::pin(async move {
+                        let answer = future.await;
+                        Done {
+                            id,
+                            method,
+                            answer,
+                            took: Moment::now().since(begun),
+                        }
+                    }));
                     return;
                 }
             },
         };
+        self.chronicle.answered(&request.method, &answer, None);
         queue_answer(&mut self.link.state().outbound, id, &answer);
     }
 }

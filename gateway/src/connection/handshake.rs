@@ -204,10 +204,8 @@ fn admit(request: &Request<'_>, facts: &Facts<'_>) -> Result<Admission, Box<No>>
 }
 
 fn parse_params(request: &Request<'_>, schema: &Validator) -> Result<ConnectParams, Box<No>> {
-    let raw = match request.params.map(|params| params.get()) {
-        None | Some("null") => "{}",
-        Some(raw) => raw,
-    };
+    // Unlike those of other methods, these parameters cannot be left out.
+    let raw = request.params.map_or("null", |params| params.get());
     schema.parse("connect", raw).map_err(No::invalid)
 }
 
@@ -273,3 +271,6 @@ fn cut(message: &str) -> String {
     }
     message[..end].to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,10 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use openclaw_shared::protocol::method::schema_of;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use valico::common::error::ValicoErrors;
@@ -22,8 +22,13 @@ const LONGEST_KEY: usize = 64;
 
 type Judge = Box<dyn Fn(&Value) -> ValidationState + Send>;
 
-/// A compiled JSON Schema.
+/// A JSON Schema, compiled when it is first needed: most lives never refuse the parameters of most methods.
 pub(crate) struct Validator {
+    schema: fn() -> Schema,
+    compiled: OnceLock<Compiled>,
+}
+
+struct Compiled {
     schema: Value,
     /// Behind a lock only because valico's schemas are not `Sync`.
     judge: Mutex<Judge>,
@@ -31,21 +36,12 @@ pub(crate) struct Validator {
 
 impl fmt::Debug for Validator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Validator")
-            .field("schema", &self.schema)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Validator").finish_non_exhaustive()
     }
 }
 
-impl Validator {
-    /// Compiles the schema of a type.
-    pub(crate) fn of<T: JsonSchema>() -> Self {
-        Self::new(schema_of::<T>().to_value())
-    }
-
-    /// Compiles a schema.
-    pub(crate) fn new(schema: Value) -> Self {
+impl Compiled {
+    fn new(schema: Value) -> Self {
         let mut scope = Scope::without_formats(SchemaVersion::Draft7);
         let id = scope
             .compile(schema.clone(), false)
@@ -61,11 +57,26 @@ impl Validator {
             judge: Mutex::new(judge),
         }
     }
+}
+
+impl Validator {
+    /// The schema of a type.
+    pub(crate) const fn of<T: JsonSchema>() -> Self {
+        Self {
+            schema: schema_of::<T>,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    fn compiled(&self) -> &Compiled {
+        self.compiled
+            .get_or_init(|| Compiled::new((self.schema)().to_value()))
+    }
 
     /// Everything that is wrong with a value, as clients read it; `None` when nothing is.
     pub(crate) fn complaints(&self, value: &Value) -> Option<String> {
-        let judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = judge(value);
+        let Compiled { schema, judge } = self.compiled();
+        let state = judge.lock().unwrap_or_else(PoisonError::into_inner)(value);
         if state.is_valid() {
             return None;
         }
@@ -75,7 +86,7 @@ impl Validator {
             found,
             pieces: Vec::new(),
         };
-        report.walk(&self.schema, value, &mut String::new(), "");
+        report.walk(schema, value, &mut String::new(), "");
         if report.pieces.is_empty() {
             // A keyword without a wording of its own; better vague than silent.
             report.pieces.push("must match the schema".to_owned());
@@ -334,3 +345,6 @@ fn escape(key: &str) -> String {
         .escape_debug()
         .to_string()
 }
+
+#[cfg(test)]
+mod tests;

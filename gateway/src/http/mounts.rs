@@ -26,7 +26,7 @@ use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use openclaw_shared::{ipc, serve};
-use tokio::io::{AsyncWriteExt as _, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_buf, split};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
@@ -321,11 +321,23 @@ async fn pump(
     _connection: Connection,
 ) {
     let carried = async {
-        let mut host = TokioIo::new(host.await.map_err(io::Error::other)?);
-        let mut client = serve::upgrade(client).await.map_err(io::Error::other)?;
-        host.write_all(&client.read_ahead).await?;
-        let (ours, theirs) = (&mut client.stream, &mut host);
-        copy_bidirectional_with_sizes(ours, theirs, PUMP_BUFFER, PUMP_BUFFER).await
+        let host = TokioIo::new(host.await.map_err(io::Error::other)?);
+        let client = serve::upgrade(client).await.map_err(io::Error::other)?;
+        let (from_host, mut to_host) = split(host);
+        let (from_page, mut to_page) = split(client.stream);
+        let mut from_host = BufReader::with_capacity(PUMP_BUFFER, from_host);
+        let mut from_page = BufReader::with_capacity(PUMP_BUFFER, from_page);
+        to_host.write_all(&client.read_ahead).await?;
+        tokio::select! {
+            // A page that has closed its side is gone; a half-closed WebSocket has no meaning. The local
+            // socket cannot pass the end on by itself, so the whole of it is closed by leaving here.
+            gone = copy_buf(&mut from_page, &mut to_host) => gone.map(|_bytes| ()),
+            left = copy_buf(&mut from_host, &mut to_page) => {
+                left?;
+                to_page.shutdown().await?;
+                farewell(from_page).await
+            }
+        }
     };
     tokio::select! {
         outcome = carried => {
@@ -336,6 +348,17 @@ async fn pump(
         // An error means that the mounts themselves are gone.
         _ = closing.wait_for(|closing| *closing) => {}
     }
+}
+
+/// Reads what a page still sends after the last word, so that its kernel does not throw that word away,
+/// for as long as a page needs to hang up and no longer.
+async fn farewell(mut from_page: impl AsyncRead + Unpin) -> io::Result<()> {
+    let mut scrap = [0; PUMP_BUFFER];
+    let hung_up = async {
+        while from_page.read(&mut scrap).await? > 0 {}
+        io::Result::Ok(())
+    };
+    timeout(PATIENCE, hung_up).await.unwrap_or(Ok(()))
 }
 
 fn unavailable(text: &'static str) -> Response<Body> {
@@ -368,7 +391,6 @@ mod tests {
 
     use hyper::service::service_fn;
     use openclaw_shared::serve::{Limits, Server};
-    use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, TcpStream, UnixListener};
 
     use super::*;
@@ -560,5 +582,26 @@ mod tests {
         assert!(answer.starts_with(b"HTTP/1.1 101"));
         within(gateway.mounts.close()).await;
         assert_eq!(within(page.read_buf(&mut answer)).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_hangs_up_gives_its_slot_back_at_once() {
+        let gateway = Gateway::start().await;
+        let _host = canvas_host(gateway.listen());
+        let mut page = within(TcpStream::connect(gateway.address)).await.unwrap();
+        let request = "GET /__openclaw__/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
+            Upgrade: websocket\r\n\r\nahead";
+        within(page.write_all(request.as_bytes())).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ahead") {
+            assert_ne!(
+                within(page.read_buf(&mut answer)).await.unwrap(),
+                0,
+                "{answer:?}"
+            );
+        }
+        drop(page);
+        let every_slot = gateway.mounts.sockets.acquire_many(MAX_SOCKETS.into());
+        assert!(within(every_slot).await.is_ok());
     }
 }

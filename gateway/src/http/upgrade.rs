@@ -123,11 +123,14 @@ fn arrival(
         (Some(_), _) => return Err(Refused::Origin),
     };
     if !origin_allowed(origin, scheme, host, &settings.allowed_origins) {
-        tracing::warn!(
-            target: "gateway/ws",
-            origin = origin.unwrap_or_default(),
-            "refused a connection from a foreign web page; allow it with gateway.controlUi.allowedOrigins"
-        );
+        if let Some(left_out) = context.may_log_stranger() {
+            tracing::warn!(
+                target: "gateway/ws",
+                origin = origin.unwrap_or_default(),
+                left_out,
+                "refused a connection from a foreign web page; allow it with gateway.controlUi.allowedOrigins"
+            );
+        }
         return Err(Refused::Origin);
     }
     Ok(Arrival {

@@ -63,11 +63,14 @@ impl Health {
         &self.fleet
     }
 
-    /// The supervisor's view changed.
-    pub(crate) fn set_fleet(&mut self, fleet: FleetStatus) {
+    /// The supervisor's view changed. Whether everybody should hear of it: a process that has used some more time or memory
+    /// is no news.
+    pub(crate) fn set_fleet(&mut self, fleet: FleetStatus) -> bool {
+        let is_news = without_samples(&self.fleet) != without_samples(&fleet);
         self.fleet = fleet;
         self.summary = None;
         self.status = None;
+        is_news
     }
 
     /// The configuration changed.
@@ -218,5 +221,142 @@ impl Health {
             },
             supervisor: self.fleet.clone(),
         }
+    }
+}
+
+fn without_samples(fleet: &FleetStatus) -> FleetStatus {
+    let mut fleet = fleet.clone();
+    for child in &mut fleet.children {
+        child.memory_bytes = None;
+        child.cpu_ms = None;
+    }
+    fleet
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use openclaw_shared::clock::WallTime;
+    use openclaw_shared::config::Config;
+    use openclaw_shared::control::ChildState;
+    use serde_json::{Value, json};
+
+    use super::Health;
+    use crate::settings::Settings;
+    use crate::testing::{fleet, instance};
+
+    fn health() -> Health {
+        let instance = Arc::new(instance(std::path::Path::new("/home/me")));
+        let settings = Settings::of(&Config::default(), &instance);
+        Health::new(instance, Arc::new(settings), fleet())
+    }
+
+    fn json_of(bytes: &[u8]) -> Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_summary_has_the_shape_that_clients_know() {
+        let summary = json_of(health().summary(WallTime::from_millis(7)).json());
+        let keys: Vec<&str> = summary
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                "ok",
+                "ts",
+                "durationMs",
+                "channels",
+                "channelOrder",
+                "channelLabels",
+                "heartbeatSeconds",
+                "defaultAgentId",
+                "agents",
+                "sessions",
+                "supervisor"
+            ]
+        );
+        assert_eq!(
+            summary["sessions"]["path"],
+            "~/.openclaw/agents/main/sessions/sessions.json"
+        );
+        let child = summary["supervisor"]["children"][0].as_object().unwrap();
+        let keys: Vec<&str> = child.keys().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            [
+                "name",
+                "state",
+                "generation",
+                "pid",
+                "restarts",
+                "memoryBytes",
+                "cpuMs",
+                "lastError"
+            ]
+        );
+        let text = summary.to_string();
+        assert!(
+            !text.contains("/home/"),
+            "no absolute path is shown: {text}"
+        );
+    }
+
+    #[test]
+    fn the_short_summary_has_the_shape_that_clients_know() {
+        let status = json_of(health().status().json());
+        let keys: Vec<&str> = status
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                "heartbeat",
+                "channelSummary",
+                "queuedSystemEvents",
+                "sessions",
+                "supervisor"
+            ]
+        );
+        assert!(!status.to_string().contains("/home/"));
+    }
+
+    #[test]
+    fn only_a_refresh_counts_and_a_sample_is_no_news() {
+        let mut health = health();
+        let before = health.summary(WallTime::from_millis(1)).json().clone();
+        assert_eq!(health.summary(WallTime::from_millis(2)).json(), &before);
+        assert_eq!(health.version(), 1);
+        let mut fleet = fleet();
+        fleet.children[0].memory_bytes = Some(5);
+        assert!(!health.set_fleet(fleet.clone()));
+        let shown = json_of(health.summary(WallTime::from_millis(3)).json());
+        assert_eq!(shown["supervisor"]["children"][0]["memoryBytes"], json!(5));
+        fleet.children[0].state = ChildState::Backoff;
+        assert!(health.set_fleet(fleet));
+        let _ = health.refresh(WallTime::from_millis(4));
+        assert_eq!(health.version(), 2);
+    }
+
+    #[test]
+    fn notes_are_bounded_and_a_repeated_one_is_kept_once() {
+        let mut health = health();
+        for number in 0..50 {
+            health.queue_system_event(format!("note {}", number / 2));
+        }
+        let status = json_of(health.status().json());
+        let notes = status["queuedSystemEvents"].as_array().unwrap().clone();
+        assert_eq!(
+            (notes.len(), &notes[0], &notes[19]),
+            (20, &json!("note 5"), &json!("note 24"))
+        );
     }
 }

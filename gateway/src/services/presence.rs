@@ -476,6 +476,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn the_list_is_bounded_sorted_and_unique(
             steps in prop::collection::vec((0u8..4, 0u16..400, 0u64..900), 1..600),

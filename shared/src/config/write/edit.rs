@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::draft::Draft;
 use super::{EditError, describe};
-use crate::config::path::KeyPath;
+use crate::config::path::{KeyPath, Step};
 
-/// Keys that are refused in a patch: in a JavaScript program they would reach beyond the object.
+/// Keys that are refused in a change: in a JavaScript program they would reach beyond the object.
 const FORBIDDEN: &[&str] = &["__proto__", "constructor", "prototype"];
 
 /// The text with a value set. An object is set member by member, so that what stays equal stays as it was
@@ -26,6 +26,8 @@ pub fn set(
             found: describe(value),
         });
     }
+    refuse_forbidden_path(path)?;
+    refuse_forbidden_keys(value)?;
     let mut draft = Draft::new(text)?;
     draft.refuse_joined_arrays(path, effective)?;
     draft.set(
@@ -68,6 +70,15 @@ pub fn merge_patch(
     let mut draft = Draft::new(text)?;
     draft.merge(&KeyPath::root(), members, effective, effective)?;
     Ok(draft.into_text())
+}
+
+fn refuse_forbidden_path(path: &KeyPath) -> Result<(), EditError> {
+    path.steps().iter().try_for_each(|step| match step {
+        Step::Key(key) if FORBIDDEN.contains(&key.as_str()) => {
+            Err(EditError::ForbiddenKey { key: key.clone() })
+        }
+        Step::Key(_) | Step::Index(_) => Ok(()),
+    })
 }
 
 fn refuse_forbidden_keys(patch: &Value) -> Result<(), EditError> {

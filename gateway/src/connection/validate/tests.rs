@@ -1,0 +1,300 @@
+//! The texts that clients know, and that serde and valico never disagree.
+
+use std::fmt;
+
+use openclaw_shared::protocol::connect::ConnectParams;
+use openclaw_shared::protocol::frame::RequestShape;
+use openclaw_shared::protocol::method::METHODS;
+use openclaw_shared::protocol::params::health::{HealthParams, StatusParams};
+use openclaw_shared::protocol::params::logs::LogsTailParams;
+use openclaw_shared::protocol::params::presence::{SystemEventParams, SystemPresenceParams};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Compiled, Validator};
+
+/// A connect with every field there is.
+fn full_connect() -> Value {
+    json!({
+        "minProtocol": 3, "maxProtocol": 3,
+        "client": {
+            "id": "cli", "displayName": "n", "version": "dev", "platform": "linux", "deviceFamily": "f",
+            "modelIdentifier": "m", "mode": "cli", "instanceId": "i",
+        },
+        "caps": ["system"], "commands": ["system.run"], "permissions": {"camera": true}, "pathEnv": "/bin",
+        "role": "operator", "scopes": ["operator.admin"],
+        "device": {"id": "d", "publicKey": "k", "signature": "s", "signedAt": 1, "nonce": "n"},
+        "auth": {"token": "t", "password": "p"}, "locale": "en", "userAgent": "u",
+    })
+}
+
+fn full_system_event() -> Value {
+    json!({
+        "text": "t", "deviceId": "d", "instanceId": "i", "host": "h", "ip": "1", "mode": "m", "version": "v",
+        "platform": "p", "deviceFamily": "f", "modelIdentifier": "m", "lastInputSeconds": 1.5, "reason": "r",
+        "roles": ["r"], "scopes": ["s"], "tags": ["t"],
+    })
+}
+
+#[track_caller]
+fn check<P: DeserializeOwned + JsonSchema + fmt::Debug>(method: &str, raw: &str, complaint: &str) {
+    let text = Validator::of::<P>().parse::<P>(method, raw).unwrap_err();
+    assert_eq!(
+        text,
+        format!("invalid {method} params: {complaint}"),
+        "{raw}"
+    );
+}
+
+#[test]
+fn complaints_read_as_clients_know_them() {
+    let logs = check::<LogsTailParams>;
+    logs(
+        "logs.tail",
+        r#"{"foo":1,"limit":0}"#,
+        "at root: unexpected property 'foo'; at /limit: must be >= 1",
+    );
+    logs(
+        "logs.tail",
+        r#"{"limit":5001,"cursor":-1}"#,
+        "at /cursor: must be >= 0; at /limit: must be <= 5000",
+    );
+    logs(
+        "logs.tail",
+        r#"{"limit":"1","maxBytes":1.5}"#,
+        "at /limit: must be integer; at /maxBytes: must be integer",
+    );
+    logs(
+        "logs.tail",
+        r#"{"limit":null}"#,
+        "at /limit: must be integer",
+    );
+    for raw in ["[]", "null", "1", "\"x\"", "true"] {
+        logs("logs.tail", raw, "must be object");
+    }
+    check::<SystemEventParams>("system-event", "{}", "must have required property 'text'");
+    check::<SystemEventParams>(
+        "system-event",
+        r#"{"text":""}"#,
+        "at /text: must NOT have fewer than 1 characters",
+    );
+    check::<SystemEventParams>(
+        "system-event",
+        r#"{"text":"x","host":1}"#,
+        "at /host: must be string,null",
+    );
+    let connect = check::<ConnectParams>;
+    connect(
+        "connect",
+        "{}",
+        "must have required property 'minProtocol'; must have required property 'maxProtocol'; must have required property 'client'",
+    );
+    connect(
+        "connect",
+        r#"{"minProtocol":3,"maxProtocol":3,"client":{"id":"x","version":"","platform":"p","mode":7,"a/b~":1}}"#,
+        "at /client: unexpected property 'a/b~'; at /client/id: must be equal to constant; \
+         at /client/id: must match a schema in anyOf; at /client/version: must NOT have fewer than 1 characters; \
+         at /client/mode: must be string; at /client/mode: must be equal to constant; \
+         at /client/mode: must match a schema in anyOf",
+    );
+    let mut odd = full_connect();
+    odd["scopes"] = json!(["", 1]);
+    odd["permissions"] = json!({"camera/x": "yes"});
+    odd["auth"] = json!(["t"]);
+    connect(
+        "connect",
+        &odd.to_string(),
+        "at /permissions/camera~1x: must be boolean; at /scopes/0: must NOT have fewer than 1 characters; \
+         at /scopes/1: must be string; at /auth: must be object",
+    );
+}
+
+#[test]
+fn a_complaint_is_bounded_and_repeats_little_of_the_client() {
+    let keys: Vec<String> = (0..5000)
+        .map(|n| format!("\"{n}\n{}\":1", "x".repeat(50)))
+        .collect();
+    let raw = format!("{{{}}}", keys.join(","));
+    let text = Validator::of::<LogsTailParams>()
+        .parse::<LogsTailParams>("logs.tail", &raw)
+        .unwrap_err();
+    assert!(text.len() < 4_000, "{} bytes", text.len());
+    assert!(!text.contains('\n'));
+}
+
+#[test]
+fn a_key_that_occurs_twice_counts_as_its_last() {
+    let params: LogsTailParams = Validator::of::<LogsTailParams>()
+        .parse("logs.tail", r#"{"limit":1,"limit":2}"#)
+        .unwrap();
+    assert_eq!(params.limit.map(|limit| limit.get()), Some(2));
+}
+
+#[test]
+fn every_schema_of_a_method_compiles() {
+    for method in METHODS {
+        let _ = Compiled::new((method.params_schema)().to_value());
+    }
+}
+
+#[test]
+fn the_schemas_say_what_the_published_ones_say() {
+    let schema = (Validator::of::<ConnectParams>().schema)().to_value();
+    assert_eq!(
+        schema["required"],
+        json!(["minProtocol", "maxProtocol", "client"])
+    );
+    assert_eq!(schema["additionalProperties"], json!(false));
+    assert_eq!(schema["properties"]["minProtocol"]["minimum"], json!(1));
+    assert_eq!(
+        schema["properties"]["client"]["properties"]["mode"]["anyOf"][0],
+        json!({"const": "webchat", "type": "string"})
+    );
+    assert_eq!(
+        schema["properties"]["device"]["required"],
+        json!(["id", "publicKey", "signature", "signedAt"])
+    );
+    let schema = (Validator::of::<LogsTailParams>().schema)().to_value();
+    assert_eq!(
+        (
+            &schema["properties"]["limit"]["minimum"],
+            &schema["properties"]["limit"]["maximum"]
+        ),
+        (&json!(1), &json!(5000))
+    );
+}
+
+/// One change of a JSON value.
+#[derive(Debug, Clone)]
+enum Change {
+    Replace(Value),
+    Remove,
+    Add(Value),
+}
+
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(Value::from),
+        prop::sample::select(vec![
+            json!(0),
+            json!(1),
+            json!(-1),
+            json!(3),
+            json!(3.0),
+            json!(3.5),
+            json!(5000),
+            json!(5001),
+            json!(5001.0),
+            json!(1e20),
+            json!(-1e20),
+            json!(1e300),
+            json!(i64::MIN),
+            json!(u64::MAX),
+            json!(-0.0),
+            json!(0.0),
+            json!(1_000_000),
+            json!(1_000_001),
+        ]),
+        prop::sample::select(vec![
+            "", "x", "cli", "webchat", "req", "operator", "ü", "\u{0}"
+        ])
+        .prop_map(Value::from),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    scalar().prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-z]{0,3}|text|limit|id|token", inner, 0..3)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        4 => value().prop_map(Change::Replace),
+        2 => Just(Change::Remove),
+        1 => value().prop_map(Change::Add),
+    ]
+}
+
+/// Applies a change at one of the places of a value.
+fn apply(root: &mut Value, place: &Index, change: Change) {
+    let mut pointers = Vec::new();
+    collect(root, String::new(), &mut pointers);
+    let pointer = place.get(&pointers).clone();
+    match change {
+        Change::Replace(value) => {
+            if let Some(target) = root.pointer_mut(&pointer) {
+                *target = value;
+            }
+        }
+        Change::Remove => {
+            if let Some((parent, key)) = pointer.rsplit_once('/')
+                && let Some(Value::Object(object)) = root.pointer_mut(parent)
+            {
+                object.remove(key);
+            }
+        }
+        Change::Add(value) => match root.pointer_mut(&pointer) {
+            Some(Value::Object(object)) => drop(object.insert("extra".to_owned(), value)),
+            Some(Value::Array(array)) => array.push(value),
+            _ => {}
+        },
+    }
+}
+
+fn collect(value: &Value, pointer: String, pointers: &mut Vec<String>) {
+    if let Value::Object(object) = value {
+        for (key, value) in object {
+            collect(value, format!("{pointer}/{key}"), pointers);
+        }
+    }
+    if let Value::Array(array) = value {
+        for (at, value) in array.iter().enumerate() {
+            collect(value, format!("{pointer}/{at}"), pointers);
+        }
+    }
+    pointers.push(pointer);
+}
+
+/// Both verdicts on a value are one, and a refusal says why.
+fn agree<P: DeserializeOwned + JsonSchema>(value: &Value) -> Result<(), TestCaseError> {
+    let raw = value.to_string();
+    let validator = Validator::of::<P>();
+    let typed = raw.starts_with('{') && serde_json::from_str::<P>(&raw).is_ok();
+    let complaints = validator.complaints(value);
+    prop_assert_eq!(typed, complaints.is_none(), "{}: {:?}", raw, complaints);
+    prop_assert_ne!(
+        complaints.as_deref(),
+        Some("must match the schema"),
+        "{}",
+        raw
+    );
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn serde_and_valico_agree(changes in prop::collection::vec((any::<Index>(), change()), 0..4)) {
+        let changed = |mut value: Value| {
+            for (place, change) in changes.clone() {
+                apply(&mut value, &place, change);
+            }
+            value
+        };
+        agree::<ConnectParams>(&changed(full_connect()))?;
+        agree::<LogsTailParams>(&changed(json!({"cursor": 1, "limit": 2, "maxBytes": 3})))?;
+        agree::<HealthParams>(&changed(json!({"probe": true})))?;
+        agree::<StatusParams>(&changed(json!({})))?;
+        agree::<SystemPresenceParams>(&changed(json!({"a": 1})))?;
+        agree::<SystemEventParams>(&changed(full_system_event()))?;
+        agree::<RequestShape>(&changed(json!({"type": "req", "id": "1", "method": "m", "params": {}})))?;
+    }
+}
