@@ -69,7 +69,11 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hints: Vec::new() }
+        Self {
+            exit,
+            message: message.into(),
+            hints: Vec::new(),
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -81,7 +85,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.message)?;
-        self.hints.iter().try_for_each(|hint| write!(formatter, " {hint}"))
+        self.hints
+            .iter()
+            .try_for_each(|hint| write!(formatter, " {hint}"))
     }
 }
 
@@ -96,7 +102,14 @@ pub(crate) fn resolve(
     environment: &Environment,
     generated: Option<Secret<String>>,
 ) -> Result<Settings, Refusal> {
-    let Loaded { config, effective, source, warnings, exists, .. } = loaded;
+    let Loaded {
+        config,
+        effective,
+        source,
+        warnings,
+        exists,
+        ..
+    } = loaded;
     let bind = flags.bind.unwrap_or(config.gateway.bind);
     let hosts = hosts(bind, config.gateway.custom_bind_host)?;
     let wishes = Wishes {
@@ -179,7 +192,9 @@ impl Settings {
                 Exit::Refused,
                 "Gateway auth is set to password, but no password is configured.",
             )
-            .hint("Set gateway.auth.password (or OPENCLAW_GATEWAY_PASSWORD), or pass --password."));
+            .hint(
+                "Set gateway.auth.password (or OPENCLAW_GATEWAY_PASSWORD), or pass --password.",
+            ));
         }
         if let Some(host) = self.instance.hosts.iter().find(|host| !host.is_loopback())
             && !self.secret_is_chosen
@@ -234,12 +249,18 @@ fn hosts(bind: BindMode, custom: Option<IpAddr>) -> Result<Vec<IpAddr>, Refusal>
         BindMode::Loopback | BindMode::Auto => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
         BindMode::Lan => Ok(vec![Ipv4Addr::UNSPECIFIED.into()]),
         BindMode::Custom => custom.map(|host| vec![host]).ok_or_else(|| {
-            Refusal::new(Exit::ConfigInvalid, "gateway.bind is \"custom\", but gateway.customBindHost is not set.")
-                .hint("Set gateway.customBindHost to the address to listen on.")
+            Refusal::new(
+                Exit::ConfigInvalid,
+                "gateway.bind is \"custom\", but gateway.customBindHost is not set.",
+            )
+            .hint("Set gateway.customBindHost to the address to listen on.")
         }),
         BindMode::Tailnet => tailnet_address().map(|host| vec![host]).ok_or_else(|| {
-            Refusal::new(Exit::Refused, "gateway.bind is \"tailnet\", but this machine has no tailnet address.")
-                .hint("Start Tailscale, or set gateway.bind to \"loopback\".")
+            Refusal::new(
+                Exit::Refused,
+                "gateway.bind is \"tailnet\", but this machine has no tailnet address.",
+            )
+            .hint("Start Tailscale, or set gateway.bind to \"loopback\".")
         }),
     }
 }
@@ -262,7 +283,11 @@ fn credentials(
     environment: &Environment,
     generated: Option<Secret<String>>,
 ) -> (Credentials, bool) {
-    let variable = |names: &[&str]| environment.first(names).map(|value| Secret::new(value.to_owned()));
+    let variable = |names: &[&str]| {
+        environment
+            .first(names)
+            .map(|value| Secret::new(value.to_owned()))
+    };
     let not_empty = |secret: &Secret<String>| !secret.expose().is_empty();
     let chosen_token = flags
         .token
@@ -274,13 +299,24 @@ fn credentials(
         .clone()
         .or_else(|| configured.password.clone().filter(not_empty))
         .or_else(|| variable(&["OPENCLAW_GATEWAY_PASSWORD", "CLAWDBOT_GATEWAY_PASSWORD"]));
-    let by_presence = if password.is_some() { AuthMode::Password } else { AuthMode::Token };
+    let by_presence = if password.is_some() {
+        AuthMode::Password
+    } else {
+        AuthMode::Token
+    };
     let mode = flags.auth.or(configured.mode).unwrap_or(by_presence);
     let chosen = match mode {
         AuthMode::Token => chosen_token.is_some(),
         AuthMode::Password => password.is_some(),
     };
-    (Credentials { mode, token: chosen_token.or(generated), password }, chosen)
+    (
+        Credentials {
+            mode,
+            token: chosen_token.or(generated),
+            password,
+        },
+        chosen,
+    )
 }
 
 fn logging(
@@ -326,7 +362,10 @@ fn children(config: &Config, environment: &Environment) -> Vec<ChildName> {
             config.browser.enabled && !environment.is_on("OPENCLAW_SKIP_BROWSER_CONTROL_SERVER"),
         ),
     ]);
-    ChildName::ALL.into_iter().filter(|child| wanted[child]).collect()
+    ChildName::ALL
+        .into_iter()
+        .filter(|child| wanted[child])
+        .collect()
 }
 
 #[cfg(test)]
@@ -344,16 +383,28 @@ mod tests {
 
     use super::{Flags, Refusal, Settings, resolve};
 
-    #[expect(clippy::unwrap_in_result, reason = "what is not under test is known to work")]
-    fn settings(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> Result<Settings, Refusal> {
+    #[expect(
+        clippy::unwrap_in_result,
+        reason = "what is not under test is known to work"
+    )]
+    fn settings(
+        text: &str,
+        flags: &Flags,
+        variables: &[(&str, &str)],
+    ) -> Result<Settings, Refusal> {
         let pairs = [("HOME", "/home/me")];
         let environment =
             Environment::from_pairs(pairs.iter().chain(variables).copied(), Path::new("/"));
         let profile = Profile::parse("").unwrap();
         let identity = Identity::resolve(profile, &environment, &|_| false).unwrap();
-        let loaded =
-            load_candidate(&identity.config_path, text, environment.variables()).unwrap();
-        resolve(&identity, loaded, flags, &environment, Some(Secret::new("made".into())))
+        let loaded = load_candidate(&identity.config_path, text, environment.variables()).unwrap();
+        resolve(
+            &identity,
+            loaded,
+            flags,
+            &environment,
+            Some(Secret::new("made".into())),
+        )
     }
 
     fn refusal(text: &str, flags: &Flags, variables: &[(&str, &str)]) -> Option<Exit> {
@@ -368,14 +419,23 @@ mod tests {
         let local = r#"{gateway: {mode: "local", bind: "lan"}}"#;
         let none = Flags::default();
         assert_eq!(refusal(local, &none, &[]), Some(Exit::Refused));
-        let by_flag = Flags { token: Some(Secret::new("t".into())), ..Flags::default() };
+        let by_flag = Flags {
+            token: Some(Secret::new("t".into())),
+            ..Flags::default()
+        };
         assert_eq!(refusal(local, &by_flag, &[]), None);
-        assert_eq!(refusal(local, &none, &[("OPENCLAW_GATEWAY_TOKEN", "t")]), None);
+        assert_eq!(
+            refusal(local, &none, &[("OPENCLAW_GATEWAY_TOKEN", "t")]),
+            None
+        );
         let custom = r#"{gateway: {mode: "local", bind: "custom", customBindHost: "0.0.0.0"}}"#;
         assert_eq!(refusal(custom, &none, &[]), Some(Exit::Refused));
         let loopback = r#"{gateway: {mode: "local", bind: "custom", customBindHost: "127.0.0.2"}}"#;
         assert_eq!(refusal(loopback, &none, &[]), None);
-        let nowhere = Flags { bind: Some(BindMode::Custom), ..Flags::default() };
+        let nowhere = Flags {
+            bind: Some(BindMode::Custom),
+            ..Flags::default()
+        };
         assert_eq!(refusal("{}", &nowhere, &[]), Some(Exit::ConfigInvalid));
     }
 
@@ -383,8 +443,14 @@ mod tests {
     fn an_instance_that_was_not_set_up_says_how_to() {
         let none = Flags::default();
         assert_eq!(refusal("{}", &none, &[]), Some(Exit::ConfigInvalid));
-        assert_eq!(refusal(r#"{gateway: {mode: "remote"}}"#, &none, &[]), Some(Exit::ConfigInvalid));
-        let allowed = Flags { allow_unconfigured: true, ..Flags::default() };
+        assert_eq!(
+            refusal(r#"{gateway: {mode: "remote"}}"#, &none, &[]),
+            Some(Exit::ConfigInvalid)
+        );
+        let allowed = Flags {
+            allow_unconfigured: true,
+            ..Flags::default()
+        };
         assert_eq!(refusal("{}", &allowed, &[]), None);
         let password = r#"{gateway: {mode: "local", auth: {mode: "password"}}}"#;
         assert_eq!(refusal(password, &none, &[]), Some(Exit::Refused));
@@ -394,9 +460,18 @@ mod tests {
     fn secrets_come_from_flag_then_config_then_environment_then_the_state_folder() {
         let variables = [("OPENCLAW_GATEWAY_TOKEN", "env")];
         let config = r#"{gateway: {auth: {token: "conf"}}}"#;
-        let flags = Flags { token: Some(Secret::new("flag".into())), ..Flags::default() };
+        let flags = Flags {
+            token: Some(Secret::new("flag".into())),
+            ..Flags::default()
+        };
         let token = |text: &str, flags: &Flags, variables: &[(&str, &str)]| {
-            settings(text, flags, variables).unwrap().credentials.token.unwrap().expose().clone()
+            settings(text, flags, variables)
+                .unwrap()
+                .credentials
+                .token
+                .unwrap()
+                .expose()
+                .clone()
         };
         let none = Flags::default();
         assert_eq!(token(config, &flags, &variables), "flag");
@@ -412,12 +487,20 @@ mod tests {
         let text = r#"{gateway: {auth: {token: "t"}, controlUi: {allowedHosts: ["h"]}}, canvasHost: {liveReload: false}, browser: {headless: true}}"#;
         let settings = settings(text, &Flags::default(), &[]).unwrap();
         let canvas = settings.config_for(ChildName::CanvasHost);
-        assert_eq!(canvas, json!({
-            "canvasHost": {"liveReload": false},
-            "gateway": {"controlUi": {"allowedHosts": ["h"]}},
-        }));
+        assert_eq!(
+            canvas,
+            json!({
+                "canvasHost": {"liveReload": false},
+                "gateway": {"controlUi": {"allowedHosts": ["h"]}},
+            })
+        );
         assert!(settings.credentials_for(ChildName::CanvasHost).is_none());
-        assert!(settings.config_for(ChildName::Gateway).to_string().contains("token"));
+        assert!(
+            settings
+                .config_for(ChildName::Gateway)
+                .to_string()
+                .contains("token")
+        );
     }
 
     #[test]
@@ -427,10 +510,17 @@ mod tests {
             settings(text, &none, variables).unwrap().children
         };
         assert_eq!(wanted("{}", &[]), ChildName::ALL);
-        assert_eq!(wanted("{canvasHost: {enabled: false}, browser: {enabled: false}}", &[]), [
-            ChildName::Gateway
-        ]);
+        assert_eq!(
+            wanted(
+                "{canvasHost: {enabled: false}, browser: {enabled: false}}",
+                &[]
+            ),
+            [ChildName::Gateway]
+        );
         let skip = [("OPENCLAW_SKIP_CANVAS_HOST", "1")];
-        assert_eq!(wanted("{}", &skip), [ChildName::Gateway, ChildName::BrowserControl]);
+        assert_eq!(
+            wanted("{}", &skip),
+            [ChildName::Gateway, ChildName::BrowserControl]
+        );
     }
 }

@@ -34,8 +34,8 @@ use std::time::Duration;
 use openclaw_shared::backoff::Backoff;
 use openclaw_shared::clock::Moment;
 use openclaw_shared::control::{
-    ChildName, CliReply, CliRequest, ConfigState, FleetStatus, Generation, InstanceStatus,
-    ToChild, ToSupervisor,
+    ChildName, CliReply, CliRequest, ConfigState, FleetStatus, Generation, InstanceStatus, ToChild,
+    ToSupervisor,
 };
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, VERSION};
@@ -155,7 +155,11 @@ pub(crate) async fn run(options: RunOptions) -> Result<Exit, Refusal> {
             remove_sockets(&run_dir);
             return Ok(exit);
         }
-        let next_due = supervisor.due.keys().next().map(|(moment, _)| moment.into_std());
+        let next_due = supervisor
+            .due
+            .keys()
+            .next()
+            .map(|(moment, _)| moment.into_std());
         let waking = tokio::select! {
             asked = signals.next() => Waking::Signalled(asked),
             Some(ended) = endings.recv() => Waking::Ended(ended),
@@ -180,19 +184,25 @@ fn serve_sockets(
     arrivals: &mpsc::Sender<Arrival>,
 ) -> Result<(), Refusal> {
     let paths = RunPaths(run_dir);
-    let children = ChildName::ALL
-        .into_iter()
-        .try_for_each(|child| channel::serve_children(&paths.control(child), child, arrivals.clone()));
+    let children = ChildName::ALL.into_iter().try_for_each(|child| {
+        channel::serve_children(&paths.control(child), child, arrivals.clone())
+    });
     children
         .and_then(|()| channel::serve_cli(&paths.supervisor(), arrivals.clone()))
-        .map_err(|error| Refusal::new(Exit::Failure, format!("A local socket cannot be bound: {error}.")))
+        .map_err(|error| {
+            Refusal::new(
+                Exit::Failure,
+                format!("A local socket cannot be bound: {error}."),
+            )
+        })
 }
 
 /// Leaves no socket files behind; after a crash the next start finds that nobody answers on them.
 fn remove_sockets(run_dir: &std::path::Path) {
     let paths = RunPaths(run_dir);
-    let of_children =
-        ChildName::ALL.into_iter().flat_map(|child| [paths.control(child), paths.service(child)]);
+    let of_children = ChildName::ALL
+        .into_iter()
+        .flat_map(|child| [paths.control(child), paths.service(child)]);
     for path in of_children.chain([paths.supervisor()]) {
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::debug!(target: "supervisor", path = %path.display(), %error, "socket file stays");
@@ -208,17 +218,29 @@ impl Supervisor {
         ended: mpsc::Sender<Ended>,
         nudge: mpsc::Sender<()>,
     ) -> Result<(Self, log::Guard), Refusal> {
-        let Prepared { settings, fallback, degraded, listeners, claims, log } = prepared;
+        let Prepared {
+            settings,
+            fallback,
+            degraded,
+            listeners,
+            claims,
+            log,
+        } = prepared;
         let programs = std::env::current_exe()
             .ok()
             .and_then(|program| Some(program.parent()?.to_path_buf()))
-            .ok_or_else(|| Refusal::new(Exit::Failure, "The folder of the binaries is not known."))?;
+            .ok_or_else(|| {
+                Refusal::new(Exit::Failure, "The folder of the binaries is not known.")
+            })?;
         for child in &settings.children {
             let program = spawn::program(&programs, *child);
             if !program.is_file() {
                 return Err(Refusal::new(
                     Exit::Failure,
-                    format!("{} is missing; install it beside `openclaw`.", program.display()),
+                    format!(
+                        "{} is missing; install it beside `openclaw`.",
+                        program.display()
+                    ),
                 ));
             }
         }
@@ -261,7 +283,10 @@ impl Supervisor {
     fn launch(&mut self) {
         let settings = self.settings_in_force();
         self.watch.follow(settings.source.watched());
-        for line in self.listeners.describe(&settings.instance, &settings.children) {
+        for line in self
+            .listeners
+            .describe(&settings.instance, &settings.children)
+        {
             tracing::info!(target: "supervisor", listener = %line, "bound");
         }
         let now = openclaw_shared::clock::WallTime::now();
@@ -278,7 +303,11 @@ impl Supervisor {
         if let Some(period) = notify::watchdog_period() {
             self.arm(period, Due::Watchdog);
         }
-        let fallback = self.settings.keys().copied().find(|revision| *revision != self.in_force);
+        let fallback = self
+            .settings
+            .keys()
+            .copied()
+            .find(|revision| *revision != self.in_force);
         self.happen(fleet::Event::Launch {
             children: settings.children.clone(),
             revision: self.in_force,
@@ -289,7 +318,11 @@ impl Supervisor {
     fn wake(&mut self, waking: Waking) {
         match waking {
             Waking::Signalled(asked) => self.signalled(asked),
-            Waking::Ended(Ended { child, generation, how }) => {
+            Waking::Ended(Ended {
+                child,
+                generation,
+                how,
+            }) => {
                 let how = self.lives.ended(child, generation, how);
                 self.exited(child, generation, how);
             }
@@ -426,7 +459,9 @@ impl Supervisor {
             pid: std::process::id(),
             version: VERSION.to_owned(),
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
-            listening: self.listeners.describe(&settings.instance, &settings.children),
+            listening: self
+                .listeners
+                .describe(&settings.instance, &settings.children),
             instance: settings.instance.clone(),
             fleet: self.view(),
         }
@@ -434,7 +469,13 @@ impl Supervisor {
 
     fn view(&self) -> FleetStatus {
         let pid_of = |child, generation| self.lives.pid(child, generation);
-        view::view(&self.fleet, &self.settings_in_force(), &self.config, pid_of, &self.usage)
+        view::view(
+            &self.fleet,
+            &self.settings_in_force(),
+            &self.config,
+            pid_of,
+            &self.usage,
+        )
     }
 
     /// The gateway shows the fleet in `health`; it hears of every change.
@@ -444,7 +485,8 @@ impl Supervisor {
             return;
         }
         for generation in self.fleet.child(ChildName::Gateway).living() {
-            self.lives.tell(ChildName::Gateway, generation, ToChild::Fleet(view.clone()));
+            self.lives
+                .tell(ChildName::Gateway, generation, ToChild::Fleet(view.clone()));
         }
         self.told = Some(view);
     }
@@ -456,7 +498,8 @@ impl Supervisor {
 
     fn arm(&mut self, delay: Duration, due: Due) {
         self.due_count += 1;
-        self.due.insert((Moment::now() + delay, self.due_count), due);
+        self.due
+            .insert((Moment::now() + delay, self.due_count), due);
     }
 
     /// Samples once more after this time; an earlier plan is forgotten.

@@ -53,8 +53,12 @@ pub(crate) enum Ended {
 pub(crate) struct Socket {
     stream: Stream,
     protocol: WebSocketContext,
-    /// How much may still be read; unlimited after authentication.
-    allowance: Option<u64>,
+    /// How much may still be read: before authentication altogether, afterwards until the next message is complete.
+    /// tungstenite bounds the bytes of a message but not the number of its fragments, and empty ones never end.
+    allowance: u64,
+    /// What one message may cost, its framing included; known once the client is.
+    per_message: Option<u64>,
+    max_message: usize,
 }
 
 impl Socket {
@@ -76,13 +80,18 @@ impl Socket {
         Self {
             stream: upgrade.stream,
             protocol,
-            allowance: Some(allowance.saturating_sub(ahead)),
+            allowance: allowance.saturating_sub(ahead),
+            per_message: None,
+            max_message,
         }
     }
 
-    /// The client is known: from now on only the message limit counts.
+    /// The client is known: from now on only the limit of each message counts.
     pub(crate) fn lift_allowance(&mut self) {
-        self.allowance = None;
+        // Half of it for the framing: fragments of seven bytes and more fit in.
+        let per_message = 2 * self.max_message as u64;
+        self.per_message = Some(per_message);
+        self.allowance = per_message;
     }
 
     /// Reads the next message. Pings are answered on the way, unless `mid_frame` says that one of our frames is under way.
@@ -97,7 +106,11 @@ impl Socket {
             mid_frame,
             allowance: &mut self.allowance,
         };
-        match self.protocol.read(&mut io) {
+        let read = self.protocol.read(&mut io);
+        if let (Ok(_), Some(per_message)) = (&read, self.per_message) {
+            self.allowance = per_message;
+        }
+        match read {
             Ok(Message::Text(text)) => Poll::Ready(Ok(Incoming::Text(text))),
             Ok(Message::Binary(bytes)) => Poll::Ready(Ok(Incoming::Binary(bytes))),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {
@@ -110,7 +123,7 @@ impl Socket {
 
     fn end_of(&self, error: &Error) -> Ended {
         match error {
-            Error::Io(_) if self.allowance == Some(0) => Ended::TooLarge,
+            Error::Io(_) if self.allowance == 0 => Ended::TooLarge,
             Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Ended::Gone,
             Error::Capacity(CapacityError::MessageTooLong { .. }) => Ended::TooLarge,
             Error::Utf8(_) => Ended::NotText,
@@ -197,30 +210,25 @@ struct Io<'a, 'b> {
     stream: &'a mut Stream,
     cx: &'a mut Context<'b>,
     mid_frame: bool,
-    allowance: &'a mut Option<u64>,
+    allowance: &'a mut u64,
 }
 
 impl Read for Io<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut buffer = buffer;
-        if let Some(allowance) = self.allowance {
-            if *allowance == 0 {
-                return Err(io::ErrorKind::QuotaExceeded.into());
-            }
-            let most = usize::try_from(*allowance)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
-            buffer = &mut buffer[..most];
+        if *self.allowance == 0 {
+            return Err(io::ErrorKind::QuotaExceeded.into());
         }
+        let most = usize::try_from(*self.allowance)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let buffer = &mut buffer[..most];
         let mut buffer = ReadBuf::new(buffer);
         match Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer) {
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(())) => {
                 let count = buffer.filled().len();
-                if let Some(allowance) = self.allowance {
-                    *allowance -= count as u64;
-                }
+                *self.allowance -= count as u64;
                 Ok(count)
             }
         }

@@ -73,12 +73,16 @@ impl Supervisor {
             }
         };
         let revision = ready.as_ref().map(|(revision, _)| *revision);
-        self.waiters.extend(reply.map(|reply| Waiter { revision, reply }));
+        self.waiters
+            .extend(reply.map(|reply| Waiter { revision, reply }));
         if let Some((revision, effects)) = ready {
             self.roll_out(revision, effects);
         } else {
             let wanted = &self.settings_in_force().children;
-            let children = children.iter().filter(|child| wanted.contains(child)).copied();
+            let children = children
+                .iter()
+                .filter(|child| wanted.contains(child))
+                .copied();
             self.happen(fleet::Event::Restart(children.collect()));
         }
     }
@@ -92,7 +96,10 @@ impl Supervisor {
     ) {
         match self.try_write(base_hash, text) {
             Ok(Taken::Ready(revision, effects)) => {
-                self.waiters.push(Waiter { revision: Some(revision), reply });
+                self.waiters.push(Waiter {
+                    revision: Some(revision),
+                    reply,
+                });
                 self.roll_out(revision, effects);
             }
             Ok(Taken::Unchanged) => {
@@ -101,8 +108,7 @@ impl Supervisor {
                 let _ = reply.send(CliReply::Done { message });
             }
             Ok(Taken::Waits(keys)) => {
-                let message =
-                    format!("Written. Restart the gateway to apply {}.", keys.join(", "));
+                let message = format!("Written. Restart the gateway to apply {}.", keys.join(", "));
                 let _ = reply.send(CliReply::Done { message });
             }
             Err(message) => {
@@ -112,7 +118,12 @@ impl Supervisor {
     }
 
     fn try_write(&mut self, base_hash: Option<&str>, text: &str) -> Result<Taken, String> {
-        let path = self.settings_in_force().instance.identity.config_path.clone();
+        let path = self
+            .settings_in_force()
+            .instance
+            .identity
+            .config_path
+            .clone();
         let loaded = load_candidate(&path, text, self.environment.variables())
             .map_err(|error| error.to_string())?;
         let settings = self.resolve(loaded)?;
@@ -123,7 +134,11 @@ impl Supervisor {
             write::write_atomically(&path, text, base_hash).map_err(|error| error.to_string())?;
         let taken = self.take(settings, None)?;
         if let Taken::Ready(revision, _) = &taken {
-            self.rewrite = Some(Rewrite { revision: *revision, written: hash, before });
+            self.rewrite = Some(Rewrite {
+                revision: *revision,
+                written: hash,
+                before,
+            });
         }
         Ok(taken)
     }
@@ -134,7 +149,12 @@ impl Supervisor {
             return;
         };
         let Some(why) = failed else { return };
-        let path = self.settings_in_force().instance.identity.config_path.clone();
+        let path = self
+            .settings_in_force()
+            .instance
+            .identity
+            .config_path
+            .clone();
         match put_back(&path, &rewrite) {
             Ok(Some(kept)) => {
                 tracing::warn!(target: "config", error = why, rejected = %kept.display(), "configuration file put back");
@@ -150,7 +170,12 @@ impl Supervisor {
     }
 
     fn read_files(&self) -> Result<Settings, String> {
-        let path = self.settings_in_force().instance.identity.config_path.clone();
+        let path = self
+            .settings_in_force()
+            .instance
+            .identity
+            .config_path
+            .clone();
         let loaded =
             load(&path, self.environment.variables()).map_err(|error| error.to_string())?;
         if !loaded.exists && self.settings_in_force().config_exists {
@@ -165,7 +190,9 @@ impl Supervisor {
         let token = read_token(&identity.state_dir);
         let settings = resolve(identity, loaded, &self.flags, &self.environment, token)
             .map_err(|refusal| refusal.to_string())?;
-        settings.check_safe().map_err(|refusal| refusal.to_string())?;
+        settings
+            .check_safe()
+            .map_err(|refusal| refusal.to_string())?;
         Ok(settings)
     }
 
@@ -182,11 +209,7 @@ impl Supervisor {
     }
 
     /// Puts a configuration in force, as far as the reload mode or the restart allows.
-    fn take(
-        &mut self,
-        settings: Settings,
-        restart: Option<&[ChildName]>,
-    ) -> Result<Taken, String> {
+    fn take(&mut self, settings: Settings, restart: Option<&[ChildName]>) -> Result<Taken, String> {
         self.check(&settings)?;
         let running = self.newest_settings();
         let change = reload::plan(&running, &settings, restart);

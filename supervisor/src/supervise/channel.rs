@@ -66,7 +66,9 @@ pub(crate) fn serve_children(
     arrivals: mpsc::Sender<Arrival>,
 ) -> io::Result<()> {
     let listener = ipc::bind(path)?;
-    tokio::spawn(accept(listener, move |stream| greet(stream, child, arrivals.clone())));
+    tokio::spawn(accept(listener, move |stream| {
+        greet(stream, child, arrivals.clone())
+    }));
     Ok(())
 }
 
@@ -76,7 +78,9 @@ pub(crate) fn serve_children(
 /// As the system says, when the socket cannot be bound.
 pub(crate) fn serve_cli(path: &Path, arrivals: mpsc::Sender<Arrival>) -> io::Result<()> {
     let listener = ipc::bind(path)?;
-    tokio::spawn(accept(listener, move |stream| answer(stream, arrivals.clone())));
+    tokio::spawn(accept(listener, move |stream| {
+        answer(stream, arrivals.clone())
+    }));
     Ok(())
 }
 
@@ -86,7 +90,9 @@ where
 {
     let peers = Arc::new(Semaphore::new(MAX_PEERS));
     loop {
-        let Ok(permit) = Arc::clone(&peers).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&peers).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok(stream) => {
                 let served = serve(stream);
@@ -115,7 +121,12 @@ async fn greet(
     let (receive, writer) = tokio::io::split(stream);
     let mut reader = MessageReader::new(receive);
     let hello = timeout(HELLO_DEADLINE, reader.next::<ToSupervisor>()).await??;
-    let Some(ToSupervisor::Hello { version, child: claimed, generation }) = hello else {
+    let Some(ToSupervisor::Hello {
+        version,
+        child: claimed,
+        generation,
+    }) = hello
+    else {
         return Err(io::Error::other("the first message was no hello"));
     };
     if version != CONTROL_VERSION || claimed != child {
@@ -124,8 +135,16 @@ async fn greet(
         )));
     }
     let channel = Channel { reader, writer };
-    let greeting = Greeting { child, generation, pid: peer.pid, channel };
-    arrivals.send(Arrival::Greeting(greeting)).await.map_err(io::Error::other)
+    let greeting = Greeting {
+        child,
+        generation,
+        pid: peer.pid,
+        channel,
+    };
+    arrivals
+        .send(Arrival::Greeting(greeting))
+        .await
+        .map_err(io::Error::other)
 }
 
 async fn answer(stream: Stream, arrivals: mpsc::Sender<Arrival>) -> io::Result<()> {
@@ -136,14 +155,24 @@ async fn answer(stream: Stream, arrivals: mpsc::Sender<Arrival>) -> io::Result<(
     let Some(request) = first else { return Ok(()) };
     let waits_for_the_end = matches!(request, CliRequest::Stop);
     let (reply, replied) = oneshot::channel();
-    arrivals.send(Arrival::Asked(request, reply)).await.map_err(io::Error::other)?;
+    arrivals
+        .send(Arrival::Asked(request, reply))
+        .await
+        .map_err(io::Error::other)?;
     if let Ok(reply) = replied.await {
         write_message(&mut writer, &reply).await?;
     }
     // The connection is kept until the asker closes it, so that one who asked for a stop sees when it is over. Anybody else has
     // what was asked for, and must not keep a place.
-    let kept_for = if waits_for_the_end { LONGEST_STOP } else { HELLO_DEADLINE };
-    while timeout(kept_for, reader.next::<CliRequest>()).await??.is_some() {}
+    let kept_for = if waits_for_the_end {
+        LONGEST_STOP
+    } else {
+        HELLO_DEADLINE
+    };
+    while timeout(kept_for, reader.next::<CliRequest>())
+        .await??
+        .is_some()
+    {}
     Ok(())
 }
 
@@ -155,10 +184,17 @@ impl Channel {
         generation: Generation,
         arrivals: mpsc::Sender<Arrival>,
     ) -> mpsc::Sender<ToChild> {
-        let Self { mut reader, mut writer } = self;
+        let Self {
+            mut reader,
+            mut writer,
+        } = self;
         tokio::spawn(async move {
             while let Ok(Some(message)) = reader.next::<ToSupervisor>().await {
-                if arrivals.send(Arrival::Said(child, generation, message)).await.is_err() {
+                if arrivals
+                    .send(Arrival::Said(child, generation, message))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }

@@ -208,11 +208,9 @@ impl Child {
     pub(crate) fn generation(&self) -> Generation {
         match &self.serving {
             Serving::Life(life) => life.generation,
-            Serving::Absent | Serving::Backoff(_) | Serving::Failed(_) => self
-                .leaving
-                .last()
-                .copied()
-                .unwrap_or(self.last_generation),
+            Serving::Absent | Serving::Backoff(_) | Serving::Failed(_) => {
+                self.leaving.last().copied().unwrap_or(self.last_generation)
+            }
         }
     }
 
@@ -249,7 +247,9 @@ impl Child {
             Serving::Absent | Serving::Backoff(_) | Serving::Failed(_) => None,
         };
         let mut lives = serving.into_iter().chain(&self.successor);
-        lives.find(|life| life.generation == generation).map(|life| life.revision)
+        lives
+            .find(|life| life.generation == generation)
+            .map(|life| life.revision)
     }
 
     /// The serving life has taken this configuration in place.
@@ -308,7 +308,9 @@ impl Child {
 
     /// The first life is still starting, with a configuration nobody wants any more.
     fn supersede_serving(&mut self) -> Vec<Action> {
-        let Serving::Life(life) = &self.serving else { return Vec::new() };
+        let Serving::Life(life) = &self.serving else {
+            return Vec::new();
+        };
         let superseded = life.generation;
         self.leaving.push(superseded);
         let mut actions = vec![Action::Kill(superseded)];
@@ -356,7 +358,9 @@ impl Child {
     }
 
     fn activated(&mut self, generation: Generation) -> Vec<Action> {
-        let Some(life) = self.life(generation) else { return Vec::new() };
+        let Some(life) = self.life(generation) else {
+            return Vec::new();
+        };
         if life.phase != Phase::Standby {
             return Vec::new();
         }
@@ -382,7 +386,11 @@ impl Child {
         why: String,
         jitter: f64,
     ) -> Vec<Action> {
-        if let Some(index) = self.leaving.iter().position(|leaving| *leaving == generation) {
+        if let Some(index) = self
+            .leaving
+            .iter()
+            .position(|leaving| *leaving == generation)
+        {
             self.leaving.remove(index);
             return Vec::new();
         }
@@ -396,7 +404,9 @@ impl Child {
             }
             return vec![Action::Settled(successor.revision, Err(why))];
         }
-        let Serving::Life(life) = &mut self.serving else { return Vec::new() };
+        let Serving::Life(life) = &mut self.serving else {
+            return Vec::new();
+        };
         if life.generation != generation {
             return Vec::new();
         }
@@ -446,10 +456,9 @@ impl Child {
                     self.restarts += 1;
                     self.spawn_serving()
                 }
-                Serving::Absent
-                | Serving::Life(_)
-                | Serving::Backoff(_)
-                | Serving::Failed(_) => Vec::new(),
+                Serving::Absent | Serving::Life(_) | Serving::Backoff(_) | Serving::Failed(_) => {
+                    Vec::new()
+                }
             },
             Timer::Ready(generation) => {
                 let within = self.timing.ready;
@@ -474,8 +483,12 @@ impl Child {
     }
 
     fn beat(&mut self, generation: Generation) -> Vec<Action> {
-        let Timing { beat, missed_beats, .. } = self.timing;
-        let Some(life) = self.life(generation) else { return Vec::new() };
+        let Timing {
+            beat, missed_beats, ..
+        } = self.timing;
+        let Some(life) = self.life(generation) else {
+            return Vec::new();
+        };
         if life.unanswered >= missed_beats {
             life.doom = Some(format!(
                 "it hung: {missed_beats} heartbeats, {beat:?} apart, stayed unanswered"
@@ -483,7 +496,10 @@ impl Child {
             return vec![Action::Kill(generation)];
         }
         life.unanswered += 1;
-        vec![Action::AskAlive(generation), Action::Arm(Timer::Beat(generation), beat)]
+        vec![
+            Action::AskAlive(generation),
+            Action::Arm(Timer::Beat(generation), beat),
+        ]
     }
 
     fn leave(&mut self, reason: StopReason) -> Vec<Action> {
@@ -532,6 +548,9 @@ impl Child {
             Serving::Life(life) => Some(life),
             Serving::Absent | Serving::Backoff(_) | Serving::Failed(_) => None,
         };
-        serving.into_iter().chain(self.successor.as_mut()).find(|life| life.generation == generation)
+        serving
+            .into_iter()
+            .chain(self.successor.as_mut())
+            .find(|life| life.generation == generation)
     }
 }

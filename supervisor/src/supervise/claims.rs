@@ -49,14 +49,22 @@ impl fmt::Display for ClaimError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken { what, path, holder } => {
-                write!(formatter, "the {what} {} belongs to a running instance", path.display())?;
+                write!(
+                    formatter,
+                    "the {what} {} belongs to a running instance",
+                    path.display()
+                )?;
                 match holder {
                     Some(pid) => write!(formatter, " (pid {pid})"),
                     None => Ok(()),
                 }
             }
             Self::Unusable { what, path, source } => {
-                write!(formatter, "the {what} {} cannot be used: {source}", path.display())
+                write!(
+                    formatter,
+                    "the {what} {} cannot be used: {source}",
+                    path.display()
+                )
             }
         }
     }
@@ -75,8 +83,7 @@ impl Claims {
         };
         private_folder(state_dir).map_err(unusable("state folder", state_dir))?;
         let lock_path = StatePaths(state_dir).lock();
-        let mut state =
-            lock_file(&lock_path).map_err(unusable("state folder", state_dir))?;
+        let mut state = lock_file(&lock_path).map_err(unusable("state folder", state_dir))?;
         lock(&state, "state folder", state_dir).await?;
         // For people who look; nobody reads it to decide anything.
         let _ = state
@@ -106,10 +113,15 @@ impl Claims {
                     others.push(file);
                 }
                 // A read-only folder: nobody can change the configuration there, so sharing it harms nobody.
-                Err(error) => tracing::debug!(target: "supervisor", %error, "configuration is not claimed"),
+                Err(error) => {
+                    tracing::debug!(target: "supervisor", %error, "configuration is not claimed")
+                }
             }
         }
-        Ok(Self { state, _others: others })
+        Ok(Self {
+            state,
+            _others: others,
+        })
     }
 
     /// The claim that children inherit.
@@ -119,7 +131,11 @@ impl Claims {
 }
 
 fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() { Ok(()) } else { private_folder(folder) }
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        private_folder(folder)
+    }
 }
 
 /// `.openclaw.json.lock` beside `openclaw.json`: the file itself is replaced by every edit, so a lock on it would not hold.
@@ -149,10 +165,18 @@ async fn lock(file: &File, what: &'static str, path: &Path) -> Result<(), ClaimE
             }
             Err(TryLockError::WouldBlock) => {
                 let holder = holder(file);
-                return Err(ClaimError::Taken { what, path: path.to_path_buf(), holder });
+                return Err(ClaimError::Taken {
+                    what,
+                    path: path.to_path_buf(),
+                    holder,
+                });
             }
             Err(TryLockError::Error(source)) => {
-                return Err(ClaimError::Unusable { what, path: path.to_path_buf(), source });
+                return Err(ClaimError::Unusable {
+                    what,
+                    path: path.to_path_buf(),
+                    source,
+                });
             }
         }
     }
@@ -165,7 +189,9 @@ fn holder(file: &File) -> Option<u32> {
     locks.lines().find_map(|line| {
         // `1: FLOCK  ADVISORY  WRITE 2764 fe:00:131090 0 EOF`
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, _, pid, place, ..] = *fields.as_slice() else { return None };
+        let [_, "FLOCK", _, _, pid, place, ..] = *fields.as_slice() else {
+            return None;
+        };
         let listed: u64 = place.rsplit(':').next()?.parse().ok()?;
         (listed == inode).then(|| pid.parse().ok()).flatten()
     })
@@ -184,7 +210,16 @@ mod tests {
         let second = lock_file(&path).unwrap();
         assert_eq!(holder(&second), Some(std::process::id()));
         let refused = lock(&second, "state folder", &path).await.unwrap_err();
-        assert!(matches!(refused, ClaimError::Taken { holder: Some(_), .. }), "{refused}");
+        assert!(
+            matches!(
+                refused,
+                ClaimError::Taken {
+                    holder: Some(_),
+                    ..
+                }
+            ),
+            "{refused}"
+        );
         drop(first);
         lock(&second, "state folder", &path).await.unwrap();
     }

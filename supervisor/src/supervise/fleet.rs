@@ -63,7 +63,11 @@ pub(crate) enum Action {
     /// Every child concerned runs on this revision.
     InForce(Revision),
     /// The first revision could not be put in force; the second one is again.
-    RolledBack { from: Revision, to: Revision, why: String },
+    RolledBack {
+        from: Revision,
+        to: Revision,
+        why: String,
+    },
     /// A restart that was asked for is over.
     Restarted(Result<(), String>),
     /// A child cannot be kept alive; it is tried again slowly.
@@ -140,7 +144,9 @@ impl Fleet {
 
     /// The child of this name.
     pub(crate) fn child(&self, name: ChildName) -> &Child {
-        self.children.get(&name).expect("every name has a child from the beginning")
+        self.children
+            .get(&name)
+            .expect("every name has a child from the beginning")
     }
 
     /// Whether the instance is on its way out.
@@ -151,10 +157,21 @@ impl Fleet {
     /// Takes an event and says what follows. `jitter` is a number from 0 to 1.
     #[must_use = "actions that are not performed are restarts that never happen"]
     pub(crate) fn on(&mut self, now: Moment, event: Event, jitter: f64) -> Vec<Action> {
-        let mut turn = Turn { now, jitter, actions: Vec::new() };
+        let mut turn = Turn {
+            now,
+            jitter,
+            actions: Vec::new(),
+        };
         match event {
-            Event::Launch { children, revision, fallback } => {
-                let effects = children.into_iter().map(|name| (name, Effect::Start)).collect();
+            Event::Launch {
+                children,
+                revision,
+                fallback,
+            } => {
+                let effects = children
+                    .into_iter()
+                    .map(|name| (name, Effect::Start))
+                    .collect();
                 self.begin(&mut turn, Kind::Launch { fallback }, revision, effects);
             }
             Event::Child(name, event) => self.tell(&mut turn, name, event),
@@ -166,7 +183,13 @@ impl Fleet {
                     // The change was planned against what is being rolled out or waits before it. Either may never be in
                     // force, so whom they concern is concerned by this one too.
                     let mut all = rollout.effects.clone();
-                    merge(&mut all, self.next_change.take().map(|(_, before)| before).unwrap_or_default());
+                    merge(
+                        &mut all,
+                        self.next_change
+                            .take()
+                            .map(|(_, before)| before)
+                            .unwrap_or_default(),
+                    );
                     merge(&mut all, effects);
                     self.next_change = Some((revision, all));
                 } else {
@@ -191,7 +214,10 @@ impl Fleet {
             Some(rollout) if rollout.kind == Kind::Restart => {}
             Some(_) => self.next_restart = Some(children),
             None => {
-                let effects = children.into_iter().map(|name| (name, Effect::Replace)).collect();
+                let effects = children
+                    .into_iter()
+                    .map(|name| (name, Effect::Replace))
+                    .collect();
                 self.begin(turn, Kind::Restart, self.in_force, effects);
             }
         }
@@ -210,9 +236,18 @@ impl Fleet {
             .map(|(name, _)| *name)
             .collect();
         let from = self.in_force;
-        let steps: Vec<(ChildName, Effect)> =
-            effects.iter().map(|(name, effect)| (*name, *effect)).collect();
-        self.rollout = Some(Rollout { kind, from, to, effects, waiting, failed: None });
+        let steps: Vec<(ChildName, Effect)> = effects
+            .iter()
+            .map(|(name, effect)| (*name, *effect))
+            .collect();
+        self.rollout = Some(Rollout {
+            kind,
+            from,
+            to,
+            effects,
+            waiting,
+            failed: None,
+        });
         for (name, effect) in steps {
             match effect {
                 Effect::Start => self.tell(turn, name, child::Event::Start(to)),
@@ -243,7 +278,9 @@ impl Fleet {
             | child::Event::Stop
             | child::Event::Hurry => None,
         };
-        let Some(core) = self.children.get_mut(&name) else { return };
+        let Some(core) = self.children.get_mut(&name) else {
+            return;
+        };
         let listener = core.listening();
         let actions = core.on(turn.now, event, turn.jitter);
         for action in actions {
@@ -301,7 +338,9 @@ impl Fleet {
         revision: Revision,
         result: Result<(), String>,
     ) {
-        let Some(rollout) = &mut self.rollout else { return };
+        let Some(rollout) = &mut self.rollout else {
+            return;
+        };
         if revision != rollout.to || !rollout.waiting.remove(&name) {
             return;
         }
@@ -316,7 +355,9 @@ impl Fleet {
             // A launch is judged by the essential children: the others are retried by themselves.
             Err(_) if matches!(rollout.kind, Kind::Launch { .. }) && !is_essential(name) => {}
             Err(why) => {
-                rollout.failed.get_or_insert_with(|| format!("{name}: {why}"));
+                rollout
+                    .failed
+                    .get_or_insert_with(|| format!("{name}: {why}"));
             }
         }
         self.conclude(turn);
@@ -328,14 +369,20 @@ impl Fleet {
         };
         match (rollout.kind, rollout.failed.clone()) {
             (Kind::Restart, failed) => {
-                turn.actions.push(Action::Restarted(failed.map_or(Ok(()), Err)));
+                turn.actions
+                    .push(Action::Restarted(failed.map_or(Ok(()), Err)));
             }
             (Kind::Launch { .. } | Kind::Change | Kind::RollBack, None) => {
                 self.in_force = rollout.to;
                 turn.actions.push(Action::InForce(rollout.to));
             }
             (Kind::Change, Some(why)) => self.roll_back(turn, &rollout, rollout.from, why),
-            (Kind::Launch { fallback: Some(fallback) }, Some(why)) => {
+            (
+                Kind::Launch {
+                    fallback: Some(fallback),
+                },
+                Some(why),
+            ) => {
                 self.roll_back(turn, &rollout, fallback, why);
             }
             // There is nothing to fall back to: the children's own restarts and their intensity decide.
@@ -354,7 +401,11 @@ impl Fleet {
     }
 
     fn roll_back(&mut self, turn: &mut Turn, rollout: &Rollout, to: Revision, why: String) {
-        turn.actions.push(Action::RolledBack { from: rollout.to, to, why });
+        turn.actions.push(Action::RolledBack {
+            from: rollout.to,
+            to,
+            why,
+        });
         let mut effects = BTreeMap::new();
         for (name, effect) in &rollout.effects {
             // A child whose successor was discarded still serves on what it had.
@@ -400,16 +451,26 @@ impl Fleet {
     }
 
     fn advance_stop(&mut self, turn: &mut Turn) {
-        let Phase::Stopping { exit } = self.phase else { return };
+        let Phase::Stopping { exit } = self.phase else {
+            return;
+        };
         if !self.child(ChildName::Gateway).living().is_empty() {
             return;
         }
         for name in [ChildName::CanvasHost, ChildName::BrowserControl] {
             self.tell(turn, name, child::Event::Stop);
         }
-        if self.children.values().all(|child| child.living().is_empty()) {
+        if self
+            .children
+            .values()
+            .all(|child| child.living().is_empty())
+        {
             let forced = self.children.values().any(Child::was_forced);
-            let exit = if forced && exit == Exit::Ok { Exit::Forced } else { exit };
+            let exit = if forced && exit == Exit::Ok {
+                Exit::Forced
+            } else {
+                exit
+            };
             self.phase = Phase::Finished;
             turn.actions.push(Action::Finish(exit));
         }

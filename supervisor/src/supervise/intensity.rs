@@ -37,13 +37,20 @@ pub(crate) enum Verdict {
 
 impl Intensity {
     pub(crate) const fn new(limits: Limits) -> Self {
-        Self { limits, failures: VecDeque::new() }
+        Self {
+            limits,
+            failures: VecDeque::new(),
+        }
     }
 
     /// Counts a failure at `now`. `jitter` is a number from 0 to 1.
     #[must_use]
     pub(crate) fn failed(&mut self, now: Moment, jitter: f64) -> Verdict {
-        while self.failures.front().is_some_and(|first| now.since(*first) > self.limits.window) {
+        while self
+            .failures
+            .front()
+            .is_some_and(|first| now.since(*first) > self.limits.window)
+        {
             self.failures.pop_front();
         }
         if self.failures.len() >= self.limits.restarts {

@@ -49,7 +49,11 @@ pub(crate) struct BindError {
 
 impl fmt::Display for BindError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} cannot listen on {}: {}", self.child, self.address, self.source)
+        write!(
+            formatter,
+            "{} cannot listen on {}: {}",
+            self.child, self.address, self.source
+        )
     }
 }
 
@@ -66,12 +70,15 @@ pub(crate) fn wanted(instance: &Instance, child: ChildName) -> Vec<(SocketAddr, 
     let (hosts, port) = match child {
         ChildName::Gateway => (instance.hosts.clone(), instance.ports.gateway),
         ChildName::CanvasHost => (instance.hosts.clone(), instance.ports.canvas_host),
-        ChildName::BrowserControl => {
-            (vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], instance.ports.browser_control)
-        }
+        ChildName::BrowserControl => (
+            vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            instance.ports.browser_control,
+        ),
     };
-    let mut addresses: Vec<(SocketAddr, bool)> =
-        hosts.iter().map(|host| (SocketAddr::new(*host, port), true)).collect();
+    let mut addresses: Vec<(SocketAddr, bool)> = hosts
+        .iter()
+        .map(|host| (SocketAddr::new(*host, port), true))
+        .collect();
     if hosts.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))
         && !hosts.contains(&IpAddr::V6(Ipv6Addr::LOCALHOST))
     {
@@ -92,7 +99,10 @@ impl Listeners {
         for child in ChildName::ALL {
             local.insert(child, ipc::bind_inherited(&run.service(child))?);
         }
-        Ok(Self { public: activated, local })
+        Ok(Self {
+            public: activated,
+            local,
+        })
     }
 
     /// Binds what these children need and is not bound yet.
@@ -122,7 +132,11 @@ impl Listeners {
                     }
                     Err(source) => {
                         self.public.truncate(bound_before);
-                        return Err(BindError { child, address, source });
+                        return Err(BindError {
+                            child,
+                            address,
+                            source,
+                        });
                     }
                 }
             }
@@ -137,7 +151,8 @@ impl Listeners {
             .flat_map(|child| wanted(instance, *child))
             .map(|(address, _)| address)
             .collect();
-        self.public.retain(|public| needed.contains(&public.address));
+        self.public
+            .retain(|public| needed.contains(&public.address));
     }
 
     /// What a child of this instance is to inherit, by use.
@@ -146,7 +161,11 @@ impl Listeners {
         let public = self
             .public
             .iter()
-            .filter(|public| addresses.iter().any(|(address, _)| *address == public.address))
+            .filter(|public| {
+                addresses
+                    .iter()
+                    .any(|(address, _)| *address == public.address)
+            })
             .map(|public| (Use::Tcp, public.descriptor.as_fd()));
         let local = self.local.get(&child).map(|fd| (Use::Local, fd.as_fd()));
         public.chain(local).collect()
@@ -178,23 +197,38 @@ fn listen_on(address: SocketAddr) -> io::Result<Public> {
     }
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&descriptor, Backlog::new(BACKLOG)?)?;
-    Ok(Public { address, descriptor })
+    Ok(Public {
+        address,
+        descriptor,
+    })
 }
 
 /// The TCP listeners that a service manager handed down (`LISTEN_FDS`).
 pub(crate) fn activated_sockets() -> Vec<Public> {
-    let Ok(descriptors) = sd_notify::listen_fds() else { return Vec::new() };
+    let Ok(descriptors) = sd_notify::listen_fds() else {
+        return Vec::new();
+    };
     descriptors.filter_map(adopt).collect()
 }
 
-#[expect(unsafe_code, reason = "an inherited descriptor is known by its number alone")]
+#[expect(
+    unsafe_code,
+    reason = "an inherited descriptor is known by its number alone"
+)]
 fn adopt(fd: RawFd) -> Option<Public> {
     // SAFETY: `LISTEN_PID` named this process, so the service manager opened this descriptor for it and nothing else owns it.
     let descriptor = unsafe { OwnedFd::from_raw_fd(fd) };
-    let address = getsockname::<SockaddrStorage>(descriptor.as_raw_fd()).ok().and_then(|name| {
-        let v4 = name.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
-        v4.or_else(|| name.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
-    });
+    let address = getsockname::<SockaddrStorage>(descriptor.as_raw_fd())
+        .ok()
+        .and_then(|name| {
+            let v4 = name
+                .as_sockaddr_in()
+                .map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+            v4.or_else(|| {
+                name.as_sockaddr_in6()
+                    .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+            })
+        });
     match address {
         Some(address) => {
             // A shallow backlog of the unit file is deepened; listening again on a listening socket only changes that.
@@ -203,7 +237,10 @@ fn adopt(fd: RawFd) -> Option<Public> {
                 tracing::warn!(target: "supervisor", %address, %error, "inherited socket does not listen");
                 return None;
             }
-            Some(Public { address, descriptor })
+            Some(Public {
+                address,
+                descriptor,
+            })
         }
         None => {
             // Not ours to close: a descriptor store of the service manager may hold other things.
@@ -216,7 +253,10 @@ fn adopt(fd: RawFd) -> Option<Public> {
 /// Where each child serves the others.
 pub(crate) fn local_sockets(instance: &Instance) -> BTreeMap<ChildName, PathBuf> {
     let run = RunPaths(&instance.run_dir);
-    ChildName::ALL.into_iter().map(|child| (child, run.service(child))).collect()
+    ChildName::ALL
+        .into_iter()
+        .map(|child| (child, run.service(child)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -226,7 +266,10 @@ mod tests {
     use super::{Public, listen_on};
 
     fn free_address() -> std::net::SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
     }
 
     #[test]
@@ -243,8 +286,9 @@ mod tests {
     fn connections_wait_while_nobody_accepts() {
         let address = free_address();
         let _listener = listen_on(address).unwrap();
-        let waiting: Vec<_> =
-            (0..200).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let waiting: Vec<_> = (0..200)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
         assert_eq!(waiting.len(), 200);
     }
 }

@@ -42,7 +42,10 @@ pub(crate) struct Lives {
 impl Lives {
     /// No process yet; ends are told to `ended`.
     pub(crate) const fn new(ended: mpsc::Sender<Ended>) -> Self {
-        Self { lives: BTreeMap::new(), ended }
+        Self {
+            lives: BTreeMap::new(),
+            ended,
+        }
     }
 
     /// Starts a process.
@@ -52,7 +55,9 @@ impl Lives {
     pub(crate) fn start(&mut self, recipe: Recipe<'_>) -> io::Result<u32> {
         let key = (recipe.child, recipe.generation);
         let process = spawn::spawn(recipe)?;
-        let pid = process.id().ok_or_else(|| io::Error::other("it ended at once"))?;
+        let pid = process
+            .id()
+            .ok_or_else(|| io::Error::other("it ended at once"))?;
         let (kill, killed) = oneshot::channel();
         tokio::spawn(reap(process, key, killed, self.ended.clone()));
         let life = Life {
@@ -70,7 +75,10 @@ impl Lives {
     /// Ends a process with SIGKILL. The signal is sent by the task that reaps it, so it cannot reach a stranger who got the
     /// same process id.
     pub(crate) fn kill(&mut self, child: ChildName, generation: Generation) {
-        let kill = self.lives.get_mut(&(child, generation)).and_then(|life| life.kill.take());
+        let kill = self
+            .lives
+            .get_mut(&(child, generation))
+            .and_then(|life| life.kill.take());
         if let Some(kill) = kill {
             // When the task has ended, so has the process.
             let _ = kill.send(());
@@ -123,8 +131,10 @@ impl Lives {
 
     /// Says something to a life. A child that takes no orders is found by its heartbeat, so an order that does not fit is dropped.
     pub(crate) fn tell(&self, child: ChildName, generation: Generation, order: ToChild) {
-        let Some(orders) =
-            self.lives.get(&(child, generation)).and_then(|life| life.orders.as_ref())
+        let Some(orders) = self
+            .lives
+            .get(&(child, generation))
+            .and_then(|life| life.orders.as_ref())
         else {
             return;
         };
@@ -142,7 +152,9 @@ impl Lives {
 
     /// Forgets a life whose end was told, and gives back its last words.
     pub(crate) fn forget(&mut self, child: ChildName, generation: Generation) -> Option<String> {
-        self.lives.remove(&(child, generation)).and_then(|life| life.last_words)
+        self.lives
+            .remove(&(child, generation))
+            .and_then(|life| life.last_words)
     }
 
     /// The process id of a life.
@@ -175,7 +187,13 @@ async fn reap(
         Err(error) => format!("its end could not be learned: {error}"),
     };
     // The loop that owns everything outlives its children, unless it is ending itself.
-    let _ = ended.send(Ended { child, generation, how }).await;
+    let _ = ended
+        .send(Ended {
+            child,
+            generation,
+            how,
+        })
+        .await;
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -17,10 +17,16 @@ pub(crate) struct Neighbour {
 
 /// The other profiles that have a configuration, in the order of their names.
 pub(crate) fn neighbours(identity: &Identity, environment: &Environment) -> Vec<Neighbour> {
-    let Ok(entries) = std::fs::read_dir(&identity.home) else { return Vec::new() };
-    let mut folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let Ok(entries) = std::fs::read_dir(&identity.home) else {
+        return Vec::new();
+    };
+    let mut folders: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
     folders.sort();
-    let others = folders.into_iter().filter(|folder| *folder != identity.state_dir);
+    let others = folders
+        .into_iter()
+        .filter(|folder| *folder != identity.state_dir);
     others
         .filter_map(|folder| {
             let suffix = folder.file_name()?.to_str()?.strip_prefix(".openclaw")?;
@@ -45,14 +51,20 @@ pub(crate) fn neighbours(identity: &Identity, environment: &Environment) -> Vec<
                 dev: profile.is_dev(),
                 ..PortWishes::default()
             };
-            Some(Neighbour { profile, ports: Ports::derive(wishes).ok() })
+            Some(Neighbour {
+                profile,
+                ports: Ports::derive(wishes).ok(),
+            })
         })
         .collect()
 }
 
 /// The base ports that belong to others.
 pub(crate) fn base_ports(neighbours: &[Neighbour]) -> BTreeSet<u16> {
-    neighbours.iter().filter_map(|neighbour| Some(neighbour.ports?.gateway)).collect()
+    neighbours
+        .iter()
+        .filter_map(|neighbour| Some(neighbour.ports?.gateway))
+        .collect()
 }
 
 #[cfg(test)]

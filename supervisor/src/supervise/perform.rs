@@ -36,7 +36,9 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<fleet::Event> {
         match action {
             Action::Child(name, action) => {
-                return self.perform_child(name, action).map(|event| fleet::Event::Child(name, event));
+                return self
+                    .perform_child(name, action)
+                    .map(|event| fleet::Event::Child(name, event));
             }
             Action::Reload(child, generation, revision) => {
                 self.reload(child, generation, revision);
@@ -72,7 +74,11 @@ impl Supervisor {
                     StopReason::Stop | StopReason::Disabled => None,
                 };
                 let budget = self.settings_in_force().timing.drain.mul_f64(0.9);
-                let drain = Drain { reason, budget, restart_expected_ms };
+                let drain = Drain {
+                    reason,
+                    budget,
+                    restart_expected_ms,
+                };
                 self.lives.tell(name, generation, ToChild::Drain(drain));
             }
             child::Action::Kill(generation) => {
@@ -114,14 +120,23 @@ impl Supervisor {
 
     /// A process says that it is a child: it is, when this supervisor spawned it as that.
     pub(super) fn greeted(&mut self, greeting: Greeting) {
-        let Greeting { child, generation, pid, channel } = greeting;
+        let Greeting {
+            child,
+            generation,
+            pid,
+            channel,
+        } = greeting;
         if !self.lives.is(child, generation, pid) {
             tracing::warn!(target: "supervisor", %child, %generation, pid, "a stranger's hello was refused");
             return;
         }
         let orders = channel.open(child, generation, self.arrivals.clone());
         self.lives.connect(child, generation, orders);
-        let revision = self.fleet.child(child).revision_of(generation).unwrap_or(self.in_force);
+        let revision = self
+            .fleet
+            .child(child)
+            .revision_of(generation)
+            .unwrap_or(self.in_force);
         let settings = self.settings_of(revision);
         let launch = Launch {
             child,
@@ -133,7 +148,8 @@ impl Supervisor {
             instance: settings.instance.clone(),
             fleet: self.view(),
         };
-        self.lives.tell(child, generation, ToChild::Launch(Box::new(launch)));
+        self.lives
+            .tell(child, generation, ToChild::Launch(Box::new(launch)));
     }
 
     fn reload(&self, child: ChildName, generation: Generation, revision: Revision) {
@@ -144,7 +160,8 @@ impl Supervisor {
             credentials: settings.credentials_for(child),
             logging: settings.logging.clone(),
         };
-        self.lives.tell(child, generation, ToChild::Reload(Box::new(reloaded)));
+        self.lives
+            .tell(child, generation, ToChild::Reload(Box::new(reloaded)));
     }
 
     fn in_force(&mut self, revision: Revision) {
@@ -152,10 +169,15 @@ impl Supervisor {
         self.rolling.take_if(|rolling| *rolling == revision);
         let rolling = self.rolling;
         let settings = self.settings_in_force();
-        self.settings.retain(|kept, _| *kept == revision || rolling.is_some_and(|newest| *kept <= newest));
+        self.settings
+            .retain(|kept, _| *kept == revision || rolling.is_some_and(|newest| *kept <= newest));
         self.fleet.set_timing(settings.timing);
-        self.listeners.release_others(&settings.instance, &settings.children);
-        let serving = self.listeners.describe(&settings.instance, &settings.children).join(", ");
+        self.listeners
+            .release_others(&settings.instance, &settings.children);
+        let serving = self
+            .listeners
+            .describe(&settings.instance, &settings.children)
+            .join(", ");
         notify::tell(Notice::Ready, &format!("serving: {serving}"));
         if self.is_ready {
             tracing::info!(target: "config", "configuration in force");
@@ -175,27 +197,40 @@ impl Supervisor {
         {
             tracing::warn!(target: "config", %error, "the last-known-good configuration cannot be kept");
         }
-        self.answer(|waited| waited.is_none_or(|waited| waited <= revision), || CliReply::Done {
-            message: "The configuration is in force.".to_owned(),
-        });
+        self.answer(
+            |waited| waited.is_none_or(|waited| waited <= revision),
+            || CliReply::Done {
+                message: "The configuration is in force.".to_owned(),
+            },
+        );
     }
 
     fn rolled_back(&mut self, from: Revision, to: Revision, why: &str) {
         tracing::error!(target: "config", error = %why, "configuration rolled back");
         let was_launch = !self.is_ready;
-        let state = if was_launch { ConfigState::Degraded } else { ConfigState::Rejected };
+        let state = if was_launch {
+            ConfigState::Degraded
+        } else {
+            ConfigState::Rejected
+        };
         self.config = ConfigView::not_ok(state, why.to_owned());
         self.in_force = to;
         self.rolling.take_if(|rolling| *rolling == from);
         self.settle_rewrite(from, Some(why));
-        self.answer(|waited| waited.is_some_and(|waited| waited <= from), || CliReply::Failed {
-            message: format!("The configuration was rolled back: {why}."),
-        });
+        self.answer(
+            |waited| waited.is_some_and(|waited| waited <= from),
+            || CliReply::Failed {
+                message: format!("The configuration was rolled back: {why}."),
+            },
+        );
     }
 
     fn restarted(&mut self, result: &Result<(), String>) {
         let settings = self.settings_in_force();
-        let serving = self.listeners.describe(&settings.instance, &settings.children).join(", ");
+        let serving = self
+            .listeners
+            .describe(&settings.instance, &settings.children)
+            .join(", ");
         notify::tell(Notice::Ready, &format!("serving: {serving}"));
         match result {
             Ok(()) => tracing::info!(target: "supervisor", "restarted"),
@@ -203,12 +238,19 @@ impl Supervisor {
                 tracing::error!(target: "supervisor", error = %why, "restart failed; the predecessor serves on");
             }
         }
-        self.answer(|waited| waited.is_none(), || match result {
-            Ok(()) => CliReply::Done { message: "Restarted.".to_owned() },
-            Err(why) => CliReply::Failed {
-                message: format!("The successor was discarded, the predecessor serves on: {why}."),
+        self.answer(
+            |waited| waited.is_none(),
+            || match result {
+                Ok(()) => CliReply::Done {
+                    message: "Restarted.".to_owned(),
+                },
+                Err(why) => CliReply::Failed {
+                    message: format!(
+                        "The successor was discarded, the predecessor serves on: {why}."
+                    ),
+                },
             },
-        });
+        );
     }
 
     /// Answers those who wait for something that has come to its end.
@@ -217,10 +259,9 @@ impl Supervisor {
         is_over: impl Fn(Option<Revision>) -> bool,
         reply: impl Fn() -> CliReply,
     ) {
-        let (over, waiting) =
-            std::mem::take(&mut self.waiters).into_iter().partition(|waiter: &super::Waiter| {
-                is_over(waiter.revision)
-            });
+        let (over, waiting) = std::mem::take(&mut self.waiters)
+            .into_iter()
+            .partition(|waiter: &super::Waiter| is_over(waiter.revision));
         self.waiters = waiting;
         for waiter in Vec::<super::Waiter>::into_iter(over) {
             // Whoever waited may have left.
@@ -232,7 +273,9 @@ impl Supervisor {
         &self,
         revision: Revision,
     ) -> std::sync::Arc<crate::settings::Settings> {
-        self.settings.get(&revision).map_or_else(|| self.settings_in_force(), std::sync::Arc::clone)
+        self.settings
+            .get(&revision)
+            .map_or_else(|| self.settings_in_force(), std::sync::Arc::clone)
     }
 }
 

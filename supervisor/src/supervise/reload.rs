@@ -24,7 +24,11 @@ pub(crate) struct Change {
 /// Plans the way from `old` to `new`. With `restart`, every child is replaced, whatever the reload mode says.
 pub(crate) fn plan(old: &Settings, new: &Settings, restart: Option<&[ChildName]>) -> Change {
     let keys = changed_keys(&old.effective, &new.effective);
-    let mode = if restart.is_some() { ReloadMode::Hybrid } else { new.reload_mode };
+    let mode = if restart.is_some() {
+        ReloadMode::Hybrid
+    } else {
+        new.reload_mode
+    };
     let plan = reload::plan(mode, &keys);
     let mut effects = BTreeMap::new();
     for child in ChildName::ALL {
@@ -52,5 +56,9 @@ pub(crate) fn plan(old: &Settings, new: &Settings, restart: Option<&[ChildName]>
         ReloadMode::Off => keys.clone(),
         ReloadMode::Hot | ReloadMode::Restart | ReloadMode::Hybrid => plan.needs_restart,
     };
-    Change { keys, effects, waiting }
+    Change {
+        keys,
+        effects,
+        waiting,
+    }
 }

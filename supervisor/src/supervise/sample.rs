@@ -16,13 +16,20 @@ pub(crate) struct Usage {
 /// Samples the processes with these ids; one that is gone is left out.
 pub(crate) fn usage(pids: &[u32]) -> BTreeMap<u32, Usage> {
     let wanted: Vec<Pid> = pids.iter().copied().map(Pid::from_u32).collect();
-    let kind = ProcessRefreshKind::nothing().with_memory().with_cpu().without_tasks();
-    let Ok(mut system) = System::new() else { return BTreeMap::new() };
+    let kind = ProcessRefreshKind::nothing()
+        .with_memory()
+        .with_cpu()
+        .without_tasks();
+    let Ok(mut system) = System::new() else {
+        return BTreeMap::new();
+    };
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&wanted), true, kind);
     let sampled = wanted.into_iter().filter_map(|pid| {
         let process = system.process(pid)?;
-        let usage =
-            Usage { memory_bytes: process.memory(), cpu_ms: process.accumulated_cpu_time() };
+        let usage = Usage {
+            memory_bytes: process.memory(),
+            cpu_ms: process.accumulated_cpu_time(),
+        };
         Some((pid.as_u32(), usage))
     });
     sampled.collect()

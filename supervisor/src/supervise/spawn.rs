@@ -55,18 +55,25 @@ pub(crate) fn spawn(recipe: Recipe<'_>) -> io::Result<Child> {
     let mut told = Vec::with_capacity(recipe.sockets.len());
     for ((purpose, descriptor), child_fd) in recipe.sockets.iter().zip(FIRST_DESCRIPTOR..) {
         let parent_fd = descriptor.as_fd().try_clone_to_owned()?;
-        mappings.push(FdMapping { parent_fd, child_fd });
+        mappings.push(FdMapping {
+            parent_fd,
+            child_fd,
+        });
         told.push((*purpose, child_fd));
     }
     let inherited = without_secrets(recipe.environment.all());
-    let kept = inherited.into_iter().filter(|(name, _)| {
-        OWN_VARIABLES.iter().all(|own| name.as_os_str() != *own)
-    });
+    let kept = inherited
+        .into_iter()
+        .filter(|(name, _)| OWN_VARIABLES.iter().all(|own| name.as_os_str() != *own));
     let mut command = Command::new(program(recipe.programs, recipe.child));
     command
         .env_clear()
         .envs(kept)
-        .envs(inheritance::variables(recipe.control, recipe.generation, &told))
+        .envs(inheritance::variables(
+            recipe.control,
+            recipe.generation,
+            &told,
+        ))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .process_group(0)

@@ -54,7 +54,13 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
     let identity = &options.identity;
     let generated = read_token(&identity.state_dir);
     let resolve_loaded = |loaded: Loaded| {
-        resolve(identity, loaded, &options.flags, &options.environment, generated.clone())
+        resolve(
+            identity,
+            loaded,
+            &options.flags,
+            &options.environment,
+            generated.clone(),
+        )
     };
     let good = last_good::recall(&identity.state_dir).and_then(|source| {
         let loaded = load_from_source(&source, options.environment.variables()).ok()?;
@@ -71,16 +77,24 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
         }
         (Err(error), Some(good)) => (good, None, Some(error.to_string())),
         (Err(error), None) => {
-            return Err(Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}"))
-                .hint("Run: openclaw config validate"));
+            return Err(
+                Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}"))
+                    .hint("Run: openclaw config validate"),
+            );
         }
     };
 
     private_folder(&identity.state_dir).map_err(|error| {
         let path = identity.display(&identity.state_dir);
-        Refusal::new(Exit::Failure, format!("The state folder {path} cannot be used: {error}."))
+        Refusal::new(
+            Exit::Failure,
+            format!("The state folder {path} cannot be used: {error}."),
+        )
     })?;
-    let source = log::Source { process: "supervisor".to_owned(), generation: None };
+    let source = log::Source {
+        process: "supervisor".to_owned(),
+        generation: None,
+    };
     let log = log::start(&settings.logging, source);
     if let Some(error) = &degraded {
         tracing::error!(
@@ -95,19 +109,31 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
     if let Some(force) = options.force {
         end_owners(&settings, force).await?;
     }
-    let claims = Claims::take(&settings.instance).await.map_err(|error| claimed(&error))?;
+    let claims = Claims::take(&settings.instance)
+        .await
+        .map_err(|error| claimed(&error))?;
     ensure_token(&mut settings)?;
     let listeners = bind(&mut settings, options)?;
-    Ok(Prepared { settings, fallback, degraded, listeners, claims, log })
+    Ok(Prepared {
+        settings,
+        fallback,
+        degraded,
+        listeners,
+        claims,
+        log,
+    })
 }
 
 fn claimed(error: &ClaimError) -> Refusal {
     match error {
-        ClaimError::Taken { .. } => {
-            Refusal::new(Exit::AlreadyRunning, format!("gateway already running: {error}."))
-                .hint("Stop it with: openclaw gateway stop")
+        ClaimError::Taken { .. } => Refusal::new(
+            Exit::AlreadyRunning,
+            format!("gateway already running: {error}."),
+        )
+        .hint("Stop it with: openclaw gateway stop"),
+        ClaimError::Unusable { .. } => {
+            Refusal::new(Exit::Failure, format!("Cannot start: {error}."))
         }
-        ClaimError::Unusable { .. } => Refusal::new(Exit::Failure, format!("Cannot start: {error}.")),
     }
 }
 
@@ -127,7 +153,10 @@ fn ensure_token(settings: &mut Settings) -> Result<(), Refusal> {
     let path = StatePaths(&identity.state_dir).token();
     let failed = |error: io::Error| {
         let path = identity.display(&path);
-        Refusal::new(Exit::Failure, format!("The gateway token cannot be written to {path}: {error}."))
+        Refusal::new(
+            Exit::Failure,
+            format!("The gateway token cannot be written to {path}: {error}."),
+        )
     };
     let token = random_token().map_err(failed)?;
     // Created with its mode, so that there is no moment in which somebody else could read it.
@@ -138,7 +167,9 @@ fn ensure_token(settings: &mut Settings) -> Result<(), Refusal> {
         .mode(0o600)
         .open(&path)
         .map_err(failed)?;
-    file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    file.write_all(token.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     tracing::info!(
         target: "gateway",
         file = %identity.display(&path),
@@ -185,14 +216,22 @@ async fn end_owners(settings: &Settings, force: Force) -> Result<(), Refusal> {
 fn bind(settings: &mut Settings, options: &RunOptions) -> Result<Listeners, Refusal> {
     let mut listeners = Listeners::new(&settings.instance, listeners::activated_sockets())
         .map_err(|error| {
-            let path = settings.instance.identity.display(&settings.instance.run_dir);
-            Refusal::new(Exit::Failure, format!("Local sockets cannot be bound in {path}: {error}."))
+            let path = settings
+                .instance
+                .identity
+                .display(&settings.instance.run_dir);
+            Refusal::new(
+                Exit::Failure,
+                format!("Local sockets cannot be bound in {path}: {error}."),
+            )
         })?;
     let neighbours = neighbours(&settings.instance.identity, &options.environment);
     if may_move(settings) {
         let taken = neighbours::base_ports(&neighbours);
         if taken.contains(&settings.instance.ports.gateway)
-            || listeners.ensure(&settings.instance, &settings.children).is_err_and(|e| e.is_busy())
+            || listeners
+                .ensure(&settings.instance, &settings.children)
+                .is_err_and(|e| e.is_busy())
         {
             move_on(settings, options, &taken)?;
         }
@@ -208,7 +247,9 @@ fn bind(settings: &mut Settings, options: &RunOptions) -> Result<Listeners, Refu
 /// Profiles that share ports can each run, but not at the same time; better said on a quiet day.
 fn warn_of_overlaps(settings: &Settings, neighbours: &[Neighbour]) {
     for neighbour in neighbours {
-        let shared = neighbour.ports.map(|theirs| settings.instance.ports.shared_with(&theirs));
+        let shared = neighbour
+            .ports
+            .map(|theirs| settings.instance.ports.shared_with(&theirs));
         if let Some(shared) = shared.filter(|shared| !shared.is_empty()) {
             tracing::warn!(
                 target: "supervisor",
@@ -236,17 +277,26 @@ fn move_on(
     let free = (1..=40)
         .filter_map(|step| taken.checked_add(INSTANCE_STEP.checked_mul(step)?))
         .filter(|base| !others.contains(base))
-        .find(|base| [0, 2, 4].iter().all(|offset| port_owner::owners(base + offset).is_empty()))
+        .find(|base| {
+            [0, 2, 4]
+                .iter()
+                .all(|offset| port_owner::owners(base + offset).is_empty())
+        })
         .ok_or_else(|| {
-            Refusal::new(Exit::PortBusy, format!("Port {taken} and those after it are in use."))
-                .hint("Set gateway.port in this profile's configuration, or pass --port.")
+            Refusal::new(
+                Exit::PortBusy,
+                format!("Port {taken} and those after it are in use."),
+            )
+            .hint("Set gateway.port in this profile's configuration, or pass --port.")
         })?;
     let path = &identity.config_path;
     let text = settings.source.main_text().unwrap_or("{}\n");
     let key = KeyPath::of_keys(["gateway", "port"]);
     let changed = config::write::set(text, &key, &free.into(), None)
         .map_err(|error| Refusal::new(Exit::ConfigInvalid, error.to_string()))?;
-    let known = settings.config_exists.then_some(settings.source.hash.as_str());
+    let known = settings
+        .config_exists
+        .then_some(settings.source.hash.as_str());
     config::write::write_atomically(path, &changed, known)
         .map_err(|error| Refusal::new(Exit::Failure, error.to_string()))?;
     tracing::warn!(
@@ -259,7 +309,13 @@ fn move_on(
     let loaded = load(path, options.environment.variables())
         .map_err(|error| Refusal::new(Exit::ConfigInvalid, error.to_string()))?;
     let token = settings.credentials.token.clone();
-    *settings = resolve(identity, loaded, &options.flags, &options.environment, token)?;
+    *settings = resolve(
+        identity,
+        loaded,
+        &options.flags,
+        &options.environment,
+        token,
+    )?;
     Ok(())
 }
 
@@ -267,7 +323,10 @@ fn busy(error: &BindError) -> Refusal {
     let port = error.address.port();
     let mut refusal = Refusal::new(
         Exit::PortBusy,
-        format!("Port {port} is already in use; the {} needs it.", service(error.child)),
+        format!(
+            "Port {port} is already in use; the {} needs it.",
+            service(error.child)
+        ),
     );
     for owner in port_owner::owners(port) {
         refusal = refusal.hint(format!("- {owner}"));

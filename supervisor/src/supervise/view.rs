@@ -20,12 +20,18 @@ pub(crate) struct ConfigView {
 impl ConfigView {
     /// The file is what runs.
     pub(crate) const fn ok() -> Self {
-        Self { state: ConfigState::Ok, error: None }
+        Self {
+            state: ConfigState::Ok,
+            error: None,
+        }
     }
 
     /// It is not, and why.
     pub(crate) const fn not_ok(state: ConfigState, error: String) -> Self {
-        Self { state, error: Some(error) }
+        Self {
+            state,
+            error: Some(error),
+        }
     }
 }
 

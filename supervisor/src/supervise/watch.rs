@@ -43,7 +43,11 @@ impl Watch {
                 tracing::warn!(target: "supervisor", %error, "configuration files cannot be watched; use SIGHUP");
             })
             .ok();
-        Self { watcher, files, folders: BTreeSet::new() }
+        Self {
+            watcher,
+            files,
+            folders: BTreeSet::new(),
+        }
     }
 
     /// Watches these files from now on, and the files that they link to.
@@ -55,10 +59,15 @@ impl Watch {
                 files.insert(target);
             }
         }
-        let folders: BTreeSet<PathBuf> =
-            files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).collect();
+        let folders: BTreeSet<PathBuf> = files
+            .iter()
+            .filter_map(|file| file.parent())
+            .map(Path::to_path_buf)
+            .collect();
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
         for folder in self.folders.difference(&folders) {
             // A folder that is gone is not watched any more anyway.
             let _ = watcher.unwatch(folder);
@@ -91,6 +100,9 @@ mod tests {
         std::fs::write(folder.path().join("other"), "x").unwrap();
         assert!(nudged.try_recv().is_err());
         std::fs::rename(&beside, &file).unwrap();
-        tokio::time::timeout(Duration::from_secs(5), nudged.recv()).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(5), nudged.recv())
+            .await
+            .unwrap()
+            .unwrap();
     }
 }

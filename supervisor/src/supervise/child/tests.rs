@@ -78,9 +78,12 @@ fn check(story: &str) {
     let mut expected = String::new();
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (cause, effect) = line.split_once("=>").unwrap();
-        let actions: Vec<String> =
-            child.on(now, event(cause), 0.0).iter().map(told).collect();
-        let actions = if actions.is_empty() { "nothing".to_owned() } else { actions.join(", ") };
+        let actions: Vec<String> = child.on(now, event(cause), 0.0).iter().map(told).collect();
+        let actions = if actions.is_empty() {
+            "nothing".to_owned()
+        } else {
+            actions.join(", ")
+        };
         writeln!(seen, "{} => {actions} | {}", cause.trim(), child.state()).unwrap();
         writeln!(expected, "{} => {}", cause.trim(), effect.trim()).unwrap();
     }
@@ -89,7 +92,8 @@ fn check(story: &str) {
 
 #[test]
 fn a_child_is_brought_up_and_a_first_death_restarts_it_at_once() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 ready      => activate g1 | standby
         g1 activated  => arm beat g1 5s, settled r1 | active
@@ -100,12 +104,14 @@ fn a_child_is_brought_up_and_a_first_death_restarts_it_at_once() {
         timer restart g2 => nothing | backoff
         timer restart g3 => spawn g3 r1, arm ready g3 30s | starting
         g3 exited     => arm restart g4 1s | backoff
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_child_that_dies_too_often_escalates_and_is_retried_slowly() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 exited     => unsettled r1: boom, spawn g2 r1, arm ready g2 30s | starting
         g2 exited     => arm restart g3 500ms | backoff
@@ -114,12 +120,14 @@ fn a_child_that_dies_too_often_escalates_and_is_retried_slowly() {
         timer restart g4 => spawn g4 r1, arm ready g4 30s | starting
         g4 exited     => arm restart g5 60s, escalate: boom | failed
         timer restart g5 => spawn g5 r1, arm ready g5 30s | starting
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_successor_serves_before_its_predecessor_leaves() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 ready      => activate g1 | standby
         g1 activated  => arm beat g1 5s, settled r1 | active
@@ -129,12 +137,14 @@ fn a_successor_serves_before_its_predecessor_leaves() {
         timer beat g1 => nothing | active
         g1 exited     => nothing | active
         timer drain g1 => nothing | active
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_successor_that_never_gets_ready_is_discarded() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 ready      => activate g1 | standby
         g1 activated  => arm beat g1 5s, settled r1 | active
@@ -143,12 +153,14 @@ fn a_successor_that_never_gets_ready_is_discarded() {
         g2 exited     => unsettled r2: it was not ready within 30s | active
         replace r3    => spawn g3 r3, arm ready g3 30s | active
         g3 exited     => unsettled r3: boom | active
-    ");
+    ",
+    );
 }
 
 #[test]
 fn several_requests_at_once_are_one_replacement() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         replace r1    => nothing | starting
         g1 ready      => activate g1 | standby
@@ -159,12 +171,14 @@ fn several_requests_at_once_are_one_replacement() {
         g2 exited     => nothing | active
         g3 ready      => activate g3 | active
         g3 activated  => arm beat g3 5s, drain g1 replaced, arm drain g1 10s, settled r3 | active
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_predecessor_that_dies_during_a_replacement_leaves_the_place_to_its_successor() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 ready      => activate g1 | standby
         g1 activated  => arm beat g1 5s, settled r1 | active
@@ -172,12 +186,14 @@ fn a_predecessor_that_dies_during_a_replacement_leaves_the_place_to_its_successo
         g1 exited     => nothing | starting
         g2 ready      => activate g2 | standby
         g2 activated  => arm beat g2 5s, settled r2 | active
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_child_that_hangs_is_killed_and_started_again() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 ready      => activate g1 | standby
         g1 activated  => arm beat g1 5s, settled r1 | active
@@ -187,7 +203,8 @@ fn a_child_that_hangs_is_killed_and_started_again() {
         timer beat g1 => ask g1, arm beat g1 5s | active
         timer beat g1 => kill g1 | active
         g1 exited     => spawn g2 r1, arm ready g2 30s | starting
-    ");
+    ",
+    );
 }
 
 #[test]
@@ -206,7 +223,8 @@ fn a_stop_drains_what_serves_and_kills_what_does_not_yet() {
 
 #[test]
 fn a_drain_that_is_too_long_is_cut_and_a_second_stop_makes_it_faster() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 ready      => activate g1 | standby
         g1 activated  => arm beat g1 5s, settled r1 | active
@@ -214,19 +232,22 @@ fn a_drain_that_is_too_long_is_cut_and_a_second_stop_makes_it_faster() {
         timer drain g1 => kill g1 | draining
         hurry         => kill g1 | draining
         g1 exited     => nothing | stopped
-    ");
+    ",
+    );
 }
 
 #[test]
 fn a_child_that_is_switched_off_stays_off_until_it_is_switched_on() {
-    check("
+    check(
+        "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
         g1 ready      => activate g1 | standby
         g1 activated  => arm beat g1 5s, settled r1 | active
         disable       => drain g1 disabled, arm drain g1 10s | draining
         g1 exited     => nothing | disabled
         start r2      => spawn g2 r2, arm ready g2 30s | starting
-    ");
+    ",
+    );
 }
 
 #[derive(Debug, Clone, Copy)]

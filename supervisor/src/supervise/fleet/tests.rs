@@ -87,7 +87,8 @@ impl Play {
             }
             Action::InForce(revision) => self.told.push(format!("in force r{}", revision.0)),
             Action::RolledBack { from, to, why } => {
-                self.told.push(format!("rolled back r{} to r{}: {why}", from.0, to.0));
+                self.told
+                    .push(format!("rolled back r{} to r{}: {why}", from.0, to.0));
             }
             Action::Restarted(result) => self.told.push(format!("restarted {result:?}")),
             Action::GaveUp(name, why) => self.told.push(format!("gave up {name}: {why}")),
@@ -95,12 +96,7 @@ impl Play {
         }
     }
 
-    fn perform_child(
-        &mut self,
-        name: ChildName,
-        action: child::Action,
-        events: &mut Vec<Event>,
-    ) {
+    fn perform_child(&mut self, name: ChildName, action: child::Action, events: &mut Vec<Event>) {
         match action {
             child::Action::Spawn(generation, revision) => {
                 self.running.insert((name, generation), revision);
@@ -129,13 +125,19 @@ impl Play {
     }
 
     fn change(&mut self, revision: u64, effects: &[(ChildName, Effect)]) {
-        self.happen(Event::Change(Revision(revision), effects.iter().copied().collect()));
+        self.happen(Event::Change(
+            Revision(revision),
+            effects.iter().copied().collect(),
+        ));
     }
 
     fn die(&mut self, name: ChildName) {
         let generation = self.fleet.child(name).generation();
         self.running.remove(&(name, generation));
-        self.happen(Event::Child(name, child::Event::Exited(generation, "killed".into())));
+        self.happen(Event::Child(
+            name,
+            child::Event::Exited(generation, "killed".into()),
+        ));
     }
 
     fn revisions(&self) -> [Option<u64>; 3] {
@@ -169,9 +171,15 @@ fn a_change_replaces_and_reloads_only_whom_it_concerns() {
 fn a_change_one_child_cannot_take_is_rolled_back_everywhere() {
     let mut play = Play::launched();
     play.bad.push((CanvasHost, 2));
-    play.change(2, &[(Gateway, Effect::Replace), (CanvasHost, Effect::Replace)]);
+    play.change(
+        2,
+        &[(Gateway, Effect::Replace), (CanvasHost, Effect::Replace)],
+    );
     let why = "canvas-host: bad configuration";
-    assert_eq!(play.told, [format!("rolled back r2 to r1: {why}"), "in force r1".into()]);
+    assert_eq!(
+        play.told,
+        [format!("rolled back r2 to r1: {why}"), "in force r1".into()]
+    );
     assert_eq!(play.revisions(), [Some(1), Some(1), Some(1)]);
     assert_eq!(play.states(), [ChildState::Active; 3]);
 }
@@ -181,7 +189,10 @@ fn a_hot_change_that_is_refused_is_rolled_back_too() {
     let mut play = Play::launched();
     play.bad.push((Gateway, 2));
     play.change(2, &[(Gateway, Effect::Hot), (BrowserControl, Effect::Hot)]);
-    assert_eq!(play.told, ["rolled back r2 to r1: gateway: cannot", "in force r1"]);
+    assert_eq!(
+        play.told,
+        ["rolled back r2 to r1: gateway: cannot", "in force r1"]
+    );
     assert_eq!(play.revisions(), [Some(1), Some(1), Some(1)]);
 }
 
@@ -190,10 +201,13 @@ fn a_gateway_that_cannot_start_falls_back_to_the_last_good_configuration() {
     let mut play = Play::new();
     play.bad.push((Gateway, 1));
     play.launch(Some(7));
-    assert_eq!(play.told, [
-        "rolled back r1 to r7: gateway: bad configuration",
-        "in force r7"
-    ]);
+    assert_eq!(
+        play.told,
+        [
+            "rolled back r1 to r7: gateway: bad configuration",
+            "in force r7"
+        ]
+    );
     assert_eq!(play.states(), [ChildState::Active; 3]);
     assert_eq!(play.revisions(), [Some(7), Some(7), Some(7)]);
 }
@@ -212,7 +226,10 @@ fn a_child_that_is_not_essential_never_takes_the_instance_along() {
             ))),
         ));
     }
-    assert!(play.told.contains(&"gave up canvas-host: bad configuration".to_owned()));
+    assert!(
+        play.told
+            .contains(&"gave up canvas-host: bad configuration".to_owned())
+    );
     assert_eq!(play.states()[0], ChildState::Active);
 }
 
@@ -222,7 +239,10 @@ fn a_gateway_that_keeps_dying_ends_the_instance_with_its_own_code() {
     for _ in 0..4 {
         play.die(Gateway);
         let next = Generation(play.fleet.child(Gateway).generation().0 + 1);
-        play.happen(Event::Child(Gateway, child::Event::Fired(Timer::Restart(next))));
+        play.happen(Event::Child(
+            Gateway,
+            child::Event::Fired(Timer::Restart(next)),
+        ));
     }
     assert_eq!(play.told, ["gave up gateway: killed", "finish KeptDying"]);
     assert!(play.running.is_empty());
@@ -235,7 +255,10 @@ fn a_stop_tells_the_gateways_clients_first_and_leaves_nothing_behind() {
     assert_eq!(play.told, ["finish Ok"]);
     assert!(play.running.is_empty());
     play.happen(Event::Restart(vec![Gateway]));
-    assert_eq!(play.told.last().unwrap(), "restarted Err(\"the instance is stopping\")");
+    assert_eq!(
+        play.told.last().unwrap(),
+        "restarted Err(\"the instance is stopping\")"
+    );
 }
 
 #[test]
@@ -253,9 +276,9 @@ fn a_restart_replaces_everybody_once_however_often_it_was_asked_for() {
     let mut play = Play::launched();
     let restart = || Event::Restart(ChildName::ALL.to_vec());
     let first: Vec<Action> = play.fleet.on(play.now, restart(), 0.0);
-    let spawned = first.iter().filter(|action| {
-        matches!(action, Action::Child(_, child::Action::Spawn(..)))
-    });
+    let spawned = first
+        .iter()
+        .filter(|action| matches!(action, Action::Child(_, child::Action::Spawn(..))));
     assert_eq!(spawned.count(), 3);
     assert_eq!(play.fleet.on(play.now, restart(), 0.0), []);
 }
