@@ -629,6 +629,23 @@ async fn a_client_that_does_not_read_is_dropped_and_its_memory_is_bounded() {
     );
 }
 
+#[tokio::test(flavor = "local")]
+async fn empty_fragments_without_end_are_too_large_a_message() {
+    let gateway = Gateway::start().await;
+    let (mut client, _) = gateway.client().await;
+    let wire = client.stream.get_mut();
+    wire.write_all(&[0x01, 0x80, 0, 0, 0, 0]).await.unwrap();
+    let fragments = [0x00, 0x80, 0, 0, 0, 0].repeat(10_000);
+    // Each is six bytes; 100,000 of them come to more than the framing of one message may. The gateway may have hung up
+    // in the middle of it.
+    for _ in 0..20 {
+        if wire.write_all(&fragments).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.end().await, closed(1009, ""));
+}
+
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn a_silent_socket_is_closed_after_ten_seconds() {
     let gateway = Gateway::start().await;

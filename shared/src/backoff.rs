@@ -30,13 +30,16 @@ mod tests {
 
     use super::Backoff;
 
-    const BACKOFF: Backoff =
-        Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(30) };
+    const BACKOFF: Backoff = Backoff {
+        initial: Duration::from_millis(500),
+        max: Duration::from_secs(30),
+    };
 
     #[test]
     fn it_doubles_up_to_the_limit() {
-        let delays: Vec<u128> =
-            (1..=8).map(|failures| BACKOFF.delay(failures, 0.0).as_millis()).collect();
+        let delays: Vec<u128> = (1..=8)
+            .map(|failures| BACKOFF.delay(failures, 0.0).as_millis())
+            .collect();
         assert_eq!(delays, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
     }
 

@@ -62,7 +62,10 @@ pub struct Fatal {
 impl Fatal {
     /// A failure that ends the child with [`Exit::Failure`].
     pub fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failure, message: message.into() }
+        Self {
+            exit: Exit::Failure,
+            message: message.into(),
+        }
     }
 }
 
@@ -124,7 +127,8 @@ where
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build_local(Default::default()) {
+        .build_local(Default::default())
+    {
         Ok(runtime) => runtime,
         Err(error) => return refuse(child, &format!("no runtime: {error}")),
     };
@@ -138,7 +142,10 @@ where
 }
 
 /// Says why a child did not start, to whoever started it by hand.
-#[expect(clippy::print_stderr, reason = "there is neither a log nor a supervisor yet")]
+#[expect(
+    clippy::print_stderr,
+    reason = "there is neither a log nor a supervisor yet"
+)]
 fn refuse(child: ChildName, reason: &str) -> ExitCode {
     eprintln!("openclaw-{child}: {reason}");
     Exit::Orphaned.into()
@@ -166,7 +173,9 @@ where
         Ok(Ok(Some(ToChild::Launch(launch)))) => *launch,
         Ok(Ok(other)) => {
             let got = other.map_or("the end of the channel", |_| "another order");
-            return Err(orphaned(io::Error::other(format!("expected the launch, got {got}"))));
+            return Err(orphaned(io::Error::other(format!(
+                "expected the launch, got {got}"
+            ))));
         }
         Ok(Err(error)) => return Err(orphaned(error)),
         Err(_) => return Err(orphaned(io::ErrorKind::TimedOut.into())),
@@ -181,15 +190,23 @@ where
     let (reports, reports_out) = mpsc::channel(CHANNEL_CAPACITY);
     let control = Control { reports };
     let writer = tokio::spawn(write_reports(send, reports_out));
-    let assignment =
-        Assignment { launch, listeners: inheritance.listeners, control: control.clone(), orders };
+    let assignment = Assignment {
+        launch,
+        listeners: inheritance.listeners,
+        control: control.clone(),
+        orders,
+    };
 
     let served = tokio::select! {
         served = serve(assignment) => served,
         lost = take_orders(reader, orders_in, control.clone()) => Err(lost),
     };
     if let Err(fatal) = &served {
-        control.report(ToSupervisor::Fatal { message: fatal.message.clone() }).await;
+        control
+            .report(ToSupervisor::Fatal {
+                message: fatal.message.clone(),
+            })
+            .await;
     }
     drop(control);
     // What is still queued is written unless the supervisor does not read; either way the process ends.
@@ -258,7 +275,10 @@ async fn order_of(message: ToChild, control: &Control) -> Option<Order> {
 }
 
 fn lost(how: &str) -> Fatal {
-    Fatal { exit: Exit::Orphaned, message: format!("the supervisor is gone: {how}") }
+    Fatal {
+        exit: Exit::Orphaned,
+        message: format!("the supervisor is gone: {how}"),
+    }
 }
 
 async fn write_reports<W: AsyncWrite + Unpin>(

@@ -17,7 +17,10 @@ pub struct Moment(Instant);
 impl Moment {
     /// Reads the monotonic clock.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the monotonic clock"
+    )]
     pub fn now() -> Self {
         Self(Instant::now())
     }
@@ -53,7 +56,10 @@ pub struct WallTime(u64);
 impl WallTime {
     /// Reads the wall clock.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the wall clock"
+    )]
     pub fn now() -> Self {
         Self::from(SystemTime::now())
     }
@@ -85,13 +91,19 @@ impl WallTime {
     /// `2026-11-22`, in the zone of the machine; names the log file of the day.
     #[must_use]
     pub fn local_date(self) -> String {
-        self.timestamp().to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string()
+        self.timestamp()
+            .to_zoned(TimeZone::system())
+            .strftime("%Y-%m-%d")
+            .to_string()
     }
 
     /// `07:12:07`, in the zone of the machine; for people at a terminal.
     #[must_use]
     pub fn local_time(self) -> String {
-        self.timestamp().to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+        self.timestamp()
+            .to_zoned(TimeZone::system())
+            .strftime("%H:%M:%S")
+            .to_string()
     }
 
     fn timestamp(self) -> Timestamp {
@@ -122,6 +134,10 @@ mod tests {
 
     #[test]
     fn an_absurd_time_does_not_panic() {
-        assert!(WallTime::from_millis(u64::MAX).to_rfc3339().starts_with("9999"));
+        assert!(
+            WallTime::from_millis(u64::MAX)
+                .to_rfc3339()
+                .starts_with("9999")
+        );
     }
 }

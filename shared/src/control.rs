@@ -19,9 +19,7 @@ use crate::log::LogSettings;
 pub const CONTROL_VERSION: u32 = 1;
 
 /// A process under supervision.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChildName {
     /// The control plane.

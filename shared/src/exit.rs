@@ -70,14 +70,20 @@ impl Exit {
             Self::Failure => "the command failed; stderr says why",
             Self::Usage => "the command line names no instance (bad `--profile`)",
             Self::KeptDying => "the gateway died too often to be kept alive",
-            Self::Forced => "stopped by force: the drain budget was over before all work was finished",
+            Self::Forced => {
+                "stopped by force: the drain budget was over before all work was finished"
+            }
             Self::Orphaned => "a child lost its supervisor, or does not speak its version",
             Self::PortBusy => "a port of the instance belongs to somebody else",
             Self::AlreadyRunning => {
                 "another instance holds the same state, configuration, workspace or canvas folder"
             }
-            Self::ConfigInvalid => "the configuration is missing or invalid and there is no last-known-good",
-            Self::Refused => "the start was refused as unsafe (for example a LAN bind without authentication)",
+            Self::ConfigInvalid => {
+                "the configuration is missing or invalid and there is no last-known-good"
+            }
+            Self::Refused => {
+                "the start was refused as unsafe (for example a LAN bind without authentication)"
+            }
         }
     }
 
@@ -121,7 +127,10 @@ mod tests {
         let page = include_str!("../../docs/LIFECYCLE.md");
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());
-            assert!(page.contains(&row), "docs/LIFECYCLE.md lacks the row:\n{row}");
+            assert!(
+                page.contains(&row),
+                "docs/LIFECYCLE.md lacks the row:\n{row}"
+            );
         }
     }
 }

@@ -70,7 +70,10 @@ impl Identity {
         environment: &Environment,
         exists: Exists<'_>,
     ) -> Result<Self, InstanceError> {
-        let home = environment.get("HOME").map(PathBuf::from).ok_or(InstanceError::NoHome)?;
+        let home = environment
+            .get("HOME")
+            .map(PathBuf::from)
+            .ok_or(InstanceError::NoHome)?;
         let named = environment
             .first(&["OPENCLAW_STATE_DIR", "CLAWDBOT_STATE_DIR"])
             .map(|value| expand_home(value, &home, environment.working_dir()));
@@ -179,12 +182,14 @@ impl Instance {
             ports.canvas_host = Some(port);
         }
         let expand = |value: &String| expand_home(value, &identity.home, environment.working_dir());
-        let workspace =
-            wishes.workspace.as_ref().map_or_else(|| default_workspace(&identity), expand);
-        let canvas_root = wishes
-            .canvas_root
+        let workspace = wishes
+            .workspace
             .as_ref()
-            .map_or_else(|| default_canvas_root(&identity, &workspace, exists), expand);
+            .map_or_else(|| default_workspace(&identity), expand);
+        let canvas_root = wishes.canvas_root.as_ref().map_or_else(
+            || default_canvas_root(&identity, &workspace, exists),
+            expand,
+        );
         let log_file = wishes.log_file.as_ref().map(expand);
         let log_dir = log_file
             .as_deref()
@@ -212,7 +217,10 @@ fn port_variable(
         if let Some(value) = environment.get(name) {
             return match value.trim().parse::<u16>() {
                 Ok(port) if port > 0 => Ok(Some(port)),
-                Ok(_) | Err(_) => Err(InstanceError::BadPort { name, value: value.to_owned() }),
+                Ok(_) | Err(_) => Err(InstanceError::BadPort {
+                    name,
+                    value: value.to_owned(),
+                }),
             };
         }
     }
@@ -259,7 +267,11 @@ fn default_canvas_root(identity: &Identity, workspace: &Path, exists: Exists<'_>
     let own = workspace.join("canvas");
     let earlier = identity.home.join(".openclaw").join("canvas");
     let is_main = identity.profile.is_default() && identity.state_dir_is_default;
-    if is_main && !exists(&own) && exists(&earlier) { earlier } else { own }
+    if is_main && !exists(&own) && exists(&earlier) {
+        earlier
+    } else {
+        own
+    }
 }
 
 /// Expands a leading `~` and makes the path absolute and free of `.` and `..`, without asking the file system.
@@ -344,54 +356,78 @@ mod tests {
 
     #[test]
     fn the_default_profile_lives_where_it_always_did() {
-        check(&resolve("default", &[], &[]), [
-            "/home/me/.openclaw",
-            "/home/me/.openclaw/openclaw.json",
-            "/home/me/.openclaw/workspace",
-            "/home/me/.openclaw/workspace/canvas",
-            "/home/me/.openclaw/logs",
-        ]);
+        check(
+            &resolve("default", &[], &[]),
+            [
+                "/home/me/.openclaw",
+                "/home/me/.openclaw/openclaw.json",
+                "/home/me/.openclaw/workspace",
+                "/home/me/.openclaw/workspace/canvas",
+                "/home/me/.openclaw/logs",
+            ],
+        );
     }
 
     #[test]
     fn a_profile_shares_nothing_with_another() {
         let rescue = resolve("rescue", &[], &["/home/me/.openclaw/canvas"]);
-        check(&rescue, [
-            "/home/me/.openclaw-rescue",
-            "/home/me/.openclaw-rescue/openclaw.json",
-            "/home/me/.openclaw/workspace-rescue",
-            "/home/me/.openclaw/workspace-rescue/canvas",
-            "/home/me/.openclaw-rescue/logs",
-        ]);
+        check(
+            &rescue,
+            [
+                "/home/me/.openclaw-rescue",
+                "/home/me/.openclaw-rescue/openclaw.json",
+                "/home/me/.openclaw/workspace-rescue",
+                "/home/me/.openclaw/workspace-rescue/canvas",
+                "/home/me/.openclaw-rescue/logs",
+            ],
+        );
         let main = resolve("", &[], &[]);
         assert_ne!(main.run_dir, rescue.run_dir);
     }
 
     #[test]
     fn variables_win_over_the_profile_and_keep_to_themselves() {
-        let variables =
-            [("OPENCLAW_STATE_DIR", "~/a/../b"), ("OPENCLAW_CONFIG_PATH", "conf/a.json")];
-        check(&resolve("rescue", &variables, &[]), [
-            "/home/me/b",
-            "/cwd/conf/a.json",
-            "/home/me/b/workspace",
-            "/home/me/b/workspace/canvas",
-            "/home/me/b/logs",
-        ]);
+        let variables = [
+            ("OPENCLAW_STATE_DIR", "~/a/../b"),
+            ("OPENCLAW_CONFIG_PATH", "conf/a.json"),
+        ];
+        check(
+            &resolve("rescue", &variables, &[]),
+            [
+                "/home/me/b",
+                "/cwd/conf/a.json",
+                "/home/me/b/workspace",
+                "/home/me/b/workspace/canvas",
+                "/home/me/b/logs",
+            ],
+        );
     }
 
     #[test]
     fn an_existing_canvas_of_the_default_profile_is_kept_while_there_is_no_newer_one() {
         let earlier = "/home/me/.openclaw/canvas";
         let newer = "/home/me/.openclaw/workspace/canvas";
-        assert_eq!(resolve("", &[], &[earlier]).canvas_root, PathBuf::from(earlier));
-        assert_eq!(resolve("", &[], &[earlier, newer]).canvas_root, PathBuf::from(newer));
+        assert_eq!(
+            resolve("", &[], &[earlier]).canvas_root,
+            PathBuf::from(earlier)
+        );
+        assert_eq!(
+            resolve("", &[], &[earlier, newer]).canvas_root,
+            PathBuf::from(newer)
+        );
     }
 
     #[test]
     fn a_state_folder_of_an_earlier_name_is_found() {
-        let instance = resolve("", &[], &["/home/me/.moltbot", "/home/me/.moltbot/moltbot.json"]);
-        assert_eq!(instance.identity.state_dir, PathBuf::from("/home/me/.moltbot"));
+        let instance = resolve(
+            "",
+            &[],
+            &["/home/me/.moltbot", "/home/me/.moltbot/moltbot.json"],
+        );
+        assert_eq!(
+            instance.identity.state_dir,
+            PathBuf::from("/home/me/.moltbot")
+        );
         assert_eq!(
             instance.identity.config_path,
             PathBuf::from("/home/me/.moltbot/moltbot.json")
@@ -403,7 +439,10 @@ mod tests {
         let dev = resolve("dev", &[], &[]);
         assert_eq!((dev.ports.gateway, dev.ports.canvas_host), (19001, 19005));
         let moved = resolve("dev", &[("OPENCLAW_CANVAS_HOST_PORT", "9000")], &[]);
-        assert_eq!((moved.ports.gateway, moved.ports.canvas_host), (19001, 9000));
+        assert_eq!(
+            (moved.ports.gateway, moved.ports.canvas_host),
+            (19001, 9000)
+        );
     }
 
     #[test]
@@ -415,18 +454,26 @@ mod tests {
             let identity = Identity::resolve(profile, &environment, &exists).unwrap();
             let refused =
                 Instance::resolve(identity, Wishes::default(), &environment, &exists).unwrap_err();
-            assert!(matches!(refused, InstanceError::BadPort { .. }), "{value}: {refused}");
+            assert!(
+                matches!(refused, InstanceError::BadPort { .. }),
+                "{value}: {refused}"
+            );
         }
     }
 
     #[test]
     fn sockets_move_to_a_short_folder_when_the_state_folder_is_deep() {
         let deep = format!("/{}", "d".repeat(100));
-        let variables =
-            [("OPENCLAW_STATE_DIR", deep.as_str()), ("XDG_RUNTIME_DIR", "/run/user/1000")];
+        let variables = [
+            ("OPENCLAW_STATE_DIR", deep.as_str()),
+            ("XDG_RUNTIME_DIR", "/run/user/1000"),
+        ];
         let run = resolve("", &variables, &[]).run_dir;
         assert!(run.starts_with("/run/user/1000"), "{run:?}");
-        let other = [("OPENCLAW_STATE_DIR", "/x"), ("XDG_RUNTIME_DIR", "/run/user/1000")];
+        let other = [
+            ("OPENCLAW_STATE_DIR", "/x"),
+            ("XDG_RUNTIME_DIR", "/run/user/1000"),
+        ];
         assert_eq!(resolve("", &other, &[]).run_dir, PathBuf::from("/x/run"));
     }
 }

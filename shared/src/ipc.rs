@@ -6,7 +6,9 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::Path;
 
 use interprocess::local_socket::traits::StreamCommon as _;
@@ -56,7 +58,11 @@ pub fn private_folder(folder: &Path) -> io::Result<()> {
 pub fn bind(path: &Path) -> io::Result<Listener> {
     remove_stale(path)?;
     let name = path.to_fs_name::<GenericFilePath>()?;
-    ListenerOptions::new().name(name).mode(0o600).reclaim_name(false).create_tokio()
+    ListenerOptions::new()
+        .name(name)
+        .mode(0o600)
+        .reclaim_name(false)
+        .create_tokio()
 }
 
 /// Binds a local socket, as [`bind`] does, for a process that inherits the descriptor.
@@ -66,8 +72,12 @@ pub fn bind(path: &Path) -> io::Result<Listener> {
 pub fn bind_inherited(path: &Path) -> io::Result<OwnedFd> {
     remove_stale(path)?;
     let name = path.to_fs_name::<GenericFilePath>()?;
-    let options = ListenerOptions::new().name(name).mode(0o600).reclaim_name(false);
-    let listener = options.create_sync_as::<interprocess::os::unix::uds_local_socket::Listener>()?;
+    let options = ListenerOptions::new()
+        .name(name)
+        .mode(0o600)
+        .reclaim_name(false);
+    let listener =
+        options.create_sync_as::<interprocess::os::unix::uds_local_socket::Listener>()?;
     Ok(OwnedFd::from(listener))
 }
 
@@ -78,7 +88,10 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let in_use = |what: &str| {
-        Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{} {what}", path.display())))
+        Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!("{} {what}", path.display()),
+        ))
     };
     if !metadata.file_type().is_socket() {
         return in_use("is not a socket");
@@ -109,7 +122,9 @@ pub fn check_peer(stream: &Stream) -> io::Result<PeerProcess> {
             "the peer of a local socket is another user",
         ));
     }
-    Ok(PeerProcess { pid: credentials.pid().and_then(|pid| u32::try_from(pid).ok()) })
+    Ok(PeerProcess {
+        pid: credentials.pid().and_then(|pid| u32::try_from(pid).ok()),
+    })
 }
 
 #[cfg(test)]
@@ -132,7 +147,10 @@ mod tests {
         assert_eq!((mode(&run), mode(&path)), (0o700, 0o600));
         let (accepted, _connected) =
             tokio::join!(listener.accept(), async { connect(&path).await.unwrap() });
-        assert_eq!(check_peer(&accepted.unwrap()).unwrap().pid, Some(std::process::id()));
+        assert_eq!(
+            check_peer(&accepted.unwrap()).unwrap().pid,
+            Some(std::process::id())
+        );
     }
 
     #[tokio::test]

@@ -106,7 +106,10 @@ mod tests {
         let run = RunPaths(Path::new("/r"));
         for child in ChildName::ALL {
             for path in [run.control(child), run.service(child), run.supervisor()] {
-                assert!(path.as_os_str().len() - "/r".len() <= LONGEST_SOCKET_NAME, "{path:?}");
+                assert!(
+                    path.as_os_str().len() - "/r".len() <= LONGEST_SOCKET_NAME,
+                    "{path:?}"
+                );
             }
         }
     }

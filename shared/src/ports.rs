@@ -97,7 +97,10 @@ impl fmt::Display for PortError {
                 "{what} would get a port above 65535 (derived from port {from}); choose a lower port"
             ),
             Self::Collision { one, other, port } => {
-                write!(formatter, "{one} and {other} would both use port {port}; change one of them")
+                write!(
+                    formatter,
+                    "{one} and {other} would both use port {port}; change one of them"
+                )
             }
         }
     }
@@ -137,7 +140,12 @@ impl Ports {
     #[must_use]
     pub fn shared_with(&self, other: &Self) -> Vec<String> {
         let listening = |ports: &Self| {
-            [ports.gateway, ports.browser_control, ports.extension_relay, ports.canvas_host]
+            [
+                ports.gateway,
+                ports.browser_control,
+                ports.extension_relay,
+                ports.canvas_host,
+            ]
         };
         let (ours, theirs) = (listening(self), listening(other));
         let mut shared: Vec<String> = ours
@@ -145,11 +153,17 @@ impl Ports {
             .filter(|port| {
                 theirs.contains(port) || (other.cdp_first..=other.cdp_last).contains(port)
             })
-            .chain(theirs.iter().filter(|port| (self.cdp_first..=self.cdp_last).contains(port)))
+            .chain(
+                theirs
+                    .iter()
+                    .filter(|port| (self.cdp_first..=self.cdp_last).contains(port)),
+            )
             .map(|port| format!("port {port}"))
             .collect();
-        let (first, last) =
-            (self.cdp_first.max(other.cdp_first), self.cdp_last.min(other.cdp_last));
+        let (first, last) = (
+            self.cdp_first.max(other.cdp_first),
+            self.cdp_last.min(other.cdp_last),
+        );
         if first <= last {
             shared.push(format!("the browser's DevTools ports {first}-{last}"));
         }
@@ -164,13 +178,24 @@ impl Ports {
             ("the canvas host", self.canvas_host),
         ];
         for (index, (one, port)) in named.iter().enumerate() {
-            let later = named.iter().skip(index + 1).find(|(_, other_port)| other_port == port);
+            let later = named
+                .iter()
+                .skip(index + 1)
+                .find(|(_, other_port)| other_port == port);
             if let Some((other, _)) = later {
-                return Err(PortError::Collision { one, other, port: *port });
+                return Err(PortError::Collision {
+                    one,
+                    other,
+                    port: *port,
+                });
             }
             if (self.cdp_first..=self.cdp_last).contains(port) {
                 let other = "the browser's DevTools range";
-                return Err(PortError::Collision { one, other, port: *port });
+                return Err(PortError::Collision {
+                    one,
+                    other,
+                    port: *port,
+                });
             }
         }
         Ok(())
@@ -191,7 +216,8 @@ impl PortWishes {
 }
 
 fn plus(base: u16, offset: u16, what: &'static str) -> Result<u16, PortError> {
-    base.checked_add(offset).ok_or(PortError::OutOfRange { what, from: base })
+    base.checked_add(offset)
+        .ok_or(PortError::OutOfRange { what, from: base })
 }
 
 #[cfg(test)]
@@ -216,53 +242,106 @@ mod tests {
     #[test]
     fn precedence_is_flag_then_environment_then_config_then_default() {
         let none = PortWishes::default();
-        check(none, (18789, PortSource::Default, 18791, 18793, 18800, 18899));
+        check(
+            none,
+            (18789, PortSource::Default, 18791, 18793, 18800, 18899),
+        );
         let dev = PortWishes { dev: true, ..none };
-        check(dev, (19001, PortSource::Default, 19003, 19005, 19012, 19111));
-        let config = PortWishes { config: Some(20001), ..dev };
-        check(config, (20001, PortSource::Config, 20003, 20005, 20012, 20111));
-        let environment = PortWishes { environment: Some(20101), ..config };
-        check(environment, (20101, PortSource::Environment, 20103, 20105, 20112, 20211));
-        let flag = PortWishes { flag: Some(20201), ..environment };
+        check(
+            dev,
+            (19001, PortSource::Default, 19003, 19005, 19012, 19111),
+        );
+        let config = PortWishes {
+            config: Some(20001),
+            ..dev
+        };
+        check(
+            config,
+            (20001, PortSource::Config, 20003, 20005, 20012, 20111),
+        );
+        let environment = PortWishes {
+            environment: Some(20101),
+            ..config
+        };
+        check(
+            environment,
+            (20101, PortSource::Environment, 20103, 20105, 20112, 20211),
+        );
+        let flag = PortWishes {
+            flag: Some(20201),
+            ..environment
+        };
         check(flag, (20201, PortSource::Flag, 20203, 20205, 20212, 20311));
     }
 
     #[test]
     fn overrides_move_only_their_own_port() {
-        let wishes = PortWishes { canvas_host: Some(9000), ..PortWishes::default() };
-        check(wishes, (18789, PortSource::Default, 18791, 9000, 18800, 18899));
-        let wishes = PortWishes { browser_control: Some(9000), ..PortWishes::default() };
-        check(wishes, (18789, PortSource::Default, 9000, 18793, 9009, 9108));
+        let wishes = PortWishes {
+            canvas_host: Some(9000),
+            ..PortWishes::default()
+        };
+        check(
+            wishes,
+            (18789, PortSource::Default, 18791, 9000, 18800, 18899),
+        );
+        let wishes = PortWishes {
+            browser_control: Some(9000),
+            ..PortWishes::default()
+        };
+        check(
+            wishes,
+            (18789, PortSource::Default, 9000, 18793, 9009, 9108),
+        );
     }
 
     #[test]
     fn what_two_instances_would_share_is_named() {
         let at = |base| {
-            Ports::derive(PortWishes { flag: Some(base), ..PortWishes::default() }).unwrap()
+            Ports::derive(PortWishes {
+                flag: Some(base),
+                ..PortWishes::default()
+            })
+            .unwrap()
         };
         assert!(at(19_001).shared_with(&at(20_001)).is_empty());
-        assert_eq!(at(19_001).shared_with(&at(19_003)), [
-            "port 19003",
-            "port 19005",
-            "the browser's DevTools ports 19014-19111"
-        ]);
-        assert_eq!(at(19_001).shared_with(&at(19_101)), [
-            "port 19101",
-            "port 19103",
-            "port 19104",
-            "port 19105"
-        ]);
+        assert_eq!(
+            at(19_001).shared_with(&at(19_003)),
+            [
+                "port 19003",
+                "port 19005",
+                "the browser's DevTools ports 19014-19111"
+            ]
+        );
+        assert_eq!(
+            at(19_001).shared_with(&at(19_101)),
+            ["port 19101", "port 19103", "port 19104", "port 19105"]
+        );
     }
 
     #[test]
     fn ports_out_of_range_or_used_twice_are_refused() {
-        let high = PortWishes { flag: Some(65_500), ..PortWishes::default() };
+        let high = PortWishes {
+            flag: Some(65_500),
+            ..PortWishes::default()
+        };
         let refused = Ports::derive(high);
-        assert!(matches!(refused, Err(PortError::OutOfRange { .. })), "{refused:?}");
-        let twice = PortWishes { canvas_host: Some(18_789), ..PortWishes::default() };
+        assert!(
+            matches!(refused, Err(PortError::OutOfRange { .. })),
+            "{refused:?}"
+        );
+        let twice = PortWishes {
+            canvas_host: Some(18_789),
+            ..PortWishes::default()
+        };
         let text = Ports::derive(twice).unwrap_err().to_string();
-        assert_eq!(text, "the gateway and the canvas host would both use port 18789; change one of them");
-        let in_range = PortWishes { canvas_host: Some(18_850), ..PortWishes::default() };
+        assert_eq!(
+            text,
+            "the gateway and the canvas host would both use port 18789; change one of them"
+        );
+        let in_range = PortWishes {
+            canvas_host: Some(18_850),
+            ..PortWishes::default()
+        };
         assert!(Ports::derive(in_range).is_err());
     }
 

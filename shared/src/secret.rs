@@ -105,8 +105,19 @@ mod tests {
     #[test]
     fn comparison_accepts_the_value_and_no_near_miss() {
         let expected = "токен-1";
-        for near_miss in ["", "токен-", "токен-12", "Токен-1", " токен-1", "токен-1\0", "token-1"] {
-            assert!(!constant_time_eq(near_miss.as_bytes(), expected.as_bytes()), "{near_miss:?}");
+        for near_miss in [
+            "",
+            "токен-",
+            "токен-12",
+            "Токен-1",
+            " токен-1",
+            "токен-1\0",
+            "token-1",
+        ] {
+            assert!(
+                !constant_time_eq(near_miss.as_bytes(), expected.as_bytes()),
+                "{near_miss:?}"
+            );
         }
         assert!(constant_time_eq(expected.as_bytes(), expected.as_bytes()));
     }

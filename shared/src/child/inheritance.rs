@@ -43,7 +43,9 @@ impl Use {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Tcp, Self::Local, Self::Lock].into_iter().find(|other| other.as_str() == text)
+        [Self::Tcp, Self::Local, Self::Lock]
+            .into_iter()
+            .find(|other| other.as_str() == text)
     }
 }
 
@@ -54,8 +56,10 @@ pub fn variables(
     generation: Generation,
     descriptors: &[(Use, RawFd)],
 ) -> [(&'static str, OsString); 4] {
-    let listed: Vec<String> =
-        descriptors.iter().map(|(purpose, fd)| format!("{}={fd}", purpose.as_str())).collect();
+    let listed: Vec<String> = descriptors
+        .iter()
+        .map(|(purpose, fd)| format!("{}={fd}", purpose.as_str()))
+        .collect();
     [
         (CONTROL, control.into_os_string()),
         (GENERATION, generation.0.to_string().into()),
@@ -130,7 +134,9 @@ impl Inheritance {
             })
         };
         let number = |name: &str| -> Result<u64, String> {
-            variable(name)?.parse().map_err(|_| format!("{name} is not a number"))
+            variable(name)?
+                .parse()
+                .map_err(|_| format!("{name} is not a number"))
         };
         let supervisor = number(SUPERVISOR)?;
         let generation = Generation(number(GENERATION)?);
@@ -146,7 +152,11 @@ impl Inheritance {
             }
         }
         die_with(supervisor)?;
-        Ok(Self { generation, control, listeners })
+        Ok(Self {
+            generation,
+            control,
+            listeners,
+        })
     }
 }
 
@@ -154,7 +164,10 @@ fn parse(text: &str) -> Result<Vec<(Use, RawFd)>, String> {
     let mut seen = BTreeMap::new();
     for entry in text.split(',').filter(|entry| !entry.is_empty()) {
         let parsed = entry.split_once('=').and_then(|(purpose, fd)| {
-            Some((Use::parse(purpose)?, fd.parse::<RawFd>().ok().filter(|fd| *fd > 2)?))
+            Some((
+                Use::parse(purpose)?,
+                fd.parse::<RawFd>().ok().filter(|fd| *fd > 2)?,
+            ))
         });
         let (purpose, fd) =
             parsed.ok_or_else(|| format!("{DESCRIPTORS} has an odd entry: {entry}"))?;
@@ -162,10 +175,16 @@ fn parse(text: &str) -> Result<Vec<(Use, RawFd)>, String> {
             return Err(format!("{DESCRIPTORS} names descriptor {fd} twice"));
         }
     }
-    Ok(seen.into_iter().map(|(fd, purpose)| (purpose, fd)).collect())
+    Ok(seen
+        .into_iter()
+        .map(|(fd, purpose)| (purpose, fd))
+        .collect())
 }
 
-#[expect(unsafe_code, reason = "an inherited descriptor is known by its number alone")]
+#[expect(
+    unsafe_code,
+    reason = "an inherited descriptor is known by its number alone"
+)]
 fn adopt(fd: RawFd) -> Result<OwnedFd, String> {
     // SAFETY: the number comes from the process that spawned this one, which mapped a descriptor of its own there for this
     // purpose; `parse` takes each number once, and nothing else in this process has opened a descriptor yet that could
@@ -199,11 +218,10 @@ mod tests {
 
     #[test]
     fn descriptors_are_listed_by_use() {
-        assert_eq!(parse("tcp=3,tcp=4,local=5").unwrap(), [
-            (Use::Tcp, 3),
-            (Use::Tcp, 4),
-            (Use::Local, 5)
-        ]);
+        assert_eq!(
+            parse("tcp=3,tcp=4,local=5").unwrap(),
+            [(Use::Tcp, 3), (Use::Tcp, 4), (Use::Local, 5)]
+        );
         for odd in ["tcp", "tcp=x", "nope=3", "tcp=3,local=3", "tcp=1", "tcp=-1"] {
             assert!(parse(odd).is_err(), "{odd}");
         }

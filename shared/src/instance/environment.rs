@@ -19,10 +19,16 @@ impl Environment {
         let all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let variables = all
             .iter()
-            .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
+            .filter_map(|(name, value)| {
+                Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
+            })
             .collect();
         let working_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        Self { variables, all, working_dir }
+        Self {
+            variables,
+            all,
+            working_dir,
+        }
     }
 
     /// An environment from a table, for tests.
@@ -34,14 +40,24 @@ impl Environment {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let all = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { variables, all, working_dir: working_dir.to_path_buf() }
+        let all = variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self {
+            variables,
+            all,
+            working_dir: working_dir.to_path_buf(),
+        }
     }
 
     /// A variable that is set and not blank.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.trim().is_empty())
     }
 
     /// The first of several names that is set.
@@ -54,7 +70,9 @@ impl Environment {
     #[must_use]
     pub fn is_on(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| {
-            ["1", "true", "yes", "on"].iter().any(|on| value.trim().eq_ignore_ascii_case(on))
+            ["1", "true", "yes", "on"]
+                .iter()
+                .any(|on| value.trim().eq_ignore_ascii_case(on))
         })
     }
 
@@ -82,7 +100,9 @@ impl Environment {
         for line in text.lines() {
             let line = line.trim();
             let line = line.strip_prefix("export ").unwrap_or(line);
-            let Some((name, value)) = line.split_once('=') else { continue };
+            let Some((name, value)) = line.split_once('=') else {
+                continue;
+            };
             let name = name.trim();
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
             let decides_identity = [
@@ -109,13 +129,19 @@ impl Environment {
 
 fn unquote(value: &str) -> String {
     for quote in ['"', '\''] {
-        if let Some(inner) =
-            value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
+        if let Some(inner) = value
+            .strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote))
         {
             return inner.to_owned();
         }
     }
-    value.split(" #").next().unwrap_or(value).trim_end().to_owned()
+    value
+        .split(" #")
+        .next()
+        .unwrap_or(value)
+        .trim_end()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -133,7 +159,17 @@ mod tests {
         );
         let seen = ["SET", "BLANK", "NEW", "CUT", "HOME", "OPENCLAW_STATE_DIR"]
             .map(|name| environment.get(name));
-        assert_eq!(seen, [Some("kept"), Some("filled"), Some("a b"), Some("v"), None, None]);
+        assert_eq!(
+            seen,
+            [
+                Some("kept"),
+                Some("filled"),
+                Some("a b"),
+                Some("v"),
+                None,
+                None
+            ]
+        );
     }
 
     #[test]

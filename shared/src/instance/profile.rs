@@ -76,7 +76,10 @@ impl Profile {
     /// `-<name>`, or nothing for the default profile; ends folder and unit names.
     #[must_use]
     pub fn suffix(&self) -> String {
-        self.0.as_ref().map(|name| format!("-{name}")).unwrap_or_default()
+        self.0
+            .as_ref()
+            .map(|name| format!("-{name}"))
+            .unwrap_or_default()
     }
 }
 
@@ -104,7 +107,10 @@ mod tests {
         assert_eq!(name(Some("b"), false, Some("a")), Ok(Some("b".into())));
         assert_eq!(name(None, true, Some("a")), Ok(Some("dev".into())));
         assert_eq!(name(Some("dev"), true, None), Ok(Some("dev".into())));
-        assert_eq!(name(Some("b"), true, None), Err(ProfileError::Contradiction));
+        assert_eq!(
+            name(Some("b"), true, None),
+            Err(ProfileError::Contradiction)
+        );
         assert_eq!(name(Some(""), false, None), Err(ProfileError::Missing));
     }
 }

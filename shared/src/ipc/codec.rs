@@ -24,7 +24,10 @@ pub struct MessageReader<R> {
 impl<R: AsyncRead + Unpin> MessageReader<R> {
     /// Reads from `source`.
     pub fn new(source: R) -> Self {
-        Self { source, buffer: BytesMut::new() }
+        Self {
+            source,
+            buffer: BytesMut::new(),
+        }
     }
 
     /// The next message, or `None` when the peer has closed between two messages.
@@ -52,7 +55,9 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         };
         let length = u32::from_be_bytes(*header) as usize;
         if length > MAX_MESSAGE {
-            return Err(invalid(format!("a message of {length} bytes is over the limit")));
+            return Err(invalid(format!(
+                "a message of {length} bytes is over the limit"
+            )));
         }
         if self.buffer.len() < HEADER + length {
             // Grown by what arrives, not by what the header claims.
@@ -64,7 +69,9 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
             // A launch is large and rare; its buffer is not kept for the small messages after it.
             self.buffer = BytesMut::new();
         }
-        serde_json::from_slice(&message).map(Some).map_err(|error| invalid(error.to_string()))
+        serde_json::from_slice(&message)
+            .map(Some)
+            .map_err(|error| invalid(error.to_string()))
     }
 }
 
