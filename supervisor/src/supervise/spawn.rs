@@ -3,6 +3,7 @@
 //! The process gets its own group, so that a Ctrl-C at the terminal reaches the supervisor alone; an environment without
 //! secrets and without what the service manager meant for the supervisor; and its sockets from descriptor 3 on.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,31 @@ const OWN_VARIABLES: [&str; 7] = [
     "LISTEN_FDNAMES",
     "MAINPID",
 ];
+
+/// Words in the name of a variable that tell of a credential: `ANTHROPIC_API_KEY`, `AWS_SECRET_ACCESS_KEY`, `SLACK_BOT_TOKEN`.
+const CREDENTIAL_WORDS: [&str; 9] = [
+    "APIKEY",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "KEY",
+    "PASSWD",
+    "PASSWORD",
+    "PAT",
+    "SECRET",
+    "TOKEN",
+];
+
+/// Only the gateway speaks to model providers and channels. The two others show what agents wrote, and pages of strangers.
+fn needs(child: ChildName, variable: &OsStr) -> bool {
+    match child {
+        ChildName::Gateway => true,
+        ChildName::CanvasHost | ChildName::BrowserControl => !variable
+            .to_string_lossy()
+            .to_ascii_uppercase()
+            .split('_')
+            .any(|word| CREDENTIAL_WORDS.contains(&word)),
+    }
+}
 
 /// What a process is started from.
 #[derive(Debug)]
@@ -64,7 +90,8 @@ pub(crate) fn spawn(recipe: Recipe<'_>) -> io::Result<Child> {
     let inherited = without_secrets(recipe.environment.all());
     let kept = inherited
         .into_iter()
-        .filter(|(name, _)| OWN_VARIABLES.iter().all(|own| name.as_os_str() != *own));
+        .filter(|(name, _)| OWN_VARIABLES.iter().all(|own| name.as_os_str() != *own))
+        .filter(|(name, _)| needs(recipe.child, name));
     let mut command = Command::new(program(recipe.programs, recipe.child));
     command
         .env_clear()
@@ -81,4 +108,45 @@ pub(crate) fn spawn(recipe: Recipe<'_>) -> io::Result<Child> {
         .fd_mappings(mappings)
         .map_err(|collision| io::Error::other(collision.to_string()))?;
     command.spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use openclaw_shared::control::ChildName;
+
+    use super::needs;
+
+    #[test]
+    fn credentials_reach_the_gateway_alone() {
+        for name in [
+            "ANTHROPIC_API_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "SLACK_BOT_TOKEN",
+            "DB_PASSWORD",
+            "github_token",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ] {
+            let name = OsStr::new(name);
+            assert!(needs(ChildName::Gateway, name), "{name:?}");
+            assert!(!needs(ChildName::CanvasHost, name), "{name:?}");
+            assert!(!needs(ChildName::BrowserControl, name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn everything_else_reaches_every_child() {
+        for name in [
+            "PATH",
+            "HOME",
+            "DISPLAY",
+            "XKB_KEYBOARD",
+            "HTTPS_PROXY",
+            "SSH_AUTH_SOCK",
+            "RUST_LOG",
+        ] {
+            assert!(needs(ChildName::BrowserControl, OsStr::new(name)), "{name}");
+        }
+    }
 }
