@@ -47,6 +47,7 @@ use self::change::Rewrite;
 use self::channel::Arrival;
 use self::child::{Revision, Timer};
 use self::claims::Claims;
+pub(crate) use self::claims::holder_of;
 use self::fleet::Fleet;
 use self::intensity::Limits;
 use self::listeners::Listeners;

@@ -112,6 +112,22 @@ async fn at_start_a_configuration_that_kills_the_gateway_is_replaced_by_what_ser
 }
 
 #[tokio::test]
+async fn at_start_what_served_last_is_recalled_with_its_included_files() {
+    let home = Home::new().with_own_programs();
+    let part = home.state_dir().join("part.json5");
+    fs::write(&part, "{ STUB: \"harmless\" }").unwrap();
+    let mut config = home.config_with(&json!({}));
+    config["env"] = json!({ "vars": { "$include": "./part.json5" } });
+    home.write_config(&config.to_string());
+    stop(home.launch().ready().await).await;
+    misbehave(&home, ChildName::Gateway, Stub::Picky);
+    fs::write(&part, "{ STUB: \"crash\" }").unwrap();
+    let instance = home.launch().ready().await;
+    let status = instance.status().await;
+    assert!(config_is(&status, ConfigState::Degraded), "{:?}", status.fleet.config);
+}
+
+#[tokio::test]
 async fn a_gateway_that_cannot_be_kept_alive_ends_the_instance_with_its_own_code() {
     let home = Home::new().with_own_programs();
     misbehave(&home, ChildName::Gateway, Stub::Exits);
@@ -450,4 +466,50 @@ async fn an_unknown_key_is_a_warning_with_a_suggestion_and_stays_in_the_file() {
     let said = home.run(&["config", "set", "ui.seamColor", "#abcdef"]).await;
     assert_eq!(said.code, 0, "{said:?}");
     assert!(home.config_text().contains("gatewy"), "unknown keys are kept");
+}
+
+#[tokio::test]
+async fn an_included_file_is_watched_and_named_like_the_first_one() {
+    let home = Home::new();
+    let part = home.state_dir().join("part.json5");
+    fs::write(&part, "{\n  seamColor: \"#111111\",\n}\n").unwrap();
+    let mut config = home.config_with(&json!({}));
+    config["ui"] = json!({ "$include": "./part.json5" });
+    home.write_config(&format!("{config:#}\n"));
+    let instance = home.launch().ready().await;
+    let before = instance.status().await;
+    assert!(config_is(&before, ConfigState::Ok), "{:?}", before.fleet.config);
+
+    fs::write(&part, "{\n  seamColor: \"#222222\",\n}\n").unwrap();
+    assert_eq!(home.log().said("configuration changed").await["1"]["keys"], "ui.seamColor");
+    fs::write(&part, "{\n  seamColor: [7],\n}\n").unwrap();
+    let status = instance
+        .until("the included file is refused", |status| config_is(status, ConfigState::Rejected))
+        .await;
+    let error = status.fleet.config.error.unwrap_or_default();
+    for text in ["part.json5:2:", "ui.seamColor"] {
+        assert!(error.contains(text), "{text}: {error}");
+    }
+    serves(&instance).await;
+}
+
+#[tokio::test]
+async fn a_child_that_is_switched_off_is_off_and_can_be_switched_on() {
+    let home = Home::new();
+    let instance = home
+        .launch()
+        .variable("OPENCLAW_SKIP_CANVAS_HOST", "1")
+        .variable("OPENCLAW_SKIP_BROWSER_CONTROL_SERVER", "1")
+        .ready()
+        .await;
+    assert_eq!(instance.processes().len(), 2, "{:?}", instance.processes());
+    drop(instance);
+    home.configure(&json!({ "browser": { "enabled": false } }));
+    let instance = home.launch().ready().await;
+    assert_eq!(instance.child(ChildName::BrowserControl).await.state, ChildState::Disabled);
+    home.configure(&json!({}));
+    instance.until_child(ChildName::BrowserControl, ChildState::Active).await;
+    home.configure(&json!({ "browser": { "enabled": false } }));
+    instance.until_child(ChildName::BrowserControl, ChildState::Disabled).await;
+    assert!(std::net::TcpStream::connect(("127.0.0.1", home.browser_port())).is_err());
 }

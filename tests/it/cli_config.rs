@@ -132,3 +132,34 @@ async fn two_writers_never_lose_each_others_change() {
         assert!(text.contains(&format!("W{index}")), "W{index} is lost: {text}");
     }
 }
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_a_change_leaves_the_old_file_or_the_new_one() {
+    let home = Home::new();
+    for round in 0..8 {
+        let mut instance = home.launch().ready().await;
+        let before = home.config_text();
+        let value = format!("{round}-{}", "v".repeat(20_000));
+        let line = ["config", "set", "env.vars.BIG", &value];
+        let changing = home.run(&line);
+        let killing = async {
+            // As soon as anything beside the file shows that the change has begun.
+            openclaw_tests::eventually::eventually("the change has begun", async || {
+                let names = fs::read_dir(home.state_dir()).unwrap().map(|entry| entry.unwrap().path());
+                let is_begun = home.config_text() != before
+                    || names.into_iter().any(|path| path.to_string_lossy().contains(".tmp"));
+                if is_begun { Ok(()) } else { Err("not yet") }
+            })
+            .await;
+            openclaw_tests::faults::kill(instance.pid()).await;
+        };
+        let (said, ()) = tokio::join!(changing, killing);
+        let after = home.config_text();
+        assert!(after == before || after.contains(&value), "round {round}: half a file: {after}");
+        if said.code == 0 {
+            assert!(after.contains(&value), "round {round}: an acknowledgement is a promise");
+        }
+        instance.leaves_nothing_within(std::time::Duration::from_secs(1)).await;
+    }
+    home.launch().ready().await;
+}

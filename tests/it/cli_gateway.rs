@@ -37,6 +37,9 @@ async fn a_running_gateway_is_described() {
     assert_eq!(found["supervisor"]["pid"], instance.pid());
     let child = ["name", "state", "generation", "pid", "restarts", "memoryBytes", "cpuMs", "lastError"];
     assert_eq!(keys(&found["supervisor"]["fleet"]["children"][0]), child.into());
+    for child in found["supervisor"]["fleet"]["children"].as_array().unwrap() {
+        assert!(child["memoryBytes"].as_u64().unwrap() > 0 && child["cpuMs"].is_u64(), "{child}");
+    }
     let config = ["state", "path", "hash", "error", "warnings"];
     assert_eq!(keys(&found["supervisor"]["fleet"]["config"]), config.into());
 

@@ -10,6 +10,7 @@ mod canvas;
 mod canvas_reload;
 mod cli_config;
 mod cli_gateway;
+mod cli_text;
 mod files_are_private;
 mod handshake;
 mod limits;

@@ -134,3 +134,18 @@ async fn nothing_listens_beyond_loopback_unless_asked_for() {
         assert!(ip.is_loopback(), "{address}");
     }
 }
+
+#[tokio::test]
+async fn an_address_of_the_owners_choice_is_the_only_one() {
+    let home = Home::empty();
+    home.configure(&json!({ "gateway": { "bind": "custom", "customBindHost": "127.0.0.2" } }));
+    let instance = home.launch().ready().await;
+    for (address, _) in listening(&instance) {
+        let address = address.parse::<std::net::SocketAddr>().unwrap();
+        // Browser control never leaves loopback's own address.
+        let expected = if address.port() == home.browser_port() { address.ip().is_loopback() } else { address.ip().to_string() == "127.0.0.2" };
+        assert!(expected, "{address}");
+    }
+    assert!(TcpStream::connect(("127.0.0.1", home.port())).is_err());
+    assert!(TcpStream::connect(("127.0.0.2", home.port())).is_ok());
+}

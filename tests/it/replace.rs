@@ -219,3 +219,33 @@ async fn many_replacements_leave_the_supervisor_as_it_was() {
     let grown = process::resident_bytes(instance.pid()).saturating_sub(before.1);
     assert!(grown < 4 * 1024 * 1024, "the supervisor has grown by {grown} bytes");
 }
+
+#[tokio::test]
+async fn requests_of_every_kind_at_once_end_in_one_consistent_state() {
+    let home = Home::empty();
+    let with = |round: usize| {
+        json!({ "commands": { "restart": true }, "env": { "vars": { "ROUND": round.to_string() } } })
+    };
+    home.configure(&with(0));
+    let instance = home.launch().ready().await;
+    let load = Load::start(10, &instance.target()).await;
+    for round in 1..4 {
+        home.configure(&with(round));
+        instance.signal(process::Signal::SIGUSR1);
+        instance.signal(process::Signal::SIGHUP);
+        let asked = join_all((0..3).map(|_| instance.restart(None)));
+        let one = instance.restart(Some(ChildName::CanvasHost));
+        let (all, one) = tokio::join!(asked, one);
+        assert!(all.iter().chain([&one]).all(Result::is_ok), "{all:?} {one:?}");
+        let digest = openclaw_shared::digest::hex(home.config_text().as_bytes());
+        instance
+            .until("everything serves on the last configuration", |status| {
+                status.fleet.config.hash.as_deref() == Some(&*digest)
+                    && status.fleet.children.iter().all(|child| child.state == ChildState::Active)
+            })
+            .await;
+        no_strays(&instance).await;
+    }
+    let tally = load.stop().await;
+    assert_eq!((tally.refused, tally.reset, tally.cut, tally.lost), (0, 0, 0, 0), "{tally:?}");
+}

@@ -11,6 +11,7 @@ pub mod browser;
 pub mod client;
 pub mod eventually;
 pub mod faults;
+pub mod golden;
 pub mod home;
 pub mod http;
 pub mod instance;

@@ -16,6 +16,7 @@ use super::control_client::{self, Asked};
 use super::failure::{Failure, Kind};
 use super::gateway::does_not_apply;
 use crate::service::{self, RuntimeStatus, ServiceView};
+use crate::supervise::holder_of;
 
 /// A drain may take a while, and a successor its time to become ready.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -169,6 +170,17 @@ fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, St
             format!("Gateway {} failed: {reason}.", verb.name()),
         )
     };
+    if !runs && let Some(pid) = holder_of(&context.identity.state_dir) {
+        // The socket file was removed under a running supervisor; saying that nothing runs would be wrong.
+        return Err(failed(format!(
+            "an instance runs (pid {pid}), but its control socket is gone"
+        ))
+        .detail(
+            "Control socket",
+            context.shown(&context.supervisor_socket()),
+        )
+        .hint(format!("End it: kill {pid}")));
+    }
     match verb {
         Verb::Stop if runs => {
             manager.stop().map_err(failed)?;

@@ -182,6 +182,16 @@ async fn lock(file: &File, what: &'static str, path: &Path) -> Result<(), ClaimE
     }
 }
 
+/// Whether an instance holds this state folder, and which process; for a command that found no supervisor to ask.
+pub(crate) fn holder_of(state_dir: &Path) -> Option<u32> {
+    let file = File::open(StatePaths(state_dir).lock()).ok()?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => holder(&file),
+        // Nobody has it; the lock just taken ends with the descriptor.
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
 /// The process that holds the lock, as the kernel lists it.
 fn holder(file: &File) -> Option<u32> {
     let inode = file.metadata().ok()?.ino();
@@ -222,5 +232,16 @@ mod tests {
         );
         drop(first);
         lock(&second, "state folder", &path).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_holder_of_a_state_folder_is_known_without_asking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(super::holder_of(folder.path()), None);
+        let path = openclaw_shared::paths::StatePaths(folder.path()).lock();
+        let held = lock_file(&path).unwrap();
+        assert_eq!(super::holder_of(folder.path()), None);
+        lock(&held, "state folder", folder.path()).await.unwrap();
+        assert_eq!(super::holder_of(folder.path()), Some(std::process::id()));
     }
 }

@@ -44,6 +44,9 @@ pub(crate) fn view(
     usage: &BTreeMap<u32, Usage>,
 ) -> FleetStatus {
     let identity = &settings.instance.identity;
+    // Clients that may only read see this too, and the layout of the disk is none of their business.
+    let home = format!("{}/", identity.home.display());
+    let shown = |text: &str| text.replace(&home, "~/");
     let children = ChildName::ALL.into_iter().map(|name| {
         let child = fleet.child(name);
         let pid = pid_of(name, child.generation());
@@ -64,8 +67,12 @@ pub(crate) fn view(
             state: config.state,
             path: identity.display(&identity.config_path),
             hash: settings.config_exists.then(|| settings.source.hash.clone()),
-            error: config.error.clone(),
-            warnings: settings.warnings.iter().map(ToString::to_string).collect(),
+            error: config.error.as_deref().map(&shown),
+            warnings: settings
+                .warnings
+                .iter()
+                .map(|warning| shown(&warning.to_string()))
+                .collect(),
         },
         children: children.collect(),
     }
