@@ -8,7 +8,7 @@ use openclaw_tests::faults::{Stub, misbehave};
 use openclaw_tests::home::Home;
 use openclaw_tests::instance::{Instance, of};
 use openclaw_tests::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A configuration with a mistake in its fourth line.
 fn broken(home: &Home) -> String {
@@ -24,7 +24,12 @@ async fn stop(mut instance: Instance) {
 }
 
 async fn serves(instance: &Instance) {
-    instance.client().await.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
 }
 
 fn config_is(status: &InstanceStatus, state: ConfigState) -> bool {
@@ -42,9 +47,21 @@ async fn at_start_a_broken_file_ends_with_its_own_code_and_names_the_place() {
     for part in ["openclaw.json:4", "gateway.port"] {
         assert!(said.err.contains(part), "{part} is missing: {}", said.err);
     }
-    assert_eq!(said.err.matches("gateway.port").count(), 1, "told once: {}", said.err);
-    assert_eq!(home.config_text(), broken(&home), "the file is left as it was");
-    assert!(!home.state_dir().join("run").exists(), "nothing was started");
+    assert_eq!(
+        said.err.matches("gateway.port").count(),
+        1,
+        "told once: {}",
+        said.err
+    );
+    assert_eq!(
+        home.config_text(),
+        broken(&home),
+        "the file is left as it was"
+    );
+    assert!(
+        !home.state_dir().join("run").exists(),
+        "nothing was started"
+    );
 }
 
 #[tokio::test]
@@ -64,15 +81,35 @@ async fn at_start_a_broken_file_is_replaced_by_what_served_last_and_left_alone()
     let instance = home.launch().ready().await;
     serves(&instance).await;
     let status = instance.status().await;
-    assert!(config_is(&status, ConfigState::Degraded), "{:?}", status.fleet.config);
+    assert!(
+        config_is(&status, ConfigState::Degraded),
+        "{:?}",
+        status.fleet.config
+    );
     let error = status.fleet.config.error.unwrap_or_default();
-    assert!(error.contains(":4") && error.contains("gateway.port"), "{error}");
-    instance.health_shows("/supervisor/config/state", &json!("degraded")).await;
-    assert!(instance.console().contains("gateway.port"), "it is said aloud");
-    assert_eq!(home.config_text(), broken(&home), "the file is left as it was");
+    assert!(
+        error.contains(":4") && error.contains("gateway.port"),
+        "{error}"
+    );
+    instance
+        .health_shows("/supervisor/config/state", &json!("degraded"))
+        .await;
+    assert!(
+        instance.console().contains("gateway.port"),
+        "it is said aloud"
+    );
+    assert_eq!(
+        home.config_text(),
+        broken(&home),
+        "the file is left as it was"
+    );
 
     home.configure(&json!({}));
-    instance.until("the mended file counts", |status| config_is(status, ConfigState::Ok)).await;
+    instance
+        .until("the mended file counts", |status| {
+            config_is(status, ConfigState::Ok)
+        })
+        .await;
     serves(&instance).await;
 }
 
@@ -105,7 +142,11 @@ async fn at_start_a_configuration_that_kills_the_gateway_is_replaced_by_what_ser
     let text = home.config_text();
     let instance = home.launch().ready().await;
     let status = instance.status().await;
-    assert!(config_is(&status, ConfigState::Degraded), "{:?}", status.fleet.config);
+    assert!(
+        config_is(&status, ConfigState::Degraded),
+        "{:?}",
+        status.fleet.config
+    );
     let error = status.fleet.config.error.unwrap_or_default();
     assert!(error.contains("the stub cannot go on"), "{error}");
     assert_eq!(home.config_text(), text);
@@ -124,7 +165,11 @@ async fn at_start_what_served_last_is_recalled_with_its_included_files() {
     fs::write(&part, "{ STUB: \"crash\" }").unwrap();
     let instance = home.launch().ready().await;
     let status = instance.status().await;
-    assert!(config_is(&status, ConfigState::Degraded), "{:?}", status.fleet.config);
+    assert!(
+        config_is(&status, ConfigState::Degraded),
+        "{:?}",
+        status.fleet.config
+    );
 }
 
 #[tokio::test]
@@ -133,7 +178,11 @@ async fn a_gateway_that_cannot_be_kept_alive_ends_the_instance_with_its_own_code
     misbehave(&home, ChildName::Gateway, Stub::Exits);
     let mut instance = home.launch().start();
     assert_eq!(instance.exit_code_leaving_nothing().await, 70);
-    assert!(instance.console().contains("it exited with code 3"), "{}", instance.console());
+    assert!(
+        instance.console().contains("it exited with code 3"),
+        "{}",
+        instance.console()
+    );
 }
 
 #[tokio::test]
@@ -145,9 +194,20 @@ async fn a_child_that_is_not_essential_fails_alone() {
         let failed = instance.until_child(child, ChildState::Failed).await;
         assert_eq!(failed.last_error.as_deref(), Some("it exited with code 3"));
         serves(&instance).await;
-        let place = ChildName::ALL.iter().position(|name| *name == child).unwrap();
-        let told = instance.health_shows(&format!("/supervisor/children/{place}/state"), &json!("failed")).await;
-        assert_eq!(told["supervisor"]["children"][place]["lastError"], "it exited with code 3", "{told}");
+        let place = ChildName::ALL
+            .iter()
+            .position(|name| *name == child)
+            .unwrap();
+        let told = instance
+            .health_shows(
+                &format!("/supervisor/children/{place}/state"),
+                &json!("failed"),
+            )
+            .await;
+        assert_eq!(
+            told["supervisor"]["children"][place]["lastError"], "it exited with code 3",
+            "{told}"
+        );
         // A restart forgives.
         home.restore_program(child);
         instance.restart(Some(child)).await.unwrap();
@@ -168,35 +228,84 @@ async fn a_broken_edit_is_refused_with_its_place_while_everything_serves_on() {
     for (text, place, key, reason) in [
         (broken(home), ":4:", "gateway.port", "port"),
         (format!("{{\n  gateway: {{ port: {port},\n"), ":", "", ""),
-        (good.replace("\"local\"", "\"somewhere\""), ":3:", "gateway.mode", "somewhere"),
+        (
+            good.replace("\"local\"", "\"somewhere\""),
+            ":3:",
+            "gateway.mode",
+            "somewhere",
+        ),
         ("[]\n".to_owned(), ":1", "", "object"),
-        (format!("{{ gateway: {{ mode: \"local\", port: {port}, auth: 7 }} }}"), ":1:", "gateway.auth", "object"),
-        (format!("{{ gateway: {{ mode: \"local\", port: {port} }}, $include: \"./none.json\" }}"), ":", "", "none.json"),
-        ("{ gateway: { mode: \"local\", auth: { token: \"${NOT_SET_ANYWHERE}\" } } }\n".to_owned(), ":1", "gateway.auth.token", "NOT_SET_ANYWHERE"),
+        (
+            format!("{{ gateway: {{ mode: \"local\", port: {port}, auth: 7 }} }}"),
+            ":1:",
+            "gateway.auth",
+            "object",
+        ),
+        (
+            format!(
+                "{{ gateway: {{ mode: \"local\", port: {port} }}, $include: \"./none.json\" }}"
+            ),
+            ":",
+            "",
+            "none.json",
+        ),
+        (
+            "{ gateway: { mode: \"local\", auth: { token: \"${NOT_SET_ANYWHERE}\" } } }\n"
+                .to_owned(),
+            ":1",
+            "gateway.auth.token",
+            "NOT_SET_ANYWHERE",
+        ),
         (String::new(), "", "", ""),
     ] {
         home.write_config(&text);
         let status = instance
-            .until("the edit is refused", |status| config_is(status, ConfigState::Rejected))
+            .until("the edit is refused", |status| {
+                config_is(status, ConfigState::Rejected)
+            })
             .await;
         let error = status.fleet.config.error.clone().unwrap_or_default();
         for part in ["openclaw.json", place, key, reason] {
-            assert!(error.contains(part), "{part:?} is missing for {text:?}: {error}");
+            assert!(
+                error.contains(part),
+                "{part:?} is missing for {text:?}: {error}"
+            );
         }
-        assert_eq!(status.fleet.config.hash, before.fleet.config.hash, "what runs is what ran");
+        assert_eq!(
+            status.fleet.config.hash, before.fleet.config.hash,
+            "what runs is what ran"
+        );
         for child in ChildName::ALL {
-            assert_eq!(of(&status, child).pid, of(&before, child).pid, "{child} was touched");
+            assert_eq!(
+                of(&status, child).pid,
+                of(&before, child).pid,
+                "{child} was touched"
+            );
         }
-        instance.health_shows("/supervisor/config/error", &json!(error)).await;
-        let health = instance.health_shows("/supervisor/config/state", &json!("rejected")).await;
+        instance
+            .health_shows("/supervisor/config/error", &json!(error))
+            .await;
+        let health = instance
+            .health_shows("/supervisor/config/state", &json!("rejected"))
+            .await;
         assert_eq!(health["ok"], true);
         client.call("status", json!({})).await.unwrap();
-        assert_eq!(home.config_text(), text, "a file edited by hand is never rewritten");
+        assert_eq!(
+            home.config_text(),
+            text,
+            "a file edited by hand is never rewritten"
+        );
         // Mended, it is what runs again.
         home.write_config(&good);
-        instance.until("the file counts", |status| config_is(status, ConfigState::Ok)).await;
+        instance
+            .until("the file counts", |status| {
+                config_is(status, ConfigState::Ok)
+            })
+            .await;
     }
-    let said = home.log().with_text("the configuration file was refused; the running one stays");
+    let said = home
+        .log()
+        .with_text("the configuration file was refused; the running one stays");
     assert!(said.len() >= 8, "each refusal is logged: {said:?}");
 }
 
@@ -207,12 +316,25 @@ async fn a_file_that_is_gone_is_not_an_empty_one() {
     let text = home.config_text();
     fs::remove_file(home.config_path()).unwrap();
     let status = instance
-        .until("its loss is noticed", |status| config_is(status, ConfigState::Rejected))
+        .until("its loss is noticed", |status| {
+            config_is(status, ConfigState::Rejected)
+        })
         .await;
-    assert!(status.fleet.config.error.unwrap_or_default().contains("gone"));
+    assert!(
+        status
+            .fleet
+            .config
+            .error
+            .unwrap_or_default()
+            .contains("gone")
+    );
     serves(&instance).await;
     home.write_config(&text);
-    instance.until("the file counts", |status| config_is(status, ConfigState::Ok)).await;
+    instance
+        .until("the file counts", |status| {
+            config_is(status, ConfigState::Ok)
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -230,19 +352,36 @@ async fn an_edit_that_makes_the_child_crash_is_rolled_back() {
     }));
     let text = home.config_text();
     let rolled_back = |status: &InstanceStatus| {
-        config_is(status, ConfigState::Rejected) && status.instance.canvas_root == home.canvas_root()
+        config_is(status, ConfigState::Rejected)
+            && status.instance.canvas_root == home.canvas_root()
     };
     let status = instance.until("the edit is rolled back", rolled_back).await;
     let error = status.fleet.config.error.clone().unwrap_or_default();
-    assert!(error.contains("gateway") && error.contains("the stub cannot go on"), "{error}");
-    let gateway = (of(&before, ChildName::Gateway), of(&status, ChildName::Gateway));
+    assert!(
+        error.contains("gateway") && error.contains("the stub cannot go on"),
+        "{error}"
+    );
+    let gateway = (
+        of(&before, ChildName::Gateway),
+        of(&status, ChildName::Gateway),
+    );
     assert_eq!(gateway.0.pid, gateway.1.pid, "the predecessor serves on");
     client.call("status", json!({})).await.unwrap();
-    instance.health_shows("/supervisor/config/state", &json!("rejected")).await;
-    assert_eq!(home.config_text(), text, "a file edited by hand is never rewritten");
+    instance
+        .health_shows("/supervisor/config/state", &json!("rejected"))
+        .await;
+    assert_eq!(
+        home.config_text(),
+        text,
+        "a file edited by hand is never rewritten"
+    );
     eventually("the canvas host serves its old folder again", async || {
         let child = instance.child(ChildName::CanvasHost).await;
-        if child.state == ChildState::Active { Ok(()) } else { Err(format!("{child:?}")) }
+        if child.state == ChildState::Active {
+            Ok(())
+        } else {
+            Err(format!("{child:?}"))
+        }
     })
     .await;
     let page = openclaw_tests::http::get(home.canvas_port(), "/__openclaw__/canvas/").await;
@@ -253,9 +392,13 @@ async fn an_edit_that_makes_the_child_crash_is_rolled_back() {
 async fn a_setting_that_this_version_cannot_honour_is_rolled_back_and_not_ignored() {
     let instance = Home::new().launch().ready().await;
     let before = instance.pid_of(ChildName::Gateway).await;
-    instance.home().configure(&json!({ "gateway": { "tls": { "enabled": true } } }));
+    instance
+        .home()
+        .configure(&json!({ "gateway": { "tls": { "enabled": true } } }));
     let status = instance
-        .until("the edit is rolled back", |status| config_is(status, ConfigState::Rejected))
+        .until("the edit is rolled back", |status| {
+            config_is(status, ConfigState::Rejected)
+        })
         .await;
     let error = status.fleet.config.error.unwrap_or_default();
     assert!(error.contains("gateway.tls.enabled"), "{error}");
@@ -266,21 +409,31 @@ async fn a_setting_that_this_version_cannot_honour_is_rolled_back_and_not_ignore
     home.configure(&json!({ "gateway": { "tls": { "enabled": true } } }));
     let mut instance = home.launch().start();
     assert_eq!(instance.exit_code_leaving_nothing().await, 70);
-    assert!(instance.console().contains("gateway.tls.enabled"), "{}", instance.console());
+    assert!(
+        instance.console().contains("gateway.tls.enabled"),
+        "{}",
+        instance.console()
+    );
 }
 
 #[tokio::test]
 async fn a_change_by_command_that_makes_the_child_crash_is_put_back() {
     let home = Home::new().with_own_programs();
     let instance = home.launch().ready().await;
-    let before = (home.config_text(), instance.pid_of(ChildName::Gateway).await);
+    let before = (
+        home.config_text(),
+        instance.pid_of(ChildName::Gateway).await,
+    );
     misbehave(&home, ChildName::Gateway, Stub::Picky);
     let said = home.run(&["config", "set", "env.vars.STUB", "crash"]).await;
     assert_ne!(said.code, 0, "{said:?}");
     assert!(said.err.contains("the stub cannot go on"), "{said:?}");
     assert_eq!(home.config_text(), before.0, "it was ours to put back");
     let kept = home.config_path().with_extension("json.rejected");
-    assert!(fs::read_to_string(kept).unwrap().contains("crash"), "the rejected one is kept");
+    assert!(
+        fs::read_to_string(kept).unwrap().contains("crash"),
+        "the rejected one is kept"
+    );
     assert_eq!(instance.pid_of(ChildName::Gateway).await, before.1);
     let status = instance.status().await;
     let error = status.fleet.config.error.unwrap_or_default();
@@ -292,7 +445,9 @@ async fn a_change_by_command_that_would_be_invalid_is_never_written() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();
     let before = home.config_text();
-    let said = home.run(&["config", "set", "gateway.port", "nonsense"]).await;
+    let said = home
+        .run(&["config", "set", "gateway.port", "nonsense"])
+        .await;
     assert_ne!(said.code, 0, "{said:?}");
     assert!(said.err.contains("gateway.port"), "{said:?}");
     assert_eq!(home.config_text(), before);
@@ -307,10 +462,26 @@ async fn an_edit_that_would_open_the_gateway_to_everybody_is_refused() {
     let instance = home.launch().ready().await;
     home.write_config(&without_auth(&home, "lan"));
     let status = instance
-        .until("the edit is refused", |status| config_is(status, ConfigState::Rejected))
+        .until("the edit is refused", |status| {
+            config_is(status, ConfigState::Rejected)
+        })
         .await;
-    assert!(status.fleet.config.error.unwrap_or_default().contains("without auth"));
-    assert!(status.listening.iter().all(|line| !line.contains("0.0.0.0")), "{:?}", status.listening);
+    assert!(
+        status
+            .fleet
+            .config
+            .error
+            .unwrap_or_default()
+            .contains("without auth")
+    );
+    assert!(
+        status
+            .listening
+            .iter()
+            .all(|line| !line.contains("0.0.0.0")),
+        "{:?}",
+        status.listening
+    );
 }
 
 fn without_auth(home: &Home, bind: &str) -> String {
@@ -325,147 +496,10 @@ async fn a_start_that_would_open_the_gateway_to_everybody_is_refused() {
     home.write_config(&without_auth(&home, "lan"));
     let said = home.run(&["gateway"]).await;
     assert_eq!(said.code, 79, "{said:?}");
-    assert!(said.err.contains("gateway.auth.token"), "it says what to do: {said:?}");
-}
-
-// ---- what a good edit does --------------------------------------------------------------------------------------------------
-
-#[tokio::test]
-async fn an_edit_touches_only_the_children_it_concerns() {
-    let instance = Home::new().launch().ready().await;
-    let home = instance.home();
-    let elsewhere = home.path().join("elsewhere");
-    let edits: [(Value, &[ChildName]); 5] = [
-        (json!({ "ui": { "seamColor": "#123456" } }), &[]),
-        (json!({ "session": { "scope": "global" } }), &[]),
-        (json!({ "env": { "vars": { "A": "1" } } }), &[ChildName::Gateway]),
-        (json!({ "env": { "vars": { "A": "1" } }, "canvasHost": { "root": elsewhere } }), &[ChildName::CanvasHost]),
-        (json!({ "env": { "vars": { "A": "1" } }, "canvasHost": { "root": elsewhere, "liveReload": false } }), &[]),
-    ];
-    for (edit, replaced) in edits {
-        let before = instance.status().await;
-        home.configure(&edit);
-        let after = instance
-            .until("the edit is in force", |status| {
-                status.fleet.config.hash != before.fleet.config.hash
-                    && status.fleet.children.iter().all(|child| child.state == ChildState::Active)
-            })
-            .await;
-        assert!(config_is(&after, ConfigState::Ok), "{edit}: {:?}", after.fleet.config);
-        for child in ChildName::ALL {
-            let was_replaced = of(&before, child).pid != of(&after, child).pid;
-            assert_eq!(was_replaced, replaced.contains(&child), "{child} by {edit}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_changed_token_counts_at_once_and_the_old_one_no_longer() {
-    let instance = Home::new().launch().ready().await;
-    let home = instance.home();
-    let before = instance.pid_of(ChildName::Gateway).await;
-    home.configure(&json!({ "gateway": { "auth": { "token": "another-token-77" } } }));
-    let params = openclaw_tests::client::connect_params;
-    eventually("the new token opens", async || {
-        openclaw_tests::client::Client::try_connect(home.port(), params("another-token-77"))
-            .await
-            .map(drop)
-    })
-    .await;
-    let refused = openclaw_tests::client::Client::try_connect(home.port(), params(openclaw_tests::home::TOKEN));
-    assert!(refused.await.is_err(), "the old token still opens");
-    assert_eq!(instance.pid_of(ChildName::Gateway).await, before, "taken in place");
-}
-
-#[tokio::test]
-async fn a_changed_port_is_moved_to_and_a_busy_one_is_refused() {
-    let instance = Home::new().launch().ready().await;
-    let home = instance.home();
-    let other = openclaw_tests::ports::PortBlock::lock();
-    // Somebody has the place of the canvas host there.
-    let stranger = std::net::TcpListener::bind(("127.0.0.1", other.base() + 4)).unwrap();
-    home.configure(&json!({ "gateway": { "port": other.base() } }));
-    let status = instance
-        .until("a busy port is refused", |status| config_is(status, ConfigState::Rejected))
-        .await;
-    let error = status.fleet.config.error.unwrap_or_default();
-    assert!(error.contains(&format!("{}", other.base() + 4)), "{error}");
-    serves(&instance).await;
-
-    drop(stranger);
-    instance.signal(Signal::SIGHUP);
-    instance
-        .until("the instance has moved", |status| {
-            config_is(status, ConfigState::Ok) && status.instance.ports.gateway == other.base()
-        })
-        .await;
-    let target = openclaw_tests::client::Target { port: other.base(), ..instance.target() };
-    openclaw_tests::client::Client::connect(&target).await;
-    eventually("the old port is given up", async || {
-        std::net::TcpListener::bind(("127.0.0.1", home.port())).map(drop)
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_reload_mode_says_how_much_of_an_edit_is_done() {
-    // mode, what happens to a change that needs a replacement, and to one that is taken in place
-    for (mode, cold, hot) in [
-        ("off", ConfigState::Pending, ConfigState::Pending),
-        ("hot", ConfigState::Pending, ConfigState::Ok),
-        ("restart", ConfigState::Ok, ConfigState::Ok),
-        ("hybrid", ConfigState::Ok, ConfigState::Ok),
-    ] {
-        let home = Home::empty();
-        let with = |added: Value| {
-            let mut config = json!({ "gateway": { "reload": { "mode": mode } } });
-            config.as_object_mut().unwrap().extend(added.as_object().unwrap().clone());
-            config
-        };
-        home.configure(&with(json!({})));
-        let instance = home.launch().ready().await;
-        for (edit, state, needs_replacement) in [
-            (json!({ "env": { "vars": { "A": "1" } } }), cold, true),
-            (json!({ "env": { "vars": { "A": "1" } }, "session": { "scope": "global" } }), hot, false),
-        ] {
-            let before = instance.child(ChildName::Gateway).await;
-            let hash = instance.status().await.fleet.config.hash;
-            home.configure(&with(edit.clone()));
-            let after = instance
-                .until("the edit is noticed", |status| {
-                    config_is(status, state)
-                        && (state != ConfigState::Ok || status.fleet.config.hash != hash)
-                        && of(status, ChildName::Gateway).state == ChildState::Active
-                })
-                .await;
-            let was_replaced = of(&after, ChildName::Gateway).pid != before.pid;
-            let should = state == ConfigState::Ok && (needs_replacement || mode == "restart");
-            assert_eq!(was_replaced, should, "{mode}: {edit}");
-            if state == ConfigState::Pending {
-                let error = after.fleet.config.error.clone().unwrap_or_default();
-                assert!(error.contains("restart"), "{mode}: {error}");
-                // The restart that it waits for brings it in force.
-                instance.restart(None).await.unwrap();
-                let status = instance.status().await;
-                assert!(config_is(&status, ConfigState::Ok), "{mode}: {:?}", status.fleet.config);
-                assert_ne!(status.fleet.config.hash, hash, "{mode}: {edit}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_unknown_key_is_a_warning_with_a_suggestion_and_stays_in_the_file() {
-    let home = Home::empty();
-    home.configure(&json!({ "gatewy": { "x": 1 }, "gateway": { "prot": 1 } }));
-    let instance = home.launch().ready().await;
-    let warnings = instance.status().await.fleet.config.warnings.join("\n");
-    for part in ["gatewy", "gateway.prot", "Did you mean", "port"] {
-        assert!(warnings.to_lowercase().contains(&part.to_lowercase()), "{part}: {warnings}");
-    }
-    let said = home.run(&["config", "set", "ui.seamColor", "#abcdef"]).await;
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(home.config_text().contains("gatewy"), "unknown keys are kept");
+    assert!(
+        said.err.contains("gateway.auth.token"),
+        "it says what to do: {said:?}"
+    );
 }
 
 #[tokio::test]
@@ -478,38 +512,26 @@ async fn an_included_file_is_watched_and_named_like_the_first_one() {
     home.write_config(&format!("{config:#}\n"));
     let instance = home.launch().ready().await;
     let before = instance.status().await;
-    assert!(config_is(&before, ConfigState::Ok), "{:?}", before.fleet.config);
+    assert!(
+        config_is(&before, ConfigState::Ok),
+        "{:?}",
+        before.fleet.config
+    );
 
     fs::write(&part, "{\n  seamColor: \"#222222\",\n}\n").unwrap();
-    assert_eq!(home.log().said("configuration changed").await["1"]["keys"], "ui.seamColor");
+    assert_eq!(
+        home.log().said("configuration changed").await["1"]["keys"],
+        "ui.seamColor"
+    );
     fs::write(&part, "{\n  seamColor: [7],\n}\n").unwrap();
     let status = instance
-        .until("the included file is refused", |status| config_is(status, ConfigState::Rejected))
+        .until("the included file is refused", |status| {
+            config_is(status, ConfigState::Rejected)
+        })
         .await;
     let error = status.fleet.config.error.unwrap_or_default();
     for text in ["part.json5:2:", "ui.seamColor"] {
         assert!(error.contains(text), "{text}: {error}");
     }
     serves(&instance).await;
-}
-
-#[tokio::test]
-async fn a_child_that_is_switched_off_is_off_and_can_be_switched_on() {
-    let home = Home::new();
-    let instance = home
-        .launch()
-        .variable("OPENCLAW_SKIP_CANVAS_HOST", "1")
-        .variable("OPENCLAW_SKIP_BROWSER_CONTROL_SERVER", "1")
-        .ready()
-        .await;
-    assert_eq!(instance.processes().len(), 2, "{:?}", instance.processes());
-    drop(instance);
-    home.configure(&json!({ "browser": { "enabled": false } }));
-    let instance = home.launch().ready().await;
-    assert_eq!(instance.child(ChildName::BrowserControl).await.state, ChildState::Disabled);
-    home.configure(&json!({}));
-    instance.until_child(ChildName::BrowserControl, ChildState::Active).await;
-    home.configure(&json!({ "browser": { "enabled": false } }));
-    instance.until_child(ChildName::BrowserControl, ChildState::Disabled).await;
-    assert!(std::net::TcpStream::connect(("127.0.0.1", home.browser_port())).is_err());
 }

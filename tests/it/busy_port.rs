@@ -17,10 +17,19 @@ async fn a_busy_port_is_named_with_its_owner_before_anything_starts() {
         let stranger = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let said = home.run(&["gateway"]).await;
         assert_eq!(said.code, 75, "{said:?}");
-        assert!(said.err.contains(&format!("Port {port} is already in use")), "{said:?}");
+        assert!(
+            said.err.contains(&format!("Port {port} is already in use")),
+            "{said:?}"
+        );
         assert!(said.err.contains(service), "{said:?}");
-        assert!(said.err.contains(&format!("pid {}", std::process::id())), "{said:?}");
-        assert!(!home.log().text().contains("child started"), "nothing was started");
+        assert!(
+            said.err.contains(&format!("pid {}", std::process::id())),
+            "{said:?}"
+        );
+        assert!(
+            !home.log().text().contains("child started"),
+            "nothing was started"
+        );
         drop(stranger);
     }
     // Nothing of the failed starts is in the way of one on free ports.
@@ -49,9 +58,16 @@ async fn force_ends_an_instance_that_has_our_ports() {
     home.configure(&json!({ "gateway": { "port": first_home.port() } }));
     assert_eq!(home.run(&["gateway"]).await.code, 75);
     let mut second = home.launch().arguments(&["--force"]).ready().await;
-    assert_eq!(first.exit_code().await, 0, "it was asked to leave, and drained");
+    assert_eq!(
+        first.exit_code().await,
+        0,
+        "it was asked to leave, and drained"
+    );
     let ended = home.log().with_text("force: ended the owner of a port");
-    assert!(ended.iter().any(|record| record["1"]["pid"] == first.pid()), "{ended:?}");
+    assert!(
+        ended.iter().any(|record| record["1"]["pid"] == first.pid()),
+        "{ended:?}"
+    );
     second.ready().await;
 }
 
@@ -62,7 +78,10 @@ async fn force_asks_again_before_it_ends_a_stranger() {
     let said = home.run(&["gateway", "--force"]).await;
     assert_eq!(said.code, 75, "{said:?}");
     assert!(said.err.contains("--force-any"), "{said:?}");
-    assert!(said.err.contains(&format!("pid {}", stranger.pid())), "{said:?}");
+    assert!(
+        said.err.contains(&format!("pid {}", stranger.pid())),
+        "{said:?}"
+    );
     assert!(stranger.is_alive());
     home.launch().arguments(&["--force-any"]).ready().await;
     assert!(!stranger.is_alive());
@@ -84,7 +103,11 @@ impl Stranger {
         let stranger = Self(child);
         openclaw_tests::eventually::eventually("the stranger runs", async || {
             let found = process::find(stranger.pid()).ok_or("it is gone")?;
-            if found.name == "sleep" { Ok(()) } else { Err("it is not there yet") }
+            if found.name == "sleep" {
+                Ok(())
+            } else {
+                Err("it is not there yet")
+            }
         })
         .await;
         stranger

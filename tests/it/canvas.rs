@@ -23,9 +23,15 @@ async fn a_first_visitor_finds_a_page() {
     for port in doors(&instance) {
         let page = http::get(port, &format!("{CANVAS}/")).await;
         assert_eq!(page.status, 200);
-        assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
+        assert!(
+            page.header("content-type").starts_with("text/html"),
+            "{page:?}"
+        );
         assert!(page.text().contains("<html"), "{page:?}");
-        assert!(page.text().contains("/__openclaw__/ws"), "the live-reload script is in it");
+        assert!(
+            page.text().contains("/__openclaw__/ws"),
+            "the live-reload script is in it"
+        );
         assert_eq!(page.header("x-content-type-options"), "nosniff");
     }
 }
@@ -39,7 +45,11 @@ async fn files_are_served_as_what_they_are() {
         ("a.css", "p{}", "text/css"),
         ("a.js", "1", "javascript"),
         ("a.json", "{}", "application/json"),
-        ("a.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+        (
+            "a.svg",
+            "<svg xmlns='http://www.w3.org/2000/svg'/>",
+            "image/svg+xml",
+        ),
         ("a.png", "png", "image/png"),
         ("a.txt", "text", "text/plain"),
         ("with space.txt", "text", "text/plain"),
@@ -50,7 +60,10 @@ async fn files_are_served_as_what_they_are() {
             let path = format!("{CANVAS}/{}", name.replace(' ', "%20"));
             let answer = http::get(port, &path).await;
             assert_eq!(answer.status, 200, "{name}");
-            assert!(answer.header("content-type").contains(kind), "{name}: {answer:?}");
+            assert!(
+                answer.header("content-type").contains(kind),
+                "{name}: {answer:?}"
+            );
             assert!(answer.text().contains(content), "{name}: {answer:?}");
             let head = http::ask(port, "HEAD", &path, &[("Host", "localhost")]).await;
             assert_eq!((head.status, head.body.len()), (200, 0), "{name}");
@@ -111,13 +124,23 @@ async fn nothing_outside_the_folder_can_be_had() {
     for port in doors(&instance) {
         for path in &paths {
             for mount in [CANVAS, "/__openclaw__/a2ui", ""] {
-                let answer = http::exchange(port, get(port, &format!("{mount}{path}")).as_bytes()).await;
+                let answer =
+                    http::exchange(port, get(port, &format!("{mount}{path}")).as_bytes()).await;
                 let answer = answer.unwrap_or_else(|got| panic!("{mount}{path}: {got:?}"));
                 let text = answer.text();
-                assert!(!text.contains("SECRETCANARY"), "{mount}{path} gave the secret away");
-                assert!(!text.contains(home.path().to_str().unwrap()), "{mount}{path}: {text}");
+                assert!(
+                    !text.contains("SECRETCANARY"),
+                    "{mount}{path} gave the secret away"
+                );
+                assert!(
+                    !text.contains(home.path().to_str().unwrap()),
+                    "{mount}{path}: {text}"
+                );
                 let is_absent = mount == "/__openclaw__/a2ui" && answer.status == 503;
-                assert!((400..500).contains(&answer.status) || is_absent, "{mount}{path}: {answer:?}");
+                assert!(
+                    (400..500).contains(&answer.status) || is_absent,
+                    "{mount}{path}: {answer:?}"
+                );
             }
         }
     }
@@ -134,16 +157,36 @@ async fn only_reading_is_possible_and_only_by_our_own_names() {
     for port in doors(&instance) {
         let path = format!("{CANVAS}/");
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-            let answer = http::ask(port, method, &path, &[("Host", "localhost"), ("Content-Length", "0")]).await;
+            let answer = http::ask(
+                port,
+                method,
+                &path,
+                &[("Host", "localhost"), ("Content-Length", "0")],
+            )
+            .await;
             assert_eq!(answer.status, 405, "{method}: {answer:?}");
             assert_eq!(answer.header("access-control-allow-origin"), "");
         }
-        for host in ["attacker.example", &format!("attacker.example:{port}"), "127.0.0.1.attacker.example"] {
+        for host in [
+            "attacker.example",
+            &format!("attacker.example:{port}"),
+            "127.0.0.1.attacker.example",
+        ] {
             let answer = http::get_with(port, &path, &[("Host", host)]).await;
             assert!((400..500).contains(&answer.status), "{host}: {answer:?}");
         }
-        for host in ["localhost", &format!("localhost:{port}"), "127.0.0.1", "[::1]", "127.0.0.1:8080"] {
-            assert_eq!(http::get_with(port, &path, &[("Host", host)]).await.status, 200, "{host}");
+        for host in [
+            "localhost",
+            &format!("localhost:{port}"),
+            "127.0.0.1",
+            "[::1]",
+            "127.0.0.1:8080",
+        ] {
+            assert_eq!(
+                http::get_with(port, &path, &[("Host", host)]).await.status,
+                200,
+                "{host}"
+            );
         }
     }
 }
@@ -153,7 +196,10 @@ async fn pages_on_the_base_port_are_not_of_the_gateways_origin() {
     let instance = Home::new().launch().ready().await;
     let [canvas, base] = doors(&instance);
     let policy = |page: &Answer| page.header("content-security-policy").to_owned();
-    assert_eq!(policy(&http::get(base, &format!("{CANVAS}/")).await), "sandbox allow-scripts");
+    assert_eq!(
+        policy(&http::get(base, &format!("{CANVAS}/")).await),
+        "sandbox allow-scripts"
+    );
     assert_eq!(policy(&http::get(canvas, &format!("{CANVAS}/")).await), "");
 }
 
@@ -162,16 +208,30 @@ async fn a_change_is_told_to_open_pages_and_to_nobody_elses() {
     let instance = Home::new().launch().ready().await;
     for port in doors(&instance) {
         let own = format!("http://127.0.0.1:{port}");
-        let mut page = Socket::open_with(port, "/__openclaw__/ws", &[("Origin", &own)]).await.unwrap();
-        fs::write(instance.home().canvas_root().join("new.txt"), port.to_string()).unwrap();
+        let mut page = Socket::open_with(port, "/__openclaw__/ws", &[("Origin", &own)])
+            .await
+            .unwrap();
+        fs::write(
+            instance.home().canvas_root().join("new.txt"),
+            port.to_string(),
+        )
+        .unwrap();
         assert_eq!(page.text().await, "reload");
         for origin in ["https://evil.example", "http://127.0.0.1.evil.example"] {
             let refused = Socket::open_with(port, "/__openclaw__/ws", &[("Origin", origin)]).await;
-            assert!(matches!(refused, Err(NotOpened::Answered(403))), "{origin}: {refused:?}");
+            assert!(
+                matches!(refused, Err(NotOpened::Answered(403))),
+                "{origin}: {refused:?}"
+            );
         }
     }
     // A sandboxed page has no origin of its own.
-    let sandboxed = Socket::open_with(instance.home().port(), "/__openclaw__/ws", &[("Origin", "null")]).await;
+    let sandboxed = Socket::open_with(
+        instance.home().port(),
+        "/__openclaw__/ws",
+        &[("Origin", "null")],
+    )
+    .await;
     assert!(sandboxed.is_ok(), "{sandboxed:?}");
 }
 
@@ -179,11 +239,15 @@ async fn a_change_is_told_to_open_pages_and_to_nobody_elses() {
 async fn a_canvas_host_that_dies_ends_the_pages_sockets_and_the_next_one_takes_them() {
     let instance = Home::new().launch().ready().await;
     for port in doors(&instance) {
-        let mut page = Socket::open_with(port, "/__openclaw__/ws", &[]).await.unwrap();
+        let mut page = Socket::open_with(port, "/__openclaw__/ws", &[])
+            .await
+            .unwrap();
         kill(instance.pid_of(ChildName::CanvasHost).await).await;
         assert!(!matches!(page.receive().await, Received::Frame(_)));
         // It comes back as the script in the page does.
-        Socket::open_with(port, "/__openclaw__/ws", &[]).await.unwrap();
+        Socket::open_with(port, "/__openclaw__/ws", &[])
+            .await
+            .unwrap();
     }
 }
 
@@ -192,15 +256,27 @@ async fn a_canvas_host_that_is_switched_off_is_off_on_both_ports() {
     let home = Home::empty();
     home.configure(&serde_json::json!({ "canvasHost": { "enabled": false } }));
     let instance = home.launch().ready().await;
-    assert_eq!(http::get(home.port(), &format!("{CANVAS}/")).await.status, 404);
+    assert_eq!(
+        http::get(home.port(), &format!("{CANVAS}/")).await.status,
+        404
+    );
     assert!(std::net::TcpStream::connect(("127.0.0.1", home.canvas_port())).is_err());
     assert_eq!(instance.client().await.hello.get("canvasHostUrl"), None);
     // Switched on while it runs.
     home.configure(&serde_json::json!({}));
-    instance.until_child(ChildName::CanvasHost, openclaw_shared::control::ChildState::Active).await;
+    instance
+        .until_child(
+            ChildName::CanvasHost,
+            openclaw_shared::control::ChildState::Active,
+        )
+        .await;
     openclaw_tests::eventually::eventually("the gateway serves it too", async || {
         let status = http::get(home.port(), &format!("{CANVAS}/")).await.status;
-        if status == 200 { Ok(()) } else { Err(status.to_string()) }
+        if status == 200 {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     })
     .await;
 }

@@ -51,7 +51,9 @@ async fn a_page_on_the_base_port_reloads_when_its_file_changes() {
 
 async fn check_reload(home: &Home, port: u16) {
     write_page(home, "before");
-    let Some(mut browser) = open(port).await else { return };
+    let Some(mut browser) = open(port).await else {
+        return;
+    };
     browser.shows(TEXT, &json!("before")).await;
     browser.shows(LISTENS, &json!(true)).await;
     browser.evaluate("window.mark = 1").await;
@@ -68,12 +70,16 @@ async fn a_page_finds_the_next_canvas_host_by_itself() {
     let home = Home::new();
     let instance = home.launch().ready().await;
     write_page(&home, "before");
-    let Some(mut browser) = open(home.canvas_port()).await else { return };
+    let Some(mut browser) = open(home.canvas_port()).await else {
+        return;
+    };
     browser.shows(LISTENS, &json!(true)).await;
     browser.evaluate("window.mark = 1").await;
     let before = instance.child(ChildName::CanvasHost).await;
     kill(instance.pid_of(ChildName::CanvasHost).await).await;
-    instance.until_later_life(ChildName::CanvasHost, &before).await;
+    instance
+        .until_later_life(ChildName::CanvasHost, &before)
+        .await;
     browser.shows(LISTENS_ANEW, &json!(true)).await;
     write_page(&home, "after the kill");
     browser.shows(TEXT, &json!("after the kill")).await;

@@ -15,33 +15,53 @@ async fn a_change_keeps_everything_else_and_a_copy_of_before() {
     );
     home.write_config(&text);
     let token = [("MY_TOKEN", "SECRETCANARY")];
-    let said = home.run_with(&["config", "set", "ui.seamColor", "#123456"], &token).await;
+    let said = home
+        .run_with(&["config", "set", "ui.seamColor", "#123456"], &token)
+        .await;
     assert_eq!(said.code, 0, "{said:?}");
     let changed = home.config_text();
-    for kept in ["// my gateway", "unknownKey: { kept: true }, // odd", "mode: 'local', // here", "${MY_TOKEN}"] {
+    for kept in [
+        "// my gateway",
+        "unknownKey: { kept: true }, // odd",
+        "mode: 'local', // here",
+        "${MY_TOKEN}",
+    ] {
         assert!(changed.contains(kept), "{kept} is lost: {changed}");
     }
     assert!(changed.contains("#123456"), "{changed}");
     let backup = fs::read_to_string(home.config_path().with_extension("json.bak")).unwrap();
     assert_eq!(backup, text);
 
-    let said = home.run_with(&["config", "get", "ui.seamColor"], &token).await;
+    let said = home
+        .run_with(&["config", "get", "ui.seamColor"], &token)
+        .await;
     assert_eq!((said.code, said.out.trim()), (0, "#123456"), "{said:?}");
-    let said = home.run_with(&["config", "unset", "ui.seamColor"], &token).await;
+    let said = home
+        .run_with(&["config", "unset", "ui.seamColor"], &token)
+        .await;
     assert_eq!(said.code, 0, "{said:?}");
     assert!(!home.config_text().contains("#123456"));
-    assert!(home.config_text().contains("unknownKey: { kept: true }, // odd"));
+    assert!(
+        home.config_text()
+            .contains("unknownKey: { kept: true }, // odd")
+    );
 }
 
 #[tokio::test]
 async fn secrets_are_shown_only_when_asked_for() {
     let home = Home::new();
-    for line in [&["config", "get", "gateway.auth"][..], &["config", "get"], &["config", "get", "gateway.auth.token", "--json"]] {
+    for line in [
+        &["config", "get", "gateway.auth"][..],
+        &["config", "get"],
+        &["config", "get", "gateway.auth.token", "--json"],
+    ] {
         let said = home.run(line).await;
         assert_eq!(said.code, 0, "{said:?}");
         assert!(!format!("{said:?}").contains(TOKEN), "{line:?}: {said:?}");
     }
-    let said = home.run(&["config", "get", "gateway.auth.token", "--show-secrets"]).await;
+    let said = home
+        .run(&["config", "get", "gateway.auth.token", "--show-secrets"])
+        .await;
     assert_eq!(said.out.trim(), TOKEN, "{said:?}");
 }
 
@@ -53,16 +73,31 @@ async fn a_file_that_is_refused_says_where_and_why() {
     home.write_config("{\n  gateway: {\n    port: \"x\",\n    bind: \"everywhere\",\n  },\n}\n");
     let said = home.run(&["config", "validate"]).await;
     assert_eq!(said.code, 1, "{said:?}");
-    for part in ["openclaw.json:3:", "gateway.port", "openclaw.json:4:", "gateway.bind"] {
+    for part in [
+        "openclaw.json:3:",
+        "gateway.port",
+        "openclaw.json:4:",
+        "gateway.bind",
+    ] {
         assert!(said.out.contains(part), "{part}: {said:?}");
     }
     let document = home.run(&["config", "validate", "--json"]).await;
     assert_eq!(document.code, 1);
     let document = document.json();
-    assert_eq!((&document["ok"], &document["valid"]), (&json!(false), &json!(false)), "{document}");
-    assert_eq!(document["issues"].as_array().map(Vec::len), Some(2), "{document}");
+    assert_eq!(
+        (&document["ok"], &document["valid"]),
+        (&json!(false), &json!(false)),
+        "{document}"
+    );
+    assert_eq!(
+        document["issues"].as_array().map(Vec::len),
+        Some(2),
+        "{document}"
+    );
     // A change may mend it, but not add to it.
-    let said = home.run(&["config", "set", "ui.seamColor", "#123456"]).await;
+    let said = home
+        .run(&["config", "set", "ui.seamColor", "#123456"])
+        .await;
     assert_eq!(said.code, 1, "{said:?}");
 }
 
@@ -94,13 +129,21 @@ async fn a_change_while_it_runs_is_in_force_when_the_command_returns() {
     let home = instance.home();
     let before = instance.pid_of(ChildName::Gateway).await;
     // One that concerns nobody, one taken in place, one that needs a successor.
-    for (key, value, is_replaced) in [("ui.seamColor", "#123456", false), ("session.scope", "global", false), ("env.vars.A", "one", true)] {
+    for (key, value, is_replaced) in [
+        ("ui.seamColor", "#123456", false),
+        ("session.scope", "global", false),
+        ("env.vars.A", "one", true),
+    ] {
         let said = home.run(&["config", "set", key, value]).await;
         assert_eq!(said.code, 0, "{key}: {said:?}");
         let status = instance.status().await;
         assert_eq!(status.fleet.config.state, ConfigState::Ok, "{key}");
         let digest = openclaw_shared::digest::hex(home.config_text().as_bytes());
-        assert_eq!(status.fleet.config.hash.as_deref(), Some(digest.as_str()), "{key}: told before it was true");
+        assert_eq!(
+            status.fleet.config.hash.as_deref(),
+            Some(digest.as_str()),
+            "{key}: told before it was true"
+        );
         let now = instance.pid_of(ChildName::Gateway).await;
         assert_eq!(now != before, is_replaced, "{key}");
     }
@@ -126,10 +169,17 @@ async fn two_writers_never_lose_each_others_change() {
             }
         }
     });
-    openclaw_tests::eventually::soon("everybody has written", futures_util::future::join_all(writers)).await;
+    openclaw_tests::eventually::soon(
+        "everybody has written",
+        futures_util::future::join_all(writers),
+    )
+    .await;
     let text = home.config_text();
     for index in 0..6 {
-        assert!(text.contains(&format!("W{index}")), "W{index} is lost: {text}");
+        assert!(
+            text.contains(&format!("W{index}")),
+            "W{index} is lost: {text}"
+        );
     }
 }
 
@@ -145,9 +195,13 @@ async fn a_kill_in_the_middle_of_a_change_leaves_the_old_file_or_the_new_one() {
         let killing = async {
             // As soon as anything beside the file shows that the change has begun.
             openclaw_tests::eventually::eventually("the change has begun", async || {
-                let names = fs::read_dir(home.state_dir()).unwrap().map(|entry| entry.unwrap().path());
+                let names = fs::read_dir(home.state_dir())
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path());
                 let is_begun = home.config_text() != before
-                    || names.into_iter().any(|path| path.to_string_lossy().contains(".tmp"));
+                    || names
+                        .into_iter()
+                        .any(|path| path.to_string_lossy().contains(".tmp"));
                 if is_begun { Ok(()) } else { Err("not yet") }
             })
             .await;
@@ -155,11 +209,19 @@ async fn a_kill_in_the_middle_of_a_change_leaves_the_old_file_or_the_new_one() {
         };
         let (said, ()) = tokio::join!(changing, killing);
         let after = home.config_text();
-        assert!(after == before || after.contains(&value), "round {round}: half a file: {after}");
+        assert!(
+            after == before || after.contains(&value),
+            "round {round}: half a file: {after}"
+        );
         if said.code == 0 {
-            assert!(after.contains(&value), "round {round}: an acknowledgement is a promise");
+            assert!(
+                after.contains(&value),
+                "round {round}: an acknowledgement is a promise"
+            );
         }
-        instance.leaves_nothing_within(std::time::Duration::from_secs(1)).await;
+        instance
+            .leaves_nothing_within(std::time::Duration::from_secs(1))
+            .await;
     }
     home.launch().ready().await;
 }

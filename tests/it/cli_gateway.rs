@@ -10,7 +10,10 @@ use openclaw_tests::process::{self, Signal};
 use serde_json::{Value, json};
 
 fn keys(value: &Value) -> BTreeSet<&str> {
-    value.as_object().map(|object| object.keys().map(String::as_str).collect()).unwrap_or_default()
+    value
+        .as_object()
+        .map(|object| object.keys().map(String::as_str).collect())
+        .unwrap_or_default()
 }
 
 #[tokio::test]
@@ -19,31 +22,78 @@ async fn a_running_gateway_is_described() {
     let home = instance.home();
     let said = home.run(&["gateway", "status"]).await;
     assert_eq!(said.code, 0, "{said:?}");
-    for part in [&*format!("supervisor pid {}", instance.pid()), &format!("ws://127.0.0.1:{}", home.port()), "RPC probe: ok"] {
+    for part in [
+        &*format!("supervisor pid {}", instance.pid()),
+        &format!("ws://127.0.0.1:{}", home.port()),
+        "RPC probe: ok",
+    ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
     for child in ChildName::ALL {
         let status = instance.child(child).await;
         let is_row = |line: &&str| line.split_whitespace().next() == Some(child.as_str());
         let row = said.out.lines().find(is_row).unwrap();
-        assert!(row.contains("active") && row.contains(&status.pid.unwrap().to_string()), "{row}");
+        assert!(
+            row.contains("active") && row.contains(&status.pid.unwrap().to_string()),
+            "{row}"
+        );
     }
-    let said = home.run(&["gateway", "status", "--json", "--require-rpc"]).await;
+    let said = home
+        .run(&["gateway", "status", "--json", "--require-rpc"])
+        .await;
     assert_eq!(said.code, 0, "{said:?}");
     let found = said.json();
-    let expected = ["ok", "profile", "supervisor", "service", "config", "gateway", "port", "logFile", "rpc", "extraServices"];
-    assert_eq!(keys(&found), expected.into(), "the document of --json is a contract");
-    assert_eq!((&found["ok"], &found["rpc"]["ok"]), (&json!(true), &json!(true)));
+    let expected = [
+        "ok",
+        "profile",
+        "supervisor",
+        "service",
+        "config",
+        "gateway",
+        "port",
+        "logFile",
+        "rpc",
+        "extraServices",
+    ];
+    assert_eq!(
+        keys(&found),
+        expected.into(),
+        "the document of --json is a contract"
+    );
+    assert_eq!(
+        (&found["ok"], &found["rpc"]["ok"]),
+        (&json!(true), &json!(true))
+    );
     assert_eq!(found["supervisor"]["pid"], instance.pid());
-    let child = ["name", "state", "generation", "pid", "restarts", "memoryBytes", "cpuMs", "lastError"];
-    assert_eq!(keys(&found["supervisor"]["fleet"]["children"][0]), child.into());
+    let child = [
+        "name",
+        "state",
+        "generation",
+        "pid",
+        "restarts",
+        "memoryBytes",
+        "cpuMs",
+        "lastError",
+    ];
+    assert_eq!(
+        keys(&found["supervisor"]["fleet"]["children"][0]),
+        child.into()
+    );
     for child in found["supervisor"]["fleet"]["children"].as_array().unwrap() {
-        assert!(child["memoryBytes"].as_u64().unwrap() > 0 && child["cpuMs"].is_u64(), "{child}");
+        assert!(
+            child["memoryBytes"].as_u64().unwrap() > 0 && child["cpuMs"].is_u64(),
+            "{child}"
+        );
     }
     let config = ["state", "path", "hash", "error", "warnings"];
     assert_eq!(keys(&found["supervisor"]["fleet"]["config"]), config.into());
 
-    for arguments in [&["gateway", "health"][..], &["health"], &["status"], &["gateway", "probe"]] {
+    for arguments in [
+        &["gateway", "health"][..],
+        &["health"],
+        &["status"],
+        &["gateway", "probe"],
+    ] {
         let said = home.run(arguments).await;
         assert_eq!(said.code, 0, "{said:?}");
         assert!(!said.out.is_empty());
@@ -53,7 +103,10 @@ async fn a_running_gateway_is_described() {
     }
     let health = home.run(&["health", "--json"]).await.json();
     assert_eq!(health["ok"], true);
-    assert_eq!(health["supervisor"]["children"][0]["state"], "active", "{health}");
+    assert_eq!(
+        health["supervisor"]["children"][0]["state"], "active",
+        "{health}"
+    );
 }
 
 #[tokio::test]
@@ -65,7 +118,14 @@ async fn flags_are_taken_wherever_a_person_writes_them() {
         &["gateway", "--json", "call", "status"],
         &["gateway", "call", "--json", "status"],
         &["gateway", "call", "status", "--json", "--params", "{}"],
-        &["gateway", "--port", &home.port().to_string(), "call", "status", "--json"],
+        &[
+            "gateway",
+            "--port",
+            &home.port().to_string(),
+            "call",
+            "status",
+            "--json",
+        ],
     ] {
         let said = home.run(line).await;
         assert_eq!(said.code, 0, "{line:?}: {said:?}");
@@ -80,19 +140,47 @@ async fn a_call_is_answered_or_its_failure_named() {
     let failed = |said: &Said, kind: &str, text: &str| {
         assert_eq!(said.code, 1, "{said:?}");
         let document = said.json();
-        assert_eq!((&document["ok"], &document["kind"]), (&json!(false), &json!(kind)), "{document}");
+        assert_eq!(
+            (&document["ok"], &document["kind"]),
+            (&json!(false), &json!(kind)),
+            "{document}"
+        );
         let error = document["error"].as_str().unwrap_or_default();
         assert!(error.contains(text), "{document}");
     };
     let said = home.run(&["gateway", "call", "no.such", "--json"]).await;
     failed(&said, "refused", "unknown method: no.such");
-    let said = home.run(&["gateway", "call", "logs.tail", "--params", r#"{"limit":0}"#, "--json"]).await;
+    let said = home
+        .run(&[
+            "gateway",
+            "call",
+            "logs.tail",
+            "--params",
+            r#"{"limit":0}"#,
+            "--json",
+        ])
+        .await;
     failed(&said, "refused", "at /limit: must be >= 1");
-    let said = home.run(&["gateway", "call", "status", "--params", "{", "--json"]).await;
+    let said = home
+        .run(&["gateway", "call", "status", "--params", "{", "--json"])
+        .await;
     failed(&said, "usage", "--params is not valid JSON");
-    let said = home.run(&["gateway", "call", "status", "--token", "wrong", "--json"]).await;
+    let said = home
+        .run(&["gateway", "call", "status", "--token", "wrong", "--json"])
+        .await;
     failed(&said, "unauthorized", "token mismatch");
-    let said = home.run(&["gateway", "call", "status", "--url", "ws://127.0.0.1:1", "--token", "x", "--json"]).await;
+    let said = home
+        .run(&[
+            "gateway",
+            "call",
+            "status",
+            "--url",
+            "ws://127.0.0.1:1",
+            "--token",
+            "x",
+            "--json",
+        ])
+        .await;
     failed(&said, "unreachable", "127.0.0.1:1");
     // Without --json the same goes to stderr, and stdout stays empty.
     let said = home.run(&["gateway", "call", "no.such"]).await;
@@ -103,10 +191,18 @@ async fn a_call_is_answered_or_its_failure_named() {
 #[tokio::test]
 async fn without_a_gateway_every_command_says_so_and_what_to_do() {
     let home = Home::new();
-    for line in [&["gateway", "call", "status"][..], &["gateway", "health"], &["health"], &["gateway", "restart"]] {
+    for line in [
+        &["gateway", "call", "status"][..],
+        &["gateway", "health"],
+        &["health"],
+        &["gateway", "restart"],
+    ] {
         let said = home.run(line).await;
         assert_eq!(said.code, 1, "{line:?}: {said:?}");
-        assert!(said.err.contains("openclaw gateway"), "{line:?} gives no hint: {said:?}");
+        assert!(
+            said.err.contains("openclaw gateway"),
+            "{line:?} gives no hint: {said:?}"
+        );
     }
     assert_eq!(home.run(&["gateway", "probe"]).await.code, 1);
     // Those that only look have looked.
@@ -114,11 +210,20 @@ async fn without_a_gateway_every_command_says_so_and_what_to_do() {
         let said = home.run(line).await;
         assert_eq!(said.code, 0, "{line:?}: {said:?}");
     }
-    assert_eq!(home.run(&["gateway", "status", "--require-rpc"]).await.code, 1);
-    assert_eq!(home.run(&["gateway", "status", "--json"]).await.json()["ok"], false);
+    assert_eq!(
+        home.run(&["gateway", "status", "--require-rpc"]).await.code,
+        1
+    );
+    assert_eq!(
+        home.run(&["gateway", "status", "--json"]).await.json()["ok"],
+        false
+    );
     // Nothing to stop is as stopped as can be.
     assert_eq!(home.run(&["gateway", "stop"]).await.code, 0);
-    assert!(!home.state_dir().join("run").exists(), "looking starts nothing");
+    assert!(
+        !home.state_dir().join("run").exists(),
+        "looking starts nothing"
+    );
 }
 
 #[tokio::test]
@@ -129,25 +234,42 @@ async fn the_status_explains_a_dead_gateway() {
     misbehave(&home, ChildName::Gateway, Stub::NeverReady);
     let before = instance.child(ChildName::Gateway).await;
     process::send(pid(&before).unwrap(), Signal::SIGKILL);
-    let life = instance.until_child(ChildName::Gateway, ChildState::Starting).await;
+    let life = instance
+        .until_child(ChildName::Gateway, ChildState::Starting)
+        .await;
     has_become(pid(&life).unwrap(), Stub::NeverReady).await;
     // The socket accepts and nobody answers on it: only the supervisor knows why.
     let said = home.run(&["gateway", "status", "--timeout", "500"]).await;
     assert_eq!(said.code, 0, "{said:?}");
     for part in ["starting", "killed by SIGKILL", "RPC probe: failed"] {
-        assert!(said.out.contains(part) || said.err.contains(part), "{part}: {said:?}");
+        assert!(
+            said.out.contains(part) || said.err.contains(part),
+            "{part}: {said:?}"
+        );
     }
-    let said = home.run(&["gateway", "status", "--json", "--no-probe"]).await;
+    let said = home
+        .run(&["gateway", "status", "--json", "--no-probe"])
+        .await;
     let child = &said.json()["supervisor"]["fleet"]["children"][0];
-    assert_eq!((&child["state"], &child["lastError"]), (&json!("starting"), &json!("it was killed by SIGKILL")));
+    assert_eq!(
+        (&child["state"], &child["lastError"]),
+        (&json!("starting"), &json!("it was killed by SIGKILL"))
+    );
 }
 
 #[tokio::test]
 async fn a_gateway_that_stands_still_is_a_timeout_and_no_wait_without_end() {
     let instance = Home::new().launch().ready().await;
     freeze(instance.pid_of(ChildName::Gateway).await).await;
-    let said = instance.home().run(&["gateway", "call", "status", "--timeout", "300", "--json"]).await;
-    assert_eq!((said.code, &said.json()["kind"]), (1, &json!("timeout")), "{said:?}");
+    let said = instance
+        .home()
+        .run(&["gateway", "call", "status", "--timeout", "300", "--json"])
+        .await;
+    assert_eq!(
+        (said.code, &said.json()["kind"]),
+        (1, &json!("timeout")),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
@@ -156,24 +278,45 @@ async fn restart_and_stop_tell_the_truth() {
     let mut instance = home.launch().ready().await;
     let before = instance.status().await;
     let said = home.run(&["gateway", "restart", "--json"]).await;
-    assert_eq!((said.code, &said.json()["result"]), (0, &json!("restarted")), "{said:?}");
+    assert_eq!(
+        (said.code, &said.json()["result"]),
+        (0, &json!("restarted")),
+        "{said:?}"
+    );
     let after = instance.status().await;
     for child in ChildName::ALL {
         let of = openclaw_tests::instance::of;
-        assert!(of(&after, child).generation > of(&before, child).generation, "told before it was true");
+        assert!(
+            of(&after, child).generation > of(&before, child).generation,
+            "told before it was true"
+        );
         assert_eq!(of(&after, child).state, ChildState::Active);
     }
     misbehave(&home, ChildName::Gateway, Stub::Desperate);
     let said = home.run(&["gateway", "restart"]).await;
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("the stub cannot go on") && said.err.contains("serves on"), "{said:?}");
-    assert_eq!(home.run(&["gateway", "restart", "canvas-host"]).await.code, 0);
+    assert!(
+        said.err.contains("the stub cannot go on") && said.err.contains("serves on"),
+        "{said:?}"
+    );
+    assert_eq!(
+        home.run(&["gateway", "restart", "canvas-host"]).await.code,
+        0
+    );
     assert_eq!(home.run(&["gateway", "restart", "nonsense"]).await.code, 1);
 
     let said = home.run(&["gateway", "stop", "--json"]).await;
-    assert_eq!((said.code, &said.json()["result"]), (0, &json!("stopped")), "{said:?}");
+    assert_eq!(
+        (said.code, &said.json()["result"]),
+        (0, &json!("stopped")),
+        "{said:?}"
+    );
     // It was told when it was over: nobody has to wait any more.
-    assert!(instance.processes().is_empty(), "{:?}", instance.processes());
+    assert!(
+        instance.processes().is_empty(),
+        "{:?}",
+        instance.processes()
+    );
     assert_eq!(instance.exit_code_leaving_nothing().await, 0);
 }
 
@@ -197,7 +340,12 @@ async fn a_line_that_makes_no_sense_is_refused_with_a_suggestion() {
     }
     let said = home.run(&["--version"]).await;
     assert_eq!((said.code, said.out.trim()), (0, env!("CARGO_PKG_VERSION")));
-    for line in [&["--help"][..], &["gateway", "--help"], &["gateway", "run", "--help"], &["config", "--help"]] {
+    for line in [
+        &["--help"][..],
+        &["gateway", "--help"],
+        &["gateway", "run", "--help"],
+        &["config", "--help"],
+    ] {
         let said = home.run(line).await;
         assert_eq!(said.code, 0, "{line:?}: {said:?}");
         assert!(said.out.contains("Usage"), "{line:?}: {said:?}");
@@ -220,7 +368,10 @@ async fn a_new_user_needs_two_commands() {
     let port = home.port().to_string();
     let instance = home.launch().arguments(&["--port", &port]).ready().await;
     let said = home.run(&["gateway", "call", "status", "--json"]).await;
-    assert_eq!(said.code, 0, "the generated token is found by itself: {said:?}");
+    assert_eq!(
+        said.code, 0,
+        "the generated token is found by itself: {said:?}"
+    );
     drop(instance);
 }
 
@@ -232,11 +383,25 @@ async fn the_port_comes_from_the_flag_then_the_environment_then_the_file() {
     let (other, third) = (other.base().to_string(), third.base().to_string());
     for (arguments, variables, expected) in [
         (vec![], vec![], home.port().to_string()),
-        (vec![], vec![("OPENCLAW_GATEWAY_PORT", other.as_str())], other.clone()),
-        (vec!["--port", third.as_str()], vec![("OPENCLAW_GATEWAY_PORT", other.as_str())], third.clone()),
+        (
+            vec![],
+            vec![("OPENCLAW_GATEWAY_PORT", other.as_str())],
+            other.clone(),
+        ),
+        (
+            vec!["--port", third.as_str()],
+            vec![("OPENCLAW_GATEWAY_PORT", other.as_str())],
+            third.clone(),
+        ),
     ] {
-        let launch = variables.iter().fold(home.launch().arguments(&arguments), |launch, (name, value)| launch.variable(name, value));
+        let launch = variables.iter().fold(
+            home.launch().arguments(&arguments),
+            |launch, (name, value)| launch.variable(name, value),
+        );
         let instance = launch.ready().await;
-        assert_eq!(instance.status().await.instance.ports.gateway.to_string(), expected);
+        assert_eq!(
+            instance.status().await.instance.ports.gateway.to_string(),
+            expected
+        );
     }
 }

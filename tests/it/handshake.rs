@@ -1,6 +1,5 @@
 //! Who is let in, and what the others get to hear.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -48,14 +47,36 @@ async fn a_first_frame_that_is_no_connect_is_answered_once_and_ends() {
     let instance = instance().await;
     let port = instance.home().port();
     let first_must_be_connect = "invalid handshake: first request must be connect";
-    for method in ["health", "config.get", "status", "Connect", "connect ", "constructor", "__proto__"] {
+    for method in [
+        "health",
+        "config.get",
+        "status",
+        "Connect",
+        "connect ",
+        "constructor",
+        "__proto__",
+    ] {
         let first = request("1", method, json!({})).to_string();
-        check_refused(&method, &attempt(port, &first).await, 1008, first_must_be_connect);
+        check_refused(
+            &method,
+            &attempt(port, &first).await,
+            1008,
+            first_must_be_connect,
+        );
     }
-    for frame in ["[]", "null", "1", "\"x\"", "{}", r#"{"type":"req"}"#, r#"{"type":"event","event":"tick"}"#,
-        r#"{"type":"req","id":1,"method":"connect"}"#, r#"{"type":"req","id":"1","method":["connect"]}"#,
-        r#"{"type":"req","id":"","method":"connect"}"#, r#"{"type":"req","id":"1","method":"connect","extra":1}"#]
-    {
+    for frame in [
+        "[]",
+        "null",
+        "1",
+        "\"x\"",
+        "{}",
+        r#"{"type":"req"}"#,
+        r#"{"type":"event","event":"tick"}"#,
+        r#"{"type":"req","id":1,"method":"connect"}"#,
+        r#"{"type":"req","id":"1","method":["connect"]}"#,
+        r#"{"type":"req","id":"","method":"connect"}"#,
+        r#"{"type":"req","id":"1","method":"connect","extra":1}"#,
+    ] {
         check_refused(&frame, &attempt(port, frame).await, 1008, "");
     }
     for text in ["", "{", "hello", "\u{feff}{}", "{\"type\":\"req\"", "\u{0}"] {
@@ -69,14 +90,32 @@ async fn parameters_that_do_not_fit_are_named() {
     let instance = instance().await;
     let port = instance.home().port();
     for (change, error) in [
-        (json!({ "minProtocol": null }), "at /minProtocol: must be integer"),
-        (json!({ "minProtocol": "3", "maxProtocol": "3" }), "at /minProtocol: must be integer"),
-        (json!({ "minProtocol": 3.5 }), "at /minProtocol: must be integer"),
+        (
+            json!({ "minProtocol": null }),
+            "at /minProtocol: must be integer",
+        ),
+        (
+            json!({ "minProtocol": "3", "maxProtocol": "3" }),
+            "at /minProtocol: must be integer",
+        ),
+        (
+            json!({ "minProtocol": 3.5 }),
+            "at /minProtocol: must be integer",
+        ),
         (json!({ "minProtocol": 0 }), "at /minProtocol: must be >= 1"),
         (json!({ "client": [] }), "at /client: must be object"),
-        (json!({ "client": { "id": "totally-unknown", "version": "1", "platform": "x", "mode": "test" } }), "at /client/id"),
-        (json!({ "client": { "id": "test", "version": "", "platform": "x", "mode": "test" } }), "at /client/version: must NOT have fewer than 1 characters"),
-        (json!({ "client": { "id": "test", "version": "1", "mode": "test" } }), "must have required property 'platform'"),
+        (
+            json!({ "client": { "id": "totally-unknown", "version": "1", "platform": "x", "mode": "test" } }),
+            "at /client/id",
+        ),
+        (
+            json!({ "client": { "id": "test", "version": "", "platform": "x", "mode": "test" } }),
+            "at /client/version: must NOT have fewer than 1 characters",
+        ),
+        (
+            json!({ "client": { "id": "test", "version": "1", "mode": "test" } }),
+            "must have required property 'platform'",
+        ),
         (json!({ "caps": "all" }), "at /caps: must be array"),
         (json!({ "role": ["operator"] }), "at /role: must be string"),
         (json!({ "surprise": 1 }), "unexpected property 'surprise'"),
@@ -90,7 +129,10 @@ async fn parameters_that_do_not_fit_are_named() {
         });
         let refused = attempt(port, &connect(&params)).await;
         check_refused(&change, &refused, 1008, error);
-        assert!(refused.error().starts_with("invalid connect params: "), "{refused:?}");
+        assert!(
+            refused.error().starts_with("invalid connect params: "),
+            "{refused:?}"
+        );
         assert_eq!(refused.answer.unwrap()["error"]["code"], "INVALID_REQUEST");
     }
     for (min, max) in [(1, 2), (4, 9), (9, 1)] {
@@ -100,12 +142,33 @@ async fn parameters_that_do_not_fit_are_named() {
         });
         let refused = attempt(port, &connect(&params)).await;
         check_refused(&(min, max), &refused, 1002, "protocol mismatch");
-        assert_eq!(refused.answer.unwrap()["error"]["details"]["expectedProtocol"], 3);
+        assert_eq!(
+            refused.answer.unwrap()["error"]["details"]["expectedProtocol"],
+            3
+        );
     }
     for role in ["admin", "root", "Operator", ""] {
         let params = params(|params| params["role"] = json!(role));
-        check_refused(&role, &attempt(port, &connect(&params)).await, 1008, "invalid");
+        check_refused(
+            &role,
+            &attempt(port, &connect(&params)).await,
+            1008,
+            "invalid",
+        );
     }
+}
+
+#[tokio::test]
+async fn a_node_needs_a_device_of_its_own() {
+    let instance = instance().await;
+    let params = params(|params| {
+        params["role"] = json!("node");
+        params["client"]["mode"] = json!("node");
+        params["client"]["id"] = json!("node-host");
+    });
+    let refused = attempt(instance.home().port(), &connect(&params)).await;
+    check_refused(&"node", &refused, 1008, "device identity required");
+    assert_eq!(refused.answer.unwrap()["error"]["code"], "NOT_PAIRED");
 }
 
 // ---- the secret -------------------------------------------------------------------------------------------------------------
@@ -145,7 +208,15 @@ async fn a_token_of_another_type_or_in_another_place_is_no_token() {
         ("/", vec![("Authorization", header.as_str())]),
         ("/", vec![("Cookie", cookie.as_str())]),
         ("/", vec![("Sec-WebSocket-Protocol", TOKEN)]),
-        ("/", vec![("Tailscale-User-Login", "owner@example.com"), ("X-Forwarded-For", "100.64.0.1"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "gw.ts.net")]),
+        (
+            "/",
+            vec![
+                ("Tailscale-User-Login", "owner@example.com"),
+                ("X-Forwarded-For", "100.64.0.1"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "gw.ts.net"),
+            ],
+        ),
     ] {
         match Socket::open_with(port, path, &headers).await {
             Ok(mut socket) => {
@@ -203,25 +274,37 @@ async fn wrong_guesses_are_slowed_down() {
     // Spread over parallel sockets, and with a web origin of this machine.
     let own = format!("http://127.0.0.1:{port}");
     let guesses = (0..12).map(|_| async {
-        let mut socket = Socket::open_with(port, "/", &[("Origin", &own)]).await.unwrap();
+        let mut socket = Socket::open_with(port, "/", &[("Origin", &own)])
+            .await
+            .unwrap();
         attempt_on(&mut socket, &wrong).await
     });
     for refused in join_all(guesses).await {
         check_refused(&"wrong", &refused, 1008, "token mismatch");
     }
     let took = Moment::now().since(begin);
-    assert!(took >= Duration::from_secs(3), "a dozen guesses took only {took:?}");
+    assert!(
+        took >= Duration::from_secs(3),
+        "a dozen guesses took only {took:?}"
+    );
 }
 
 #[tokio::test]
 async fn in_password_mode_the_password_opens_and_the_token_does_not() {
     let home = Home::empty();
-    home.configure(&json!({ "gateway": { "auth": { "mode": "password", "password": "the-password" } } }));
+    home.configure(
+        &json!({ "gateway": { "auth": { "mode": "password", "password": "the-password" } } }),
+    );
     let instance = home.launch().ready().await;
     let port = instance.home().port();
     let with = |auth: Value| params(|params| params["auth"] = auth);
     Client::connect_as(port, with(json!({ "password": "the-password" }))).await;
-    for auth in [json!({ "token": TOKEN }), json!({ "token": "the-password" }), json!({ "password": TOKEN }), json!({ "password": "the-passwor" })] {
+    for auth in [
+        json!({ "token": TOKEN }),
+        json!({ "token": "the-password" }),
+        json!({ "password": TOKEN }),
+        json!({ "password": "the-passwor" }),
+    ] {
         let refused = attempt(port, &connect(&with(auth.clone()))).await;
         check_refused(&auth, &refused, 1008, "unauthorized: gateway password");
     }
@@ -236,8 +319,17 @@ async fn a_token_is_made_at_the_first_start_and_only_its_owner_can_read_it() {
     let mut instance = home.launch().ready().await;
     let token = std::fs::read_to_string(home.state_dir().join("gateway-token")).unwrap();
     assert!(token.len() >= 32, "{} characters", token.len());
-    assert!(!instance.console().contains(&token), "the token itself is not printed");
-    assert_eq!(instance.console().matches("a gateway token was generated").count(), 1);
+    assert!(
+        !instance.console().contains(&token),
+        "the token itself is not printed"
+    );
+    assert_eq!(
+        instance
+            .console()
+            .matches("a gateway token was generated")
+            .count(),
+        1
+    );
     let port = home.port();
     Client::connect_as(port, connect_params(token.trim())).await;
     // The next start keeps it, and says nothing more of it.
@@ -278,8 +370,13 @@ async fn pages_of_other_origins_are_refused_whatever_they_know() {
             }
         }
     }
-    for origin in [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")] {
-        let mut socket = Socket::open_with(port, "/", &[("Origin", &origin)]).await.unwrap();
+    for origin in [
+        format!("http://127.0.0.1:{port}"),
+        format!("http://localhost:{port}"),
+    ] {
+        let mut socket = Socket::open_with(port, "/", &[("Origin", &origin)])
+            .await
+            .unwrap();
         let admitted = attempt_on(&mut socket, &connect(&connect_params(TOKEN))).await;
         assert!(admitted.end.is_none(), "{origin}: {admitted:?}");
     }
@@ -289,24 +386,50 @@ async fn pages_of_other_origins_are_refused_whatever_they_know() {
 async fn a_name_that_is_not_ours_leads_nowhere() {
     let instance = instance().await;
     let port = instance.home().port();
-    for host in ["attacker.example", &format!("attacker.example:{port}"), "127.0.0.1.attacker.example", "gw.ts.net"] {
+    for host in [
+        "attacker.example",
+        &format!("attacker.example:{port}"),
+        "127.0.0.1.attacker.example",
+        "gw.ts.net",
+    ] {
         let origin = format!("http://{host}");
-        for headers in [vec![("Host", host)], vec![("Host", host), ("Origin", &origin)]] {
+        for headers in [
+            vec![("Host", host)],
+            vec![("Host", host), ("Origin", &origin)],
+        ] {
             let opened = Socket::open_with(port, "/", &headers).await;
-            assert!(matches!(opened, Err(NotOpened::Answered(400..500))), "{headers:?}: {opened:?}");
+            assert!(
+                matches!(opened, Err(NotOpened::Answered(400..500))),
+                "{headers:?}: {opened:?}"
+            );
             for path in ["/", "/healthz", "/readyz", "/__openclaw__/canvas/"] {
                 let answer = http::get_with(port, path, &headers).await;
-                assert!((400..500).contains(&answer.status), "{headers:?} {path}: {answer:?}");
+                assert!(
+                    (400..500).contains(&answer.status),
+                    "{headers:?} {path}: {answer:?}"
+                );
             }
         }
     }
-    for host in ["localhost", "127.0.0.1", "[::1]", &format!("localhost:{port}"), "localhost:8080"] {
-        let mut socket = Socket::open_with(port, "/any/path?x=1", &[("Host", host)]).await.unwrap();
+    for host in [
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        &format!("localhost:{port}"),
+        "localhost:8080",
+    ] {
+        let mut socket = Socket::open_with(port, "/any/path?x=1", &[("Host", host)])
+            .await
+            .unwrap();
         let admitted = attempt_on(&mut socket, &connect(&connect_params(TOKEN))).await;
         assert!(admitted.end.is_none(), "{host}: {admitted:?}");
     }
     // No Host at all, two of them, and nonsense.
-    for head in ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"] {
+    for head in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+    ] {
         let request = head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         let answer = http::exchange(port, request.as_bytes()).await.unwrap();
         assert!((400..500).contains(&answer.status), "{head:?}: {answer:?}");
@@ -322,7 +445,10 @@ async fn a_silent_socket_is_closed_after_the_handshake_time() {
     let mut silent = Raw::websocket(instance.home().port()).await;
     assert_eq!(silent.end().await, End::Closed(1000));
     let took = Moment::now().since(begin);
-    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(15), "{took:?}");
+    assert!(
+        took >= Duration::from_secs(9) && took < Duration::from_secs(15),
+        "{took:?}"
+    );
 }
 
 #[tokio::test]
@@ -334,164 +460,39 @@ async fn hundreds_of_silent_sockets_keep_nobody_out() {
         silent.push(Raw::websocket(port).await);
     }
     let begin = Moment::now();
-    instance.client().await.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
     let took = Moment::now().since(begin);
     assert!(took < Duration::from_secs(2), "{took:?}");
     // Connections on which not even the upgrade was asked for, on each port.
     let mut idle = Vec::new();
-    for port in [port, instance.home().canvas_port(), instance.home().browser_port()] {
+    for port in [
+        port,
+        instance.home().canvas_port(),
+        instance.home().browser_port(),
+    ] {
         for _ in 0..600 {
             idle.push(Raw::connect(port).await);
         }
     }
-    instance.client().await.call("status", json!({})).await.unwrap();
-    assert_eq!(http::get(instance.home().canvas_port(), "/__openclaw__/canvas/").await.status, 200);
-    assert_eq!(http::get(instance.home().browser_port(), "/").await.status, 401);
-}
-
-// ---- once inside ------------------------------------------------------------------------------------------------------------
-
-#[tokio::test]
-async fn the_hello_tells_everything_that_a_client_needs() {
-    let instance = instance().await;
-    let mut params = connect_params(TOKEN);
-    params["client"]["displayName"] = json!("my laptop");
-    params["client"]["instanceId"] = json!("laptop-1");
-    let mut client = Client::connect_as(instance.home().port(), params).await;
-    let hello = client.hello.clone();
-    assert_eq!((&hello["type"], &hello["protocol"]), (&json!("hello-ok"), &json!(3)));
-    let policy = json!({ "maxPayload": 524_288, "maxBufferedBytes": 1_572_864, "tickIntervalMs": 30_000 });
-    assert_eq!(hello["policy"], policy);
-    for pointer in ["/server/version", "/server/host", "/server/connId", "/snapshot/configPath", "/snapshot/stateDir"] {
-        assert!(hello.pointer(pointer).is_some_and(Value::is_string), "{pointer}: {hello}");
-    }
-    for pointer in ["/snapshot/uptimeMs", "/snapshot/stateVersion/presence", "/snapshot/stateVersion/health", "/snapshot/health/ts"] {
-        assert!(hello.pointer(pointer).is_some_and(Value::is_u64), "{pointer}: {hello}");
-    }
-    assert_eq!(hello["snapshot"]["sessionDefaults"]["mainSessionKey"], "agent:main:main");
-    assert_eq!(hello["snapshot"]["health"]["ok"], true);
-    assert_eq!(hello["snapshot"]["health"]["supervisor"]["children"].as_array().map(Vec::len), Some(3));
-    let presence = hello["snapshot"]["presence"].as_array().unwrap();
-    assert!(presence.iter().any(|entry| entry["mode"] == "gateway" && entry["reason"] == "self"), "{presence:?}");
-    assert!(presence.iter().any(|entry| entry["host"] == "my laptop"), "{presence:?}");
-    assert_eq!(hello["canvasHostUrl"], format!("http://127.0.0.1:{}", instance.home().port()));
-
-    // The list of methods is the list of what works.
-    let listed: BTreeSet<String> = serde_json::from_value(hello["features"]["methods"].clone()).unwrap();
-    let wanted = ["health", "status", "system-presence", "system-event", "logs.tail"];
-    assert!(wanted.iter().all(|method| listed.contains(*method)), "{listed:?}");
-    for method in &listed {
-        let answer = client.call(method, json!({})).await;
-        let error = answer.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(!error.contains("unknown method"), "{method}: {error}");
-    }
-    let events: BTreeSet<String> = serde_json::from_value(hello["features"]["events"].clone()).unwrap();
-    for event in ["connect.challenge", "tick", "presence", "health", "shutdown"] {
-        assert!(events.contains(event), "{event}: {events:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_second_connect_is_refused_and_changes_nothing() {
-    let instance = instance().await;
-    let params = params(|params| params["scopes"] = json!(["operator.read"]));
-    let mut client = Client::connect_as(instance.home().port(), params).await;
-    let refused = client.call("connect", connect_params(TOKEN)).await.unwrap_err();
-    assert_eq!(refused["message"], "connect is only valid as the first request");
-    client.call("health", json!({})).await.unwrap();
-    let refused = client.call("system-event", json!({ "text": "x" })).await.unwrap_err();
-    assert_eq!(refused["message"], "missing scope: operator.admin");
-}
-
-#[tokio::test]
-async fn scopes_are_what_was_asked_for_and_nothing_is_implied() {
-    let instance = instance().await;
-    let port = instance.home().port();
-    // scopes, may read, may do what needs admin
-    for (scopes, reads, administers) in [
-        (None, true, true),
-        (Some(json!(["operator.admin"])), true, true),
-        (Some(json!(["operator.read"])), true, false),
-        (Some(json!(["operator.write"])), true, false),
-        (Some(json!([])), false, false),
-        (Some(json!(["operator.approvals", "operator.pairing"])), false, false),
-        (Some(json!(["operator.*", "OPERATOR.ADMIN", "admin", "*", "operator.admin "])), false, false),
-    ] {
-        let params = params(|params| match &scopes {
-            Some(scopes) => params["scopes"] = scopes.clone(),
-            None => {
-                params.as_object_mut().unwrap().remove("scopes");
-            }
-        });
-        let mut client = Client::connect_as(port, params).await;
-        let read = client.call("health", json!({})).await;
-        assert_eq!(read.is_ok(), reads, "{scopes:?}: {read:?}");
-        // Refused for its scope before the parameters are looked at.
-        let administered = client.call("system-event", json!({ "nonsense": 1 })).await.unwrap_err();
-        let refused_for_scope = administered["message"] == "missing scope: operator.admin";
-        assert_eq!(refused_for_scope, !administers, "{scopes:?}: {administered}");
-        let unknown = client.call("no.such.method", json!({})).await.unwrap_err();
-        let expected = if administers { "unknown method: no.such.method" } else { "missing scope: operator.admin" };
-        assert_eq!(unknown["message"], expected, "{scopes:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_node_needs_a_device_of_its_own() {
-    let instance = instance().await;
-    let params = params(|params| {
-        params["role"] = json!("node");
-        params["client"]["mode"] = json!("node");
-        params["client"]["id"] = json!("node-host");
-    });
-    let refused = attempt(instance.home().port(), &connect(&params)).await;
-    check_refused(&"node", &refused, 1008, "device identity required");
-    assert_eq!(refused.answer.unwrap()["error"]["code"], "NOT_PAIRED");
-}
-
-#[tokio::test]
-async fn everybody_sees_who_comes_and_goes() {
-    let instance = instance().await;
-    let mut watcher = instance.client().await;
-    let params = params(|params| {
-        params["client"]["displayName"] = json!("visitor");
-        params["client"]["instanceId"] = json!("visitor-1");
-    });
-    let visitor = Client::connect_as(instance.home().port(), params).await;
-    let list = watcher.call("system-presence", json!({})).await.unwrap();
-    let entry = |list: &Value| {
-        let entries = list.as_array().unwrap().iter();
-        let mut found = entries.filter(|entry| entry["host"] == "visitor");
-        found.next().cloned().unwrap_or_default()
-    };
-    assert_eq!(entry(&list)["reason"], "connect", "{list}");
-    drop(visitor);
-    let left = loop {
-        let event = watcher.event("presence").await;
-        assert!(event["seq"].is_u64() && event["stateVersion"]["presence"].is_u64(), "{event}");
-        if entry(&event["payload"]["presence"])["reason"] == "disconnect" {
-            break event;
-        }
-    };
-    assert_eq!(entry(&left["payload"]["presence"])["instanceId"], "visitor-1");
-
-    watcher.call("system-event", json!({ "text": "Node: desk", "deviceId": "desk-1", "host": "desk" })).await.unwrap();
-    let told = watcher.event("presence").await;
-    assert!(told["payload"].to_string().contains("desk"), "{told}");
-}
-
-#[tokio::test]
-async fn a_client_that_vanishes_leaves_the_others_alone() {
-    let instance = instance().await;
-    let mut other = instance.client().await;
-    for _ in 0..20 {
-        // Dropped without a word, some with a question under way.
-        let mut client = instance.client().await;
-        client.send("health", json!({})).await;
-    }
-    other.call("status", json!({})).await.unwrap();
-    let mut last = instance.client().await;
-    last.socket().send_text("not json").await.unwrap();
-    assert!(matches!(last.call("status", json!({})).await, Ok(_)), "nonsense after the hello ends nothing");
-    other.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
+    assert_eq!(
+        http::get(instance.home().canvas_port(), "/__openclaw__/canvas/")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        http::get(instance.home().browser_port(), "/").await.status,
+        401
+    );
 }

@@ -39,9 +39,17 @@ async fn check_unharmed(instance: &Instance, what: impl Future<Output = ()>) {
 async fn a_frame_above_the_limit_is_refused_from_its_header() {
     let instance = instance().await;
     check_unharmed(&instance, async {
-        for length in [MAX_PAYLOAD as u64 + 1, 1 << 31, 1 << 40, (1 << 63) - 1, u64::MAX] {
+        for length in [
+            MAX_PAYLOAD as u64 + 1,
+            1 << 31,
+            1 << 40,
+            (1 << 63) - 1,
+            u64::MAX,
+        ] {
             let mut raw = Raw::admitted(&instance.target()).await;
-            raw.write(&header(true, opcode::TEXT, length)).await.unwrap();
+            raw.write(&header(true, opcode::TEXT, length))
+                .await
+                .unwrap();
             raw.write(&[1, 2, 3, 4]).await.unwrap();
             let end = raw.end().await;
             // A length with its highest bit set is none that the protocol knows.
@@ -57,13 +65,28 @@ async fn the_largest_frame_is_taken_and_one_byte_more_is_not() {
     let mut client = instance.client().await;
     let frame = |length: usize| {
         let empty = request("big", "status", json!({ "x": "" })).to_string();
-        request("big", "status", json!({ "x": "x".repeat(length - empty.len()) })).to_string()
+        request(
+            "big",
+            "status",
+            json!({ "x": "x".repeat(length - empty.len()) }),
+        )
+        .to_string()
     };
-    client.socket().send_text(&frame(MAX_PAYLOAD)).await.unwrap();
+    client
+        .socket()
+        .send_text(&frame(MAX_PAYLOAD))
+        .await
+        .unwrap();
     client.answer("big").await;
     let _ = client.socket().send_text(&frame(MAX_PAYLOAD + 1)).await;
     let (_, end) = client.rest().await;
-    assert!(matches!(end, openclaw_tests::client::Received::Closed { code: 1009, .. }), "{end:?}");
+    assert!(
+        matches!(
+            end,
+            openclaw_tests::client::Received::Closed { code: 1009, .. }
+        ),
+        "{end:?}"
+    );
 }
 
 #[tokio::test]
@@ -123,7 +146,9 @@ async fn endless_empty_fragments_stall_nobody() {
     check_unharmed(&instance, async {
         let mut raw = Raw::admitted(&instance.target()).await;
         raw.frame(false, opcode::TEXT, b"{").await;
-        let many: Vec<u8> = (0..1000).flat_map(|_| masked(false, opcode::CONTINUATION, b"")).collect();
+        let many: Vec<u8> = (0..1000)
+            .flat_map(|_| masked(false, opcode::CONTINUATION, b""))
+            .collect();
         let mut other = instance.client().await;
         for _ in 0..200 {
             if raw.write(&many).await.is_err() {
@@ -150,9 +175,22 @@ async fn what_is_not_the_websocket_protocol_is_closed() {
             ("an opcode nobody knows", masked(true, 11, b"{}")),
             ("a long ping", masked(true, opcode::PING, &[0; 200])),
             ("a ping in parts", masked(false, opcode::PING, b"x")),
-            ("a continuation of nothing", masked(true, opcode::CONTINUATION, b"{}")),
-            ("a text that is none", masked(true, opcode::TEXT, &[0xff, 0xfe])),
-            ("a text within a text", [masked(false, opcode::TEXT, b"{"), masked(true, opcode::TEXT, b"}")].concat()),
+            (
+                "a continuation of nothing",
+                masked(true, opcode::CONTINUATION, b"{}"),
+            ),
+            (
+                "a text that is none",
+                masked(true, opcode::TEXT, &[0xff, 0xfe]),
+            ),
+            (
+                "a text within a text",
+                [
+                    masked(false, opcode::TEXT, b"{"),
+                    masked(true, opcode::TEXT, b"}"),
+                ]
+                .concat(),
+            ),
         ];
         for (what, bytes) in &cases {
             for is_admitted in [false, true] {
@@ -162,7 +200,10 @@ async fn what_is_not_the_websocket_protocol_is_closed() {
                 };
                 raw.write(bytes).await.unwrap();
                 let end = raw.end().await;
-                assert!(matches!(end, End::Closed(1002 | 1007)), "{what}, admitted {is_admitted}: {end:?}");
+                assert!(
+                    matches!(end, End::Closed(1002 | 1007)),
+                    "{what}, admitted {is_admitted}: {end:?}"
+                );
             }
         }
         // Close frames with no sense are closed as well, in whatever way.
@@ -182,7 +223,18 @@ async fn every_request_is_answered_once_however_odd() {
     let instance = instance().await;
     let mut client = instance.client().await;
     let long = "m".repeat(20_000);
-    for method in ["constructor", "__proto__", "toString", "valueOf", "hasOwnProperty", " health", "HEALTH", "health ", "a\u{0}b", long.as_str()] {
+    for method in [
+        "constructor",
+        "__proto__",
+        "toString",
+        "valueOf",
+        "hasOwnProperty",
+        " health",
+        "HEALTH",
+        "health ",
+        "a\u{0}b",
+        long.as_str(),
+    ] {
         let error = client.call(method, json!({})).await.unwrap_err();
         assert_eq!(error["code"], "INVALID_REQUEST", "{method}");
         let message = error["message"].as_str().unwrap();
@@ -193,20 +245,47 @@ async fn every_request_is_answered_once_however_odd() {
         ("[]", json!("invalid"), "must be object"),
         ("null", json!("invalid"), "must be object"),
         ("{}", json!("invalid"), "must have required property"),
-        (r#"{"type":"req"}"#, json!("invalid"), "must have required property 'id'"),
-        (r#"{"type":"req","id":5}"#, json!(5), "must have required property 'method'"),
-        (r#"{"type":"req","id":"x","method":["health"]}"#, json!("x"), "at /method: must be string"),
-        (r#"{"type":"req","id":"x","method":"health","extra":1}"#, json!("x"), "unexpected property 'extra'"),
-        (r#"{"type":"req","id":"x","method":""}"#, json!("x"), "must NOT have fewer than 1 characters"),
+        (
+            r#"{"type":"req"}"#,
+            json!("invalid"),
+            "must have required property 'id'",
+        ),
+        (
+            r#"{"type":"req","id":5}"#,
+            json!(5),
+            "must have required property 'method'",
+        ),
+        (
+            r#"{"type":"req","id":"x","method":["health"]}"#,
+            json!("x"),
+            "at /method: must be string",
+        ),
+        (
+            r#"{"type":"req","id":"x","method":"health","extra":1}"#,
+            json!("x"),
+            "unexpected property 'extra'",
+        ),
+        (
+            r#"{"type":"req","id":"x","method":""}"#,
+            json!("x"),
+            "must NOT have fewer than 1 characters",
+        ),
     ] {
         for nonsense in ["{", "", "hello", "\u{feff}{}"] {
             client.socket().send_text(nonsense).await.unwrap();
         }
         client.socket().send_text(frame).await.unwrap();
         let answer = answer(&mut client).await;
-        assert_eq!((&answer["id"], &answer["ok"]), (&id, &json!(false)), "{frame}");
+        assert_eq!(
+            (&answer["id"], &answer["ok"]),
+            (&id, &json!(false)),
+            "{frame}"
+        );
         let message = answer["error"]["message"].as_str().unwrap();
-        assert!(message.starts_with("invalid request frame: ") && message.contains(error), "{frame}: {message}");
+        assert!(
+            message.starts_with("invalid request frame: ") && message.contains(error),
+            "{frame}: {message}"
+        );
     }
     for params in [json!("x"), json!([1]), json!(7), json!(true)] {
         let error = client.call("logs.tail", params.clone()).await.unwrap_err();
@@ -214,7 +293,10 @@ async fn every_request_is_answered_once_however_odd() {
         assert!(message.contains("must be object"), "{params}: {message}");
     }
     client.call("status", Value::Null).await.unwrap();
-    let error = client.call("logs.tail", json!({ "limit": 0, "foo": 1 })).await.unwrap_err();
+    let error = client
+        .call("logs.tail", json!({ "limit": 0, "foo": 1 }))
+        .await
+        .unwrap_err();
     assert_eq!(
         error["message"],
         "invalid logs.tail params: at root: unexpected property 'foo'; at /limit: must be >= 1"
@@ -226,7 +308,10 @@ async fn every_request_is_answered_once_however_odd() {
     }
     while !waiting.is_empty() {
         let answer = answer(&mut client).await;
-        assert!(waiting.remove(answer["id"].as_str().unwrap()), "answered twice: {answer}");
+        assert!(
+            waiting.remove(answer["id"].as_str().unwrap()),
+            "answered twice: {answer}"
+        );
     }
 }
 
@@ -292,7 +377,11 @@ async fn http_that_two_parsers_could_read_differently_is_one_400() {
             let bytes = raw.to_end().await;
             let text = String::from_utf8_lossy(&bytes);
             assert!(text.starts_with("HTTP/1.1 4"), "{head:?} on {port}: {text}");
-            assert_eq!(text.matches("HTTP/1.1").count(), 1, "{head:?} on {port}: {text}");
+            assert_eq!(
+                text.matches("HTTP/1.1").count(),
+                1,
+                "{head:?} on {port}: {text}"
+            );
         }
     }
     instance.client().await;
@@ -305,15 +394,42 @@ async fn http_without_measure_or_sense_is_refused_and_the_process_lives() {
     let many = "X: y\r\n".repeat(60_000);
     for port in ports(&instance) {
         for (what, request) in [
-            ("a long request line", format!("GET /{huge} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
-            ("a long header", format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {huge}\r\n\r\n")),
-            ("many headers", format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n")),
-            ("no target", "GET  HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
-            ("an odd target", "GET ^^^ HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
-            ("a target without a slash", "GET healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
-            ("an absolute target", "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
-            ("CONNECT", "CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
-            ("TRACE", "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+            (
+                "a long request line",
+                format!("GET /{huge} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            ),
+            (
+                "a long header",
+                format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {huge}\r\n\r\n"),
+            ),
+            (
+                "many headers",
+                format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"),
+            ),
+            (
+                "no target",
+                "GET  HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            ),
+            (
+                "an odd target",
+                "GET ^^^ HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            ),
+            (
+                "a target without a slash",
+                "GET healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            ),
+            (
+                "an absolute target",
+                "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            ),
+            (
+                "CONNECT",
+                "CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            ),
+            (
+                "TRACE",
+                "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            ),
             ("no HTTP", "\u{16}\u{3}\u{1}\u{2}\r\n\r\n".to_owned()),
             ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
         ] {
@@ -322,7 +438,11 @@ async fn http_without_measure_or_sense_is_refused_and_the_process_lives() {
             let _ = raw.write(request.as_bytes()).await;
             let text = raw.head().await;
             let status = text.get(9..12).unwrap_or_default();
-            assert!(text.is_empty() || status.starts_with('4') || status == "505", "{what} on {port}: {}", &text[..text.len().min(300)]);
+            assert!(
+                text.is_empty() || status.starts_with('4') || status == "505",
+                "{what} on {port}: {}",
+                &text[..text.len().min(300)]
+            );
             assert!(!text.contains("evil.example"), "{what}: reflected");
         }
     }
@@ -353,13 +473,30 @@ async fn a_malformed_upgrade_is_a_400() {
 async fn pages_tell_no_secret_and_grant_nothing_to_strangers() {
     let instance = instance().await;
     let port = instance.home().port();
-    for path in ["/", "/healthz", "/readyz", "/none", "/tools/invoke", "/v1/chat/completions"] {
-        let answer = http::get_with(port, path, &[("Host", "localhost"), ("Origin", "https://evil.example")]).await;
+    for path in [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/none",
+        "/tools/invoke",
+        "/v1/chat/completions",
+    ] {
+        let answer = http::get_with(
+            port,
+            path,
+            &[("Host", "localhost"), ("Origin", "https://evil.example")],
+        )
+        .await;
         assert!(answer.status < 500, "{path}: {answer:?}");
         assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert!(!answer.text().contains(TOKEN), "{path}");
-        assert!(!answer.text().contains(instance.home().path().to_str().unwrap()), "{path}");
+        assert!(
+            !answer
+                .text()
+                .contains(instance.home().path().to_str().unwrap()),
+            "{path}"
+        );
     }
     assert_eq!(http::get(port, "/healthz").await.status, 200);
     assert_eq!(http::get(port, "/readyz").await.status, 200);
@@ -367,7 +504,11 @@ async fn pages_tell_no_secret_and_grant_nothing_to_strangers() {
         port,
         "OPTIONS",
         "/tools/invoke",
-        &[("Host", "localhost"), ("Origin", "https://evil.example"), ("Access-Control-Request-Private-Network", "true")],
+        &[
+            ("Host", "localhost"),
+            ("Origin", "https://evil.example"),
+            ("Access-Control-Request-Private-Network", "true"),
+        ],
     );
     let preflight = preflight.await;
     assert!((400..500).contains(&preflight.status), "{preflight:?}");
@@ -392,10 +533,18 @@ async fn browser_control_answers_only_who_knows_the_secret() {
             assert_eq!(answer.status, 401, "{path} {headers:?}: {answer:?}");
         }
     }
-    let foreign = [("Host", "attacker.example"), ("Authorization", bearer.as_str())];
+    let foreign = [
+        ("Host", "attacker.example"),
+        ("Authorization", bearer.as_str()),
+    ];
     let answer = http::get_with(port, "/", &foreign).await;
     assert!((400..500).contains(&answer.status), "{answer:?}");
-    let cross_site = [("Host", "localhost"), ("Authorization", bearer.as_str()), ("Origin", "https://evil.example"), ("Content-Length", "0")];
+    let cross_site = [
+        ("Host", "localhost"),
+        ("Authorization", bearer.as_str()),
+        ("Origin", "https://evil.example"),
+        ("Content-Length", "0"),
+    ];
     let answer = http::ask(port, "POST", "/stop", &cross_site).await;
     assert!((400..500).contains(&answer.status), "{answer:?}");
 }

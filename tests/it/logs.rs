@@ -21,9 +21,16 @@ async fn all_four_processes_write_whole_records_into_one_file() {
     load.stop().await;
     let records = home.log().records();
     let text = |pointer: &str, record: &Value| {
-        record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        record
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
-    let writers: BTreeSet<String> = records.iter().map(|record| text("/_meta/process", record)).collect();
+    let writers: BTreeSet<String> = records
+        .iter()
+        .map(|record| text("/_meta/process", record))
+        .collect();
     let children = ChildName::ALL.iter().map(|child| child.as_str());
     let expected: BTreeSet<String> = children.chain(["supervisor"]).map(str::to_owned).collect();
     assert_eq!(writers, expected);
@@ -32,30 +39,57 @@ async fn all_four_processes_write_whole_records_into_one_file() {
         let subsystem: Value = serde_json::from_str(&text("/0", record)).unwrap();
         assert!(subsystem["subsystem"].is_string(), "{record}");
         let level = text("/_meta/logLevelName", record);
-        assert!(["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].contains(&level.as_str()), "{record}");
-        assert!(record["_meta"]["pid"].is_u64() && record["time"].is_string(), "{record}");
+        assert!(
+            ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].contains(&level.as_str()),
+            "{record}"
+        );
+        assert!(
+            record["_meta"]["pid"].is_u64() && record["time"].is_string(),
+            "{record}"
+        );
     }
-    assert_eq!(std::fs::read_dir(home.log_dir()).unwrap().count(), 1, "one file");
+    assert_eq!(
+        std::fs::read_dir(home.log_dir()).unwrap().count(),
+        1,
+        "one file"
+    );
 }
 
 #[tokio::test]
 async fn the_log_can_be_read_through_the_gateway_in_pieces() {
     let instance = Home::new().launch().ready().await;
     let mut client = instance.client().await;
-    let first = client.call("logs.tail", json!({ "limit": 5 })).await.unwrap();
+    let first = client
+        .call("logs.tail", json!({ "limit": 5 }))
+        .await
+        .unwrap();
     assert_eq!(first["lines"].as_array().unwrap().len(), 5, "{first}");
     let cursor = first["cursor"].as_u64().unwrap();
-    let nothing = client.call("logs.tail", json!({ "cursor": cursor })).await.unwrap();
+    let nothing = client
+        .call("logs.tail", json!({ "cursor": cursor }))
+        .await
+        .unwrap();
     assert!(nothing["lines"].as_array().unwrap().is_empty(), "{nothing}");
     instance.restart(Some(ChildName::CanvasHost)).await.unwrap();
-    let more = client.call("logs.tail", json!({ "cursor": cursor })).await.unwrap();
+    let more = client
+        .call("logs.tail", json!({ "cursor": cursor }))
+        .await
+        .unwrap();
     let lines = more["lines"].as_array().unwrap();
-    assert!(lines.iter().any(|line| line.as_str().unwrap().contains("restart requested")), "{more}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.as_str().unwrap().contains("restart requested")),
+        "{more}"
+    );
     for line in lines {
         serde_json::from_str::<Value>(line.as_str().unwrap()).unwrap();
     }
     assert!(more["cursor"].as_u64().unwrap() > cursor);
-    assert_eq!((&more["truncated"], &more["reset"]), (&json!(false), &json!(false)));
+    assert_eq!(
+        (&more["truncated"], &more["reset"]),
+        (&json!(false), &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -63,10 +97,17 @@ async fn the_log_can_be_followed_and_goes_on_over_a_restart() {
     let instance = Home::new().launch().ready().await;
     let command = instance.home().command(&["logs", "--follow"]);
     let mut command = tokio::process::Command::from(command);
-    let mut following = command.stdout(std::process::Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut following = command
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
     shows(&mut lines, "listening on ws://").await;
-    instance.restart(Some(ChildName::BrowserControl)).await.unwrap();
+    instance
+        .restart(Some(ChildName::BrowserControl))
+        .await
+        .unwrap();
     shows(&mut lines, "restart requested").await;
     // The gateway that it reads through is replaced, and nothing of this is missed.
     instance.restart(Some(ChildName::Gateway)).await.unwrap();
@@ -111,8 +152,15 @@ async fn verbose_shows_more_on_the_console_and_less_does_not() {
         client.call("status", json!({})).await.unwrap();
     }
     eventually("the verbose one says more", async || {
-        let lengths = (verbose.console().lines().count(), quiet.console().lines().count());
-        if lengths.0 > lengths.1 { Ok(()) } else { Err(format!("{lengths:?}")) }
+        let lengths = (
+            verbose.console().lines().count(),
+            quiet.console().lines().count(),
+        );
+        if lengths.0 > lengths.1 {
+            Ok(())
+        } else {
+            Err(format!("{lengths:?}"))
+        }
     })
     .await;
 }
@@ -125,7 +173,12 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     std::fs::create_dir_all(&file).unwrap();
     home.configure(&json!({ "logging": { "file": file } }));
     let instance = home.launch().ready().await;
-    instance.client().await.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
     instance.restart(None).await.unwrap();
 }
 
@@ -137,7 +190,11 @@ async fn a_full_file_is_put_aside_and_writing_goes_on() {
     eventually("a second file has been begun", async || {
         instance.restart(None).await?;
         let files = std::fs::read_dir(home.log_dir()).unwrap().count();
-        if files > 1 { Ok(()) } else { Err(format!("{files} file")) }
+        if files > 1 {
+            Ok(())
+        } else {
+            Err(format!("{files} file"))
+        }
     })
     .await;
     instance.restart(None).await.unwrap();

@@ -3,7 +3,12 @@
 //! One module for each promise; a test is named for what holds. Every test lives in a home of its own (`openclaw_tests::home`),
 //! so all of them run at the same time.
 #![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "everything in here is a test, also what is not marked as one"
+)]
 
+mod admitted;
 mod bad_config;
 mod busy_port;
 mod canvas;
@@ -17,6 +22,7 @@ mod limits;
 mod logs;
 mod no_orphans;
 mod ports_never_refuse;
+mod reload;
 mod replace;
 mod sd_notify;
 mod sigusr1;

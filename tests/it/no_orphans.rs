@@ -16,22 +16,40 @@ async fn a_tool_started_by_a_child_would_inherit_no_port_and_no_lock() {
     let from_outside = targets(i32::try_from(std::process::id()).unwrap());
     for pid in all {
         let process = procfs::process::Process::new(pid).unwrap();
-        for descriptor in process.fd().unwrap().flatten().filter(|descriptor| descriptor.fd > 2) {
+        for descriptor in process
+            .fd()
+            .unwrap()
+            .flatten()
+            .filter(|descriptor| descriptor.fd > 2)
+        {
             if from_outside.contains(&format!("{:?}", descriptor.target)) {
                 continue;
             }
             let path = format!("/proc/{pid}/fdinfo/{}", descriptor.fd);
-            let Ok(info) = std::fs::read_to_string(path) else { continue };
-            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+            let Ok(info) = std::fs::read_to_string(path) else {
+                continue;
+            };
+            let flags = info
+                .lines()
+                .find_map(|line| line.strip_prefix("flags:"))
+                .unwrap()
+                .trim();
             let is_cloexec = u32::from_str_radix(flags, 8).unwrap() & 0o2_000_000 != 0;
-            assert!(is_cloexec, "{pid} ({:?}): {descriptor:?}", process.stat().map(|stat| stat.comm));
+            assert!(
+                is_cloexec,
+                "{pid} ({:?}): {descriptor:?}",
+                process.stat().map(|stat| stat.comm)
+            );
         }
     }
 }
 
 fn targets(pid: i32) -> Vec<String> {
     let descriptors = procfs::process::Process::new(pid).unwrap().fd().unwrap();
-    descriptors.flatten().map(|descriptor| format!("{:?}", descriptor.target)).collect()
+    descriptors
+        .flatten()
+        .map(|descriptor| format!("{:?}", descriptor.target))
+        .collect()
 }
 
 #[tokio::test]
@@ -39,7 +57,10 @@ async fn every_process_of_an_instance_is_a_child_of_its_supervisor() {
     let instance = Home::new().launch().ready().await;
     let processes = instance.processes();
     assert_eq!(processes.len(), 4, "{processes:?}");
-    for process in processes.iter().filter(|process| process.pid != instance.pid()) {
+    for process in processes
+        .iter()
+        .filter(|process| process.pid != instance.pid())
+    {
         assert_eq!(process.parent, instance.pid(), "{process:?}");
     }
 }
@@ -49,7 +70,10 @@ async fn a_second_instance_on_the_same_state_is_refused_and_names_the_first() {
     let instance = Home::new().launch().ready().await;
     let said = instance.home().run(&["gateway"]).await;
     assert_eq!(said.code, 76, "{said:?}");
-    assert!(said.err.contains(&format!("pid {}", instance.pid())), "{said:?}");
+    assert!(
+        said.err.contains(&format!("pid {}", instance.pid())),
+        "{said:?}"
+    );
     instance.client().await;
 }
 
@@ -71,12 +95,17 @@ async fn socket_files_of_a_crash_are_replaced() {
     let mut client = first.client().await;
     kill_and_reap(&mut first).await;
     assert_eq!(client.rest().await.1, Received::Cut);
-    assert!(home.supervisor_socket().exists(), "a crash leaves its socket files");
+    assert!(
+        home.supervisor_socket().exists(),
+        "a crash leaves its socket files"
+    );
     home.launch().ready().await.client().await;
 }
 
 async fn kill_and_reap(instance: &mut openclaw_tests::instance::Instance) {
     process::send(instance.pid(), process::Signal::SIGKILL);
     assert_eq!(instance.exit_code().await, 128 + 9);
-    instance.leaves_nothing_within(std::time::Duration::from_secs(1)).await;
+    instance
+        .leaves_nothing_within(std::time::Duration::from_secs(1))
+        .await;
 }

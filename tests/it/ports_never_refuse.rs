@@ -21,10 +21,16 @@ async fn a_killed_gateway_refuses_nobody_and_loses_nothing_it_was_not_killed_wit
         let before = (load.served(), instance.child(ChildName::Gateway).await);
         kill(pid(&before.1).unwrap()).await;
         load.served_anew(&before.0).await;
-        instance.until_later_life(ChildName::Gateway, &before.1).await;
+        instance
+            .until_later_life(ChildName::Gateway, &before.1)
+            .await;
     }
     let tally = load.stop().await;
-    assert_eq!((tally.refused, tally.lost, tally.rejected), (0, 0, 0), "{tally:?}");
+    assert_eq!(
+        (tally.refused, tally.lost, tally.rejected),
+        (0, 0, 0),
+        "{tally:?}"
+    );
     // What had been accepted is cut: the load was really there.
     assert!(tally.cut >= 20, "{tally:?}");
 }
@@ -39,15 +45,27 @@ async fn the_other_children_do_not_notice_a_kill() {
         client.call("status", json!({})).await.unwrap();
         // By the base port, through the gateway, and on its own: the request waits for the next life.
         for port in [instance.home().port(), instance.home().canvas_port()] {
-            assert_eq!(http::get(port, "/__openclaw__/canvas/").await.status, 200, "{killed}");
+            assert_eq!(
+                http::get(port, "/__openclaw__/canvas/").await.status,
+                200,
+                "{killed}"
+            );
         }
         let serves = |status: &InstanceStatus| {
-            status.fleet.children.iter().all(|child| child.state == ChildState::Active)
+            status
+                .fleet
+                .children
+                .iter()
+                .all(|child| child.state == ChildState::Active)
         };
         let after = instance.until("every child serves", serves).await;
         for (before, after) in before.fleet.children.iter().zip(&after.fleet.children) {
             let is_same_process = before.pid == after.pid;
-            assert_eq!(is_same_process, before.name != killed, "{before:?} then {after:?}");
+            assert_eq!(
+                is_same_process,
+                before.name != killed,
+                "{before:?} then {after:?}"
+            );
         }
     }
 }
@@ -68,7 +86,12 @@ async fn connections_wait_while_a_child_cannot_start() {
             match child {
                 ChildName::Gateway => drop(Client::connect(&instance.target()).await),
                 ChildName::CanvasHost => {
-                    assert_eq!(http::get(home.canvas_port(), "/__openclaw__/canvas/").await.status, 200);
+                    assert_eq!(
+                        http::get(home.canvas_port(), "/__openclaw__/canvas/")
+                            .await
+                            .status,
+                        200
+                    );
                 }
                 ChildName::BrowserControl => {
                     assert_eq!(http::get(home.browser_port(), "/").await.status, 401);
@@ -94,14 +117,21 @@ async fn no_child_ever_binds() {
         instance.until_later_life(child, &life).await;
     }
     instance.restart(None).await.unwrap();
-    assert_eq!(listening(&instance), before, "the sockets are those of the start");
+    assert_eq!(
+        listening(&instance),
+        before,
+        "the sockets are those of the start"
+    );
 }
 
 /// The listening sockets on the ports of an instance, by address and the kernel's own number.
 fn listening(instance: &openclaw_tests::instance::Instance) -> BTreeSet<(String, u64)> {
     let home = instance.home();
     let ports = [home.port(), home.browser_port(), home.canvas_port()];
-    let tables = [procfs::net::tcp().unwrap(), procfs::net::tcp6().unwrap_or_default()];
+    let tables = [
+        procfs::net::tcp().unwrap(),
+        procfs::net::tcp6().unwrap_or_default(),
+    ];
     tables
         .into_iter()
         .flatten()
@@ -118,7 +148,11 @@ async fn both_loopback_addresses_are_served() {
         openclaw_tests::skip("this machine has no IPv6 loopback");
         return;
     }
-    for port in [instance.home().port(), instance.home().canvas_port(), instance.home().browser_port()] {
+    for port in [
+        instance.home().port(),
+        instance.home().canvas_port(),
+        instance.home().browser_port(),
+    ] {
         eventually("the port accepts on ::1", async || {
             TcpStream::connect((Ipv6Addr::LOCALHOST, port)).map(drop)
         })
@@ -143,7 +177,11 @@ async fn an_address_of_the_owners_choice_is_the_only_one() {
     for (address, _) in listening(&instance) {
         let address = address.parse::<std::net::SocketAddr>().unwrap();
         // Browser control never leaves loopback's own address.
-        let expected = if address.port() == home.browser_port() { address.ip().is_loopback() } else { address.ip().to_string() == "127.0.0.2" };
+        let expected = if address.port() == home.browser_port() {
+            address.ip().is_loopback()
+        } else {
+            address.ip().to_string() == "127.0.0.2"
+        };
         assert!(expected, "{address}");
     }
     assert!(TcpStream::connect(("127.0.0.1", home.port())).is_err());

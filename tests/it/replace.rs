@@ -13,9 +13,19 @@ use serde_json::json;
 
 /// What nobody may see while children are replaced.
 fn check_seamless(tally: &Tally, rounds: usize) {
-    let bad = (tally.refused, tally.reset, tally.cut, tally.closed, tally.lost, tally.rejected);
+    let bad = (
+        tally.refused,
+        tally.reset,
+        tally.cut,
+        tally.closed,
+        tally.lost,
+        tally.rejected,
+    );
     assert_eq!(bad, (0, 0, 0, 0, 0, 0), "{tally:?}");
-    assert!(tally.restarted >= rounds, "the load was not there: {tally:?}");
+    assert!(
+        tally.restarted >= rounds,
+        "the load was not there: {tally:?}"
+    );
 }
 
 #[tokio::test]
@@ -32,7 +42,10 @@ async fn a_restart_under_load_refuses_resets_and_loses_nothing() {
             let (before, after) = (of(&before, child), of(&after, child));
             assert_eq!(after.state, ChildState::Active);
             assert_ne!(after.pid, before.pid, "{child} was not replaced");
-            assert_eq!(after.restarts, before.restarts, "a replacement is no failure");
+            assert_eq!(
+                after.restarts, before.restarts,
+                "a replacement is no failure"
+            );
         }
     }
     check_seamless(&load.stop().await, 3 * 25);
@@ -44,7 +57,9 @@ async fn a_configuration_change_under_load_refuses_resets_and_loses_nothing() {
     let load = Load::start(25, &instance.target()).await;
     for round in 0..3 {
         let (served, before) = (load.served(), instance.child(ChildName::Gateway).await);
-        instance.home().configure(&json!({ "env": { "vars": { "ROUND": round.to_string() } } }));
+        instance
+            .home()
+            .configure(&json!({ "env": { "vars": { "ROUND": round.to_string() } } }));
         load.served_anew(&served).await;
         instance.until_later_life(ChildName::Gateway, &before).await;
     }
@@ -65,7 +80,13 @@ async fn clients_are_told_before_they_are_sent_to_the_successor() {
     let shutdown = &shutdown.expect("a shutdown event comes first")["payload"];
     assert_eq!(shutdown["reason"], "gateway restarting", "{shutdown}");
     assert!(shutdown["restartExpectedMs"].is_u64(), "{shutdown}");
-    assert_eq!(end, Received::Closed { code: 1012, reason: "service restart".to_owned() });
+    assert_eq!(
+        end,
+        Received::Closed {
+            code: 1012,
+            reason: "service restart".to_owned()
+        }
+    );
 }
 
 #[tokio::test]
@@ -86,23 +107,46 @@ async fn a_successor_that_never_gets_ready_is_discarded() {
         ] {
             let before = instance.child(child).await;
             misbehave(&home, child, stub);
-            let refused = instance.restart(Some(child)).await.expect_err("it is discarded");
-            assert!(refused.contains("the predecessor serves on"), "{stub:?}: {refused}");
+            let refused = instance
+                .restart(Some(child))
+                .await
+                .expect_err("it is discarded");
+            assert!(
+                refused.contains("the predecessor serves on"),
+                "{stub:?}: {refused}"
+            );
             assert!(refused.contains(reason), "{stub:?}: {refused}");
             let after = instance.child(child).await;
-            assert_eq!((after.pid, after.state), (before.pid, ChildState::Active), "{stub:?}");
+            assert_eq!(
+                (after.pid, after.state),
+                (before.pid, ChildState::Active),
+                "{stub:?}"
+            );
             let why = after.last_error.unwrap_or_default();
-            assert!(why.contains("was discarded") && why.contains(reason), "{stub:?}: {why}");
+            assert!(
+                why.contains("was discarded") && why.contains(reason),
+                "{stub:?}: {why}"
+            );
         }
     }
     // The client that was there from the beginning has seen nothing of it, and can ask what happened.
     client.call("status", json!({})).await.unwrap();
     let why = instance.child(ChildName::Gateway).await.last_error;
-    instance.health_shows("/supervisor/children/0/lastError", &json!(why)).await;
+    instance
+        .health_shows("/supervisor/children/0/lastError", &json!(why))
+        .await;
     let said = home.run(&["gateway", "status"]).await;
     assert!(said.out.contains("the stub cannot go on"), "{said:?}");
-    let failed = home.log().said("restart failed; the predecessor serves on").await;
-    assert!(failed["1"]["error"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");
+    let failed = home
+        .log()
+        .said("restart failed; the predecessor serves on")
+        .await;
+    assert!(
+        failed["1"]["error"]
+            .as_str()
+            .is_some_and(|why| !why.is_empty()),
+        "{failed}"
+    );
     no_strays(&instance).await;
     // With its own program back, the next restart is one.
     for child in ChildName::ALL {
@@ -115,7 +159,11 @@ async fn a_successor_that_never_gets_ready_is_discarded() {
 async fn no_strays(instance: &Instance) {
     eventually("only the supervisor and three children live", async || {
         let left = instance.processes();
-        if left.len() == 4 { Ok(()) } else { Err(format!("{left:?}")) }
+        if left.len() == 4 {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
     })
     .await;
 }
@@ -146,7 +194,11 @@ async fn one_child_can_be_replaced_alone() {
         let after = instance.status().await;
         for name in ChildName::ALL {
             let was_replaced = of(&before, name).pid != of(&after, name).pid;
-            assert_eq!(was_replaced, name == child, "{name} when {child} was asked for");
+            assert_eq!(
+                was_replaced,
+                name == child,
+                "{name} when {child} was asked for"
+            );
         }
     }
 }
@@ -166,7 +218,12 @@ async fn a_predecessor_that_does_not_leave_is_ended() {
         })
         .await;
     }
-    instance.client().await.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -206,26 +263,34 @@ async fn many_replacements_leave_the_supervisor_as_it_was() {
         instance.restart(None).await.unwrap();
     }
     no_strays(&instance).await;
-    let before = (process::descriptors(instance.pid()), process::resident_bytes(instance.pid()));
+    let before = (
+        process::descriptors(instance.pid()),
+        process::resident_bytes(instance.pid()),
+    );
     for _ in 0..12 {
         instance.restart(None).await.unwrap();
     }
     no_strays(&instance).await;
     eventually("no descriptor was left open", async || {
         let open = process::descriptors(instance.pid());
-        if open <= before.0 { Ok(()) } else { Err(format!("{open}, {} before", before.0)) }
+        if open <= before.0 {
+            Ok(())
+        } else {
+            Err(format!("{open}, {} before", before.0))
+        }
     })
     .await;
     let grown = process::resident_bytes(instance.pid()).saturating_sub(before.1);
-    assert!(grown < 4 * 1024 * 1024, "the supervisor has grown by {grown} bytes");
+    assert!(
+        grown < 4 * 1024 * 1024,
+        "the supervisor has grown by {grown} bytes"
+    );
 }
 
 #[tokio::test]
 async fn requests_of_every_kind_at_once_end_in_one_consistent_state() {
     let home = Home::empty();
-    let with = |round: usize| {
-        json!({ "commands": { "restart": true }, "env": { "vars": { "ROUND": round.to_string() } } })
-    };
+    let with = |round: usize| json!({ "commands": { "restart": true }, "env": { "vars": { "ROUND": round.to_string() } } });
     home.configure(&with(0));
     let instance = home.launch().ready().await;
     let load = Load::start(10, &instance.target()).await;
@@ -236,16 +301,27 @@ async fn requests_of_every_kind_at_once_end_in_one_consistent_state() {
         let asked = join_all((0..3).map(|_| instance.restart(None)));
         let one = instance.restart(Some(ChildName::CanvasHost));
         let (all, one) = tokio::join!(asked, one);
-        assert!(all.iter().chain([&one]).all(Result::is_ok), "{all:?} {one:?}");
+        assert!(
+            all.iter().chain([&one]).all(Result::is_ok),
+            "{all:?} {one:?}"
+        );
         let digest = openclaw_shared::digest::hex(home.config_text().as_bytes());
         instance
             .until("everything serves on the last configuration", |status| {
                 status.fleet.config.hash.as_deref() == Some(&*digest)
-                    && status.fleet.children.iter().all(|child| child.state == ChildState::Active)
+                    && status
+                        .fleet
+                        .children
+                        .iter()
+                        .all(|child| child.state == ChildState::Active)
             })
             .await;
         no_strays(&instance).await;
     }
     let tally = load.stop().await;
-    assert_eq!((tally.refused, tally.reset, tally.cut, tally.lost), (0, 0, 0, 0), "{tally:?}");
+    assert_eq!(
+        (tally.refused, tally.reset, tally.cut, tally.lost),
+        (0, 0, 0, 0),
+        "{tally:?}"
+    );
 }

@@ -33,9 +33,15 @@ impl Manager {
     /// The next message, as `NAME=value` lines.
     async fn told(&self) -> Vec<String> {
         let mut bytes = [0; 4096];
-        let count = soon("the service manager is told something", self.socket.recv(&mut bytes));
+        let count = soon(
+            "the service manager is told something",
+            self.socket.recv(&mut bytes),
+        );
         let count = count.await.unwrap();
-        String::from_utf8_lossy(&bytes[..count]).lines().map(str::to_owned).collect()
+        String::from_utf8_lossy(&bytes[..count])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The next message that is no watchdog's.
@@ -54,7 +60,9 @@ impl Manager {
 }
 
 fn value<'a>(told: &'a [String], name: &str) -> &'a str {
-    let line = told.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let line = told
+        .iter()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     line.unwrap_or_else(|| panic!("no {name} in {told:?}"))
 }
 
@@ -62,11 +70,17 @@ fn value<'a>(told: &'a [String], name: &str) -> &'a str {
 async fn the_service_manager_hears_of_every_state_in_order() {
     let home = Home::new();
     let manager = Manager::new(&home);
-    let mut instance = home.launch().variable("NOTIFY_SOCKET", manager.path()).start();
+    let mut instance = home
+        .launch()
+        .variable("NOTIFY_SOCKET", manager.path())
+        .start();
     let ready = manager.told_state().await;
     assert_eq!(value(&ready, "READY"), "1");
     let status = value(&ready, "STATUS");
-    assert!(status.contains(&format!("127.0.0.1:{}", home.port())), "{status}");
+    assert!(
+        status.contains(&format!("127.0.0.1:{}", home.port())),
+        "{status}"
+    );
     // Ready means served: nothing is waited for after it.
     Client::connect(&instance.target()).await;
 
@@ -102,9 +116,16 @@ async fn a_gateway_that_is_not_ready_is_not_called_so() {
     let home = Home::new().with_own_programs();
     misbehave(&home, ChildName::Gateway, Stub::NeverReady);
     let manager = Manager::new(&home);
-    let instance = home.launch().variable("NOTIFY_SOCKET", manager.path()).start();
-    instance.until_child(ChildName::CanvasHost, ChildState::Active).await;
-    instance.until_child(ChildName::Gateway, ChildState::Starting).await;
+    let instance = home
+        .launch()
+        .variable("NOTIFY_SOCKET", manager.path())
+        .start();
+    instance
+        .until_child(ChildName::CanvasHost, ChildState::Active)
+        .await;
+    instance
+        .until_child(ChildName::Gateway, ChildState::Starting)
+        .await;
     assert!(manager.was_told_nothing(), "it was called ready");
 }
 
@@ -121,14 +142,24 @@ async fn the_watchdog_is_fed_as_often_as_it_asks() {
     for _ in 0..3 {
         eventually("the watchdog is fed", async || {
             let told = manager.told().await;
-            if told == ["WATCHDOG=1"] { Ok(()) } else { Err(format!("{told:?}")) }
+            if told == ["WATCHDOG=1"] {
+                Ok(())
+            } else {
+                Err(format!("{told:?}"))
+            }
         })
         .await;
     }
     // The children must not speak in the supervisor's name.
     for child in ChildName::ALL {
         let variables = process::environment(instance.pid_of(child).await);
-        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"] {
+        for name in [
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+            "WATCHDOG_PID",
+            "LISTEN_FDS",
+            "LISTEN_PID",
+        ] {
             assert!(!variables.contains_key(name), "{child} has {name}");
         }
     }
@@ -142,7 +173,9 @@ async fn sockets_of_the_service_manager_are_taken_over_and_outlive_the_instance(
         .map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap())
         .collect();
     let handed = || {
-        let copies = sockets.iter().map(|socket| OwnedFd::from(socket.try_clone().unwrap()));
+        let copies = sockets
+            .iter()
+            .map(|socket| OwnedFd::from(socket.try_clone().unwrap()));
         copies.collect::<Vec<_>>()
     };
     // Whoever comes before the instance does waits for it.

@@ -7,8 +7,7 @@ use openclaw_tests::load::Load;
 use openclaw_tests::process::{self, Signal};
 use serde_json::json;
 
-const IGNORED: &str =
-    "SIGUSR1 restart ignored (not authorized; enable commands.restart or use `openclaw gateway restart`)";
+const IGNORED: &str = "SIGUSR1 restart ignored (not authorized; enable commands.restart or use `openclaw gateway restart`)";
 
 async fn allowed() -> Instance {
     let home = Home::empty();
@@ -37,7 +36,11 @@ async fn sigusr1_replaces_every_child_without_a_gap_when_it_is_allowed() {
     assert_eq!(after.pid, before.pid, "the supervisor stays");
     load.served_anew(&served).await;
     let tally = load.stop().await;
-    assert_eq!((tally.refused, tally.reset, tally.cut, tally.lost), (0, 0, 0, 0), "{tally:?}");
+    assert_eq!(
+        (tally.refused, tally.reset, tally.cut, tally.lost),
+        (0, 0, 0, 0),
+        "{tally:?}"
+    );
 }
 
 #[tokio::test]
@@ -61,7 +64,11 @@ async fn sigusr1_does_nothing_when_it_is_not_allowed() {
         let log = instance.home().log();
         openclaw_tests::eventually::eventually("the refusal is logged", async || {
             let refusals = log.with_text(IGNORED).len();
-            if refusals > count { Ok(()) } else { Err(refusals.to_string()) }
+            if refusals > count {
+                Ok(())
+            } else {
+                Err(refusals.to_string())
+            }
         })
         .await;
     }
@@ -79,7 +86,9 @@ async fn the_permission_counts_as_soon_as_it_is_given() {
     let before = instance.status().await;
     home.configure(&json!({ "commands": { "restart": true } }));
     instance
-        .until("the permission is in force", |status| status.fleet.config.hash != before.fleet.config.hash)
+        .until("the permission is in force", |status| {
+            status.fleet.config.hash != before.fleet.config.hash
+        })
         .await;
     instance.signal(Signal::SIGUSR1);
     replaced(&instance, &before).await;

@@ -33,10 +33,16 @@ async fn a_client_that_asks_and_never_reads_is_not_read_any_more() {
     let before = memory(&instance).await;
     let mut greedy = Raw::admitted(&instance.target()).await;
     let question = request("g", "health", json!({})).to_string();
-    let questions: Vec<u8> = (0..200).flat_map(|_| masked(true, opcode::TEXT, question.as_bytes())).collect();
+    let questions: Vec<u8> = (0..200)
+        .flat_map(|_| masked(true, opcode::TEXT, question.as_bytes()))
+        .collect();
     let mut taken = 0;
     // Until the gateway has stopped to read and the kernel's buffers are full, which is far below this.
-    while greedy.offer(&questions, Duration::from_millis(700)).await.unwrap_or(false) {
+    while greedy
+        .offer(&questions, Duration::from_millis(700))
+        .await
+        .unwrap_or(false)
+    {
         taken += questions.len();
         assert!(taken < 256 * 1024 * 1024, "it reads on and on");
         check_served(&mut other).await;
@@ -52,7 +58,9 @@ async fn a_client_that_never_reads_its_events_is_dropped() {
     let mut deaf = Raw::admitted(&instance.target()).await;
     let mut other = instance.client().await;
     // Two hundred entries with much to tell make a list that is large, and told to everybody with each change.
-    let tags: Vec<String> = (0..32).map(|index| format!("{index}-{}", "t".repeat(60))).collect();
+    let tags: Vec<String> = (0..32)
+        .map(|index| format!("{index}-{}", "t".repeat(60)))
+        .collect();
     let entry = |device: usize, reason: usize| {
         let device = format!("device-{device}");
         json!({ "text": "x", "deviceId": device, "host": device, "reason": reason.to_string(), "tags": tags })
@@ -62,13 +70,21 @@ async fn a_client_that_never_reads_its_events_is_dropped() {
     }
     let before = memory(&instance).await;
     let mut round = 0;
-    while instance.home().log().with_text("closed a slow consumer").is_empty() {
+    while instance
+        .home()
+        .log()
+        .with_text("closed a slow consumer")
+        .is_empty()
+    {
         round += 1;
         assert!(round < 200, "nobody was dropped");
         other.call("system-event", entry(0, round)).await.unwrap();
         other.event("presence").await;
         // A client that is too slow misses a presence list and stays; what must not be missed ends it.
-        other.call("health", json!({ "probe": true })).await.unwrap();
+        other
+            .call("health", json!({ "probe": true }))
+            .await
+            .unwrap();
     }
     // What lies in the kernel's buffers is read first, then comes the end.
     assert_eq!(deaf.end().await, End::Closed(1008));
@@ -91,7 +107,10 @@ async fn a_flood_of_requests_it_may_not_make_harms_nobody() {
             for _ in 0..100 {
                 last = flooding.send("config.get", json!({})).await;
             }
-            assert_eq!(flooding.answer(&last).await["error"]["message"], "missing scope: operator.admin");
+            assert_eq!(
+                flooding.answer(&last).await["error"]["message"],
+                "missing scope: operator.admin"
+            );
         }
     };
     let served = async {
@@ -101,5 +120,8 @@ async fn a_flood_of_requests_it_may_not_make_harms_nobody() {
     };
     tokio::join!(flood, served);
     let logged = instance.home().log().text().len() - log_before;
-    assert!(logged < 200_000, "five thousand refusals wrote {logged} bytes of log");
+    assert!(
+        logged < 200_000,
+        "five thousand refusals wrote {logged} bytes of log"
+    );
 }

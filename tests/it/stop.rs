@@ -15,7 +15,11 @@ use serde_json::json;
 
 #[tokio::test]
 async fn a_stop_tells_every_client_first_and_leaves_nothing() {
-    for how in [How::Signal(Signal::SIGTERM), How::Signal(Signal::SIGINT), How::Command] {
+    for how in [
+        How::Signal(Signal::SIGTERM),
+        How::Signal(Signal::SIGINT),
+        How::Command,
+    ] {
         let mut instance = Home::new().launch().ready().await;
         let mut clients = Vec::new();
         for _ in 0..10 {
@@ -31,7 +35,13 @@ async fn a_stop_tells_every_client_first_and_leaves_nothing() {
             let shutdown = &shutdown.expect("a shutdown event comes before the end")["payload"];
             assert_eq!(shutdown["reason"], "gateway stopping", "{shutdown}");
             assert!(shutdown["restartExpectedMs"].is_null(), "{shutdown}");
-            assert_eq!(end, Received::Closed { code: 1012, reason: "service restart".to_owned() });
+            assert_eq!(
+                end,
+                Received::Closed {
+                    code: 1012,
+                    reason: "service restart".to_owned()
+                }
+            );
             if index == 0 {
                 let answer = frames.iter().find(|frame| frame["id"] == id.as_str());
                 assert_eq!(answer.expect("what was asked is answered")["ok"], true);
@@ -39,7 +49,9 @@ async fn a_stop_tells_every_client_first_and_leaves_nothing() {
         }
         silent.end().await;
         assert_eq!(instance.exit_code_leaving_nothing().await, 0, "{how:?}");
-        let left = std::fs::read_dir(instance.home().state_dir().join("run")).unwrap().count();
+        let left = std::fs::read_dir(instance.home().state_dir().join("run"))
+            .unwrap()
+            .count();
         assert_eq!(left, 0, "no socket file is left");
     }
 }
@@ -86,7 +98,11 @@ async fn a_stop_that_has_to_be_forced_says_so() {
         let mut instance = home.launch().ready().await;
         freeze(instance.pid_of(child).await).await;
         instance.signal(Signal::SIGTERM);
-        assert_eq!(instance.exit_code_leaving_nothing().await, 71, "{child} was stuck");
+        assert_eq!(
+            instance.exit_code_leaving_nothing().await,
+            71,
+            "{child} was stuck"
+        );
     }
 }
 
@@ -109,11 +125,16 @@ async fn a_second_signal_stops_at_once() {
     freeze(instance.pid_of(ChildName::CanvasHost).await).await;
     let begin = Moment::now();
     instance.signal(Signal::SIGTERM);
-    instance.until_child(ChildName::CanvasHost, ChildState::Draining).await;
+    instance
+        .until_child(ChildName::CanvasHost, ChildState::Draining)
+        .await;
     instance.signal(Signal::SIGTERM);
     assert_eq!(instance.exit_code_leaving_nothing().await, 71);
     let took = Moment::now().since(begin);
-    assert!(took < Duration::from_secs(8), "it waited for the whole drain budget: {took:?}");
+    assert!(
+        took < Duration::from_secs(8),
+        "it waited for the whole drain budget: {took:?}"
+    );
 }
 
 #[tokio::test]
@@ -121,7 +142,9 @@ async fn a_stop_while_it_starts_is_a_stop() {
     let home = Home::new().with_own_programs();
     misbehave(&home, ChildName::Gateway, Stub::NeverReady);
     let mut instance = home.launch().start();
-    instance.until_child(ChildName::CanvasHost, ChildState::Active).await;
+    instance
+        .until_child(ChildName::CanvasHost, ChildState::Active)
+        .await;
     instance.signal(Signal::SIGTERM);
     assert_eq!(instance.exit_code_leaving_nothing().await, 0);
 }
@@ -138,7 +161,11 @@ async fn a_stop_in_the_middle_of_a_restart_is_a_stop() {
     let stop = async {
         eventually("the successor is on its way", async || {
             let count = instance.processes().len();
-            if count > 4 { Ok(()) } else { Err(count.to_string()) }
+            if count > 4 {
+                Ok(())
+            } else {
+                Err(count.to_string())
+            }
         })
         .await;
         instance.signal(Signal::SIGTERM);
@@ -152,8 +179,16 @@ async fn a_sigterm_to_a_child_ends_that_child_alone_and_it_is_started_again() {
     let instance = Home::new().launch().ready().await;
     for child in ChildName::ALL {
         let before = instance.child(child).await;
-        openclaw_tests::process::send(openclaw_tests::instance::pid(&before).unwrap(), Signal::SIGTERM);
+        openclaw_tests::process::send(
+            openclaw_tests::instance::pid(&before).unwrap(),
+            Signal::SIGTERM,
+        );
         instance.until_later_life(child, &before).await;
     }
-    instance.client().await.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
 }

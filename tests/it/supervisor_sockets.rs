@@ -5,7 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use openclaw_shared::control::{CONTROL_VERSION, ChildName, ChildState, CliRequest, Generation, ToSupervisor};
+use openclaw_shared::control::{
+    CONTROL_VERSION, ChildName, ChildState, CliRequest, Generation, ToSupervisor,
+};
 use openclaw_shared::ipc;
 use openclaw_shared::ipc::codec::{MessageReader, write_message};
 use openclaw_tests::eventually::eventually;
@@ -54,16 +56,27 @@ async fn nonsense_on_a_local_socket_ends_that_connection_and_nothing_else() {
     }
     for name in ChildName::ALL {
         let (before, after) = (of(&before, name), of(&instance.status().await, name));
-        assert_eq!((before.pid, after.state), (after.pid, ChildState::Active), "{name}");
+        assert_eq!(
+            (before.pid, after.state),
+            (after.pid, ChildState::Active),
+            "{name}"
+        );
     }
-    instance.client().await.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
     instance.restart(None).await.unwrap();
 }
 
 /// Says it, says that there is no more, and waits for the end of the connection.
 fn say(path: &Path, bytes: &[u8]) {
     let mut stream = UnixStream::connect(path).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     // Whoever reads the beginning may close before the rest is written.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -79,10 +92,14 @@ fn say(path: &Path, bytes: &[u8]) {
 async fn silence_on_the_control_sockets_is_ended_and_keeps_nobody_out() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();
-    for path in [home.supervisor_socket(), home.control_socket(ChildName::Gateway)] {
+    for path in [
+        home.supervisor_socket(),
+        home.control_socket(ChildName::Gateway),
+    ] {
         // More than the socket serves at a time.
-        let silent: Vec<UnixStream> =
-            (0..48).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        let silent: Vec<UnixStream> = (0..48)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect();
         instance.status().await;
         instance.restart(Some(ChildName::Gateway)).await.unwrap();
         drop(silent);
@@ -94,7 +111,9 @@ async fn askers_that_never_leave_keep_nobody_out() {
     let instance = Home::new().launch().ready().await;
     let mut stuck = Vec::new();
     for _ in 0..48 {
-        let stream = ipc::connect(&instance.home().supervisor_socket()).await.unwrap();
+        let stream = ipc::connect(&instance.home().supervisor_socket())
+            .await
+            .unwrap();
         let (receive, mut send) = tokio::io::split(stream);
         write_message(&mut send, &CliRequest::Status).await.unwrap();
         stuck.push((receive, send));
@@ -111,16 +130,25 @@ async fn a_process_that_was_not_spawned_as_a_child_is_none() {
             let path = instance.home().control_socket(name);
             let stream = ipc::connect(&path).await.unwrap();
             let (receive, mut send) = tokio::io::split(stream);
-            let hello = ToSupervisor::Hello { version: CONTROL_VERSION, child: name, generation };
+            let hello = ToSupervisor::Hello {
+                version: CONTROL_VERSION,
+                child: name,
+                generation,
+            };
             write_message(&mut send, &hello).await.unwrap();
             let mut reader = MessageReader::new(receive);
-            let answer = tokio::time::timeout(Duration::from_secs(20), reader.next::<serde_json::Value>());
+            let answer =
+                tokio::time::timeout(Duration::from_secs(20), reader.next::<serde_json::Value>());
             // Above all it must not get the launch, which holds the secrets.
             let answer = answer.await.expect("it is turned away");
             assert!(matches!(answer, Ok(None) | Err(_)), "{answer:?}");
         }
     }
-    let refused = instance.home().log().said("a stranger's hello was refused").await;
+    let refused = instance
+        .home()
+        .log()
+        .said("a stranger's hello was refused")
+        .await;
     assert_eq!(refused["1"]["pid"], std::process::id(), "{refused}");
     let after = instance.status().await;
     for name in ChildName::ALL {
@@ -133,12 +161,18 @@ async fn a_child_cannot_speak_for_another_child() {
     let home = Home::new().with_own_programs();
     let instance = home.launch().ready().await;
     let before = instance.status().await;
-    misbehave(&home, ChildName::CanvasHost, Stub::Impersonates(ChildName::Gateway));
+    misbehave(
+        &home,
+        ChildName::CanvasHost,
+        Stub::Impersonates(ChildName::Gateway),
+    );
     openclaw_tests::process::send(
         pid(&of(&before, ChildName::CanvasHost)).unwrap(),
         openclaw_tests::process::Signal::SIGKILL,
     );
-    instance.until_child(ChildName::CanvasHost, ChildState::Starting).await;
+    instance
+        .until_child(ChildName::CanvasHost, ChildState::Starting)
+        .await;
     let log = home.log();
     let refused = log.said("a stranger's hello was refused").await;
     assert_eq!(refused["1"]["child"], "gateway", "{refused}");
@@ -156,7 +190,10 @@ async fn a_link_in_the_place_of_a_socket_is_not_followed() {
     std::os::unix::fs::symlink(&precious, home.supervisor_socket()).unwrap();
     let said = home.run(&["gateway"]).await;
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("supervisor.sock"), "it names what is in the way: {said:?}");
+    assert!(
+        said.err.contains("supervisor.sock"),
+        "it names what is in the way: {said:?}"
+    );
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
 }
 
@@ -174,7 +211,12 @@ async fn a_state_folder_too_deep_for_sockets_is_no_obstacle() {
         .variable("XDG_RUNTIME_DIR", runtime.to_str().unwrap())
         .start();
     serves_by_and_by(&mut instance).await;
-    let run = std::fs::read_dir(&runtime).unwrap().next().unwrap().unwrap().path();
+    let run = std::fs::read_dir(&runtime)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(run.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     assert!(deep.join("logs").is_dir());
@@ -185,7 +227,9 @@ async fn serves_by_and_by(instance: &mut Instance) {
     eventually("the gateway serves", async || {
         assert!(!instance.has_ended(), "{}", instance.console());
         let params = openclaw_tests::client::connect_params(&target.token);
-        openclaw_tests::client::Client::try_connect(target.port, params).await.map(drop)
+        openclaw_tests::client::Client::try_connect(target.port, params)
+            .await
+            .map(drop)
     })
     .await;
 }

@@ -15,17 +15,31 @@ async fn successor_of(instance: &Instance, known: &[i32]) -> i32 {
     eventually("a successor lives", async || {
         let children = process::children_of(instance.pid());
         let mut new = children.iter().filter(|child| !known.contains(&child.pid));
-        new.next().map(|child| child.pid).ok_or_else(|| format!("{children:?}"))
+        new.next()
+            .map(|child| child.pid)
+            .ok_or_else(|| format!("{children:?}"))
     })
     .await
 }
 
 async fn pids(instance: &Instance) -> Vec<i32> {
-    instance.status().await.fleet.children.iter().filter_map(pid).collect()
+    instance
+        .status()
+        .await
+        .fleet
+        .children
+        .iter()
+        .filter_map(pid)
+        .collect()
 }
 
 async fn serves(instance: &Instance) {
-    instance.client().await.call("status", json!({})).await.unwrap();
+    instance
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -51,7 +65,10 @@ async fn check_first_life(stub: Stub, state: ChildState) {
         kill(pid(&before).unwrap()).await;
         let after = instance.until_later_life(child, &before).await;
         assert_eq!(after.restarts, 1);
-        assert_eq!(after.last_error.as_deref(), Some("it was killed by SIGKILL"));
+        assert_eq!(
+            after.last_error.as_deref(),
+            Some("it was killed by SIGKILL")
+        );
     }
     instance.ready().await;
     serves(&instance).await;
@@ -84,7 +101,11 @@ async fn check_successor(stub: Stub) {
         let refused = restarted.expect_err("its successor was killed");
         assert!(refused.contains("it was killed by SIGKILL"), "{refused}");
         let after = instance.child(child).await;
-        assert_eq!((after.pid, after.restarts), (before.pid, before.restarts), "{child}");
+        assert_eq!(
+            (after.pid, after.restarts),
+            (before.pid, before.restarts),
+            "{child}"
+        );
         client.call("status", json!({})).await.unwrap();
     }
 }
@@ -119,7 +140,11 @@ async fn a_serving_life_killed_while_its_successor_starts() {
         let (restarted, successor) = tokio::join!(instance.restart(Some(child)), killing);
         restarted.unwrap();
         let after = instance.child(child).await;
-        assert_eq!(pid(&after), Some(successor), "no third life competes with it");
+        assert_eq!(
+            pid(&after),
+            Some(successor),
+            "no third life competes with it"
+        );
         home.restore_program(child);
         serves(&instance).await;
     }
@@ -138,7 +163,10 @@ async fn a_predecessor_killed_while_draining() {
         kill(predecessor).await;
         serves(&instance).await;
         let after = instance.child(child).await;
-        assert_eq!((after.pid, after.state), (successor.pid, ChildState::Active));
+        assert_eq!(
+            (after.pid, after.state),
+            (successor.pid, ChildState::Active)
+        );
         assert_eq!(after.restarts, 0);
     }
 }
@@ -216,7 +244,9 @@ async fn a_supervisor_killed_in_a_replacement() {
     instance.restart(Some(ChildName::Gateway)).await.unwrap();
     // One drains, one serves, and one more is on its way.
     misbehave(&home, ChildName::CanvasHost, Stub::NeverReady);
-    let request = CliRequest::Restart { child: Some(ChildName::CanvasHost) };
+    let request = CliRequest::Restart {
+        child: Some(ChildName::CanvasHost),
+    };
     let asked = tokio::spawn({
         let home = home.clone();
         async move { openclaw_tests::instance::ask(&home, &request).await }
@@ -234,6 +264,8 @@ async fn a_supervisor_killed_while_it_stops() {
     let instance = Home::new().launch().ready().await;
     freeze(instance.pid_of(ChildName::Gateway).await).await;
     instance.signal(Signal::SIGTERM);
-    instance.until_child(ChildName::Gateway, ChildState::Draining).await;
+    instance
+        .until_child(ChildName::Gateway, ChildState::Draining)
+        .await;
     check_supervisor(instance).await;
 }

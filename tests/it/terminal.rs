@@ -15,8 +15,14 @@ async fn closing_the_window_stops_the_instance_and_everything_in_it() {
     let mut client = instance.client().await;
     terminal.close();
     let (frames, end) = client.rest().await;
-    assert!(frames.iter().any(|frame| frame["event"] == "shutdown"), "{frames:?}");
-    assert!(matches!(end, Received::Closed { code: 1012, .. }), "{end:?}");
+    assert!(
+        frames.iter().any(|frame| frame["event"] == "shutdown"),
+        "{frames:?}"
+    );
+    assert!(
+        matches!(end, Received::Closed { code: 1012, .. }),
+        "{end:?}"
+    );
     assert_eq!(instance.exit_code_leaving_nothing().await, 0);
 }
 
@@ -27,8 +33,14 @@ async fn ctrl_c_stops_the_instance_and_everything_in_it() {
     let mut client = instance.client().await;
     terminal.type_in("\x03");
     let (frames, end) = client.rest().await;
-    assert!(frames.iter().any(|frame| frame["event"] == "shutdown"), "{frames:?}");
-    assert!(matches!(end, Received::Closed { code: 1012, .. }), "{end:?}");
+    assert!(
+        frames.iter().any(|frame| frame["event"] == "shutdown"),
+        "{frames:?}"
+    );
+    assert!(
+        matches!(end, Received::Closed { code: 1012, .. }),
+        "{end:?}"
+    );
     assert_eq!(instance.exit_code_leaving_nothing().await, 0);
 }
 
@@ -39,7 +51,12 @@ async fn a_second_ctrl_c_does_not_wait() {
     // A gateway that stands still would be waited for until the end of its drain budget.
     openclaw_tests::faults::freeze(instance.pid_of(ChildName::Gateway).await).await;
     terminal.type_in("\x03");
-    instance.until_child(ChildName::Gateway, openclaw_shared::control::ChildState::Draining).await;
+    instance
+        .until_child(
+            ChildName::Gateway,
+            openclaw_shared::control::ChildState::Draining,
+        )
+        .await;
     terminal.type_in("\x03");
     assert_eq!(instance.exit_code_leaving_nothing().await, 71);
 }
@@ -51,7 +68,11 @@ async fn a_person_sees_where_it_listens() {
     let address = format!("ws://127.0.0.1:{}", instance.home().port());
     eventually("the address is on the screen", async || {
         let shown = terminal.shown();
-        if shown.contains(&address) { Ok(()) } else { Err(shown) }
+        if shown.contains(&address) {
+            Ok(())
+        } else {
+            Err(shown)
+        }
     })
     .await;
 }
@@ -85,7 +106,9 @@ async fn without_a_terminal_sighup_reads_the_configuration_again() {
     }));
     instance.signal(Signal::SIGHUP);
     let after = instance
-        .until("the file was read", |status| status.fleet.config.hash != before.fleet.config.hash)
+        .until("the file was read", |status| {
+            status.fleet.config.hash != before.fleet.config.hash
+        })
         .await;
     assert_eq!(after.fleet.config.state, ConfigState::Ok);
     assert_eq!(after.pid, before.pid);

@@ -18,7 +18,10 @@ async fn two_profiles_share_neither_folders_nor_secrets_nor_fate() {
     rescue.configure(&json!({ "gateway": { "auth": { "token": "rescue-token-42" } } }));
     let (mut first, second) = tokio::join!(main.launch().ready(), rescue.launch().ready());
 
-    let (one, other) = (first.status().await.instance, second.status().await.instance);
+    let (one, other) = (
+        first.status().await.instance,
+        second.status().await.instance,
+    );
     for (one, other) in [
         (&one.identity.state_dir, &other.identity.state_dir),
         (&one.identity.config_path, &other.identity.config_path),
@@ -27,23 +30,45 @@ async fn two_profiles_share_neither_folders_nor_secrets_nor_fate() {
         (&one.log_dir, &other.log_dir),
         (&one.run_dir, &other.run_dir),
     ] {
-        assert!(!one.starts_with(other) && !other.starts_with(one), "{one:?} and {other:?}");
+        assert!(
+            !one.starts_with(other) && !other.starts_with(one),
+            "{one:?} and {other:?}"
+        );
     }
 
     // A secret of the one opens nothing of the other.
     let crossed = Client::try_connect(rescue.port(), connect_params(TOKEN)).await;
     assert!(crossed.is_err(), "the token of another profile opens");
-    let target = Target { port: rescue.port(), token: "rescue-token-42".to_owned() };
+    let target = Target {
+        port: rescue.port(),
+        token: "rescue-token-42".to_owned(),
+    };
     let mut client = Client::connect(&target).await;
 
     // What the one shows, the other does not.
     fs::write(main.canvas_root().join("only.txt"), "only here").unwrap();
-    assert_eq!(http::get(main.canvas_port(), "/__openclaw__/canvas/only.txt").await.status, 200);
-    assert_eq!(http::get(rescue.canvas_port(), "/__openclaw__/canvas/only.txt").await.status, 404);
+    assert_eq!(
+        http::get(main.canvas_port(), "/__openclaw__/canvas/only.txt")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        http::get(rescue.canvas_port(), "/__openclaw__/canvas/only.txt")
+            .await
+            .status,
+        404
+    );
 
     // A presence of the one is not seen at the other.
     let mut main_client = first.client().await;
-    main_client.call("system-event", json!({ "text": "hello", "host": "only-main" })).await.unwrap();
+    main_client
+        .call(
+            "system-event",
+            json!({ "text": "hello", "host": "only-main" }),
+        )
+        .await
+        .unwrap();
     let presence = client.call("system-presence", json!({})).await.unwrap();
     assert!(!presence.to_string().contains("only-main"), "{presence}");
 
@@ -51,10 +76,17 @@ async fn two_profiles_share_neither_folders_nor_secrets_nor_fate() {
     first.signal(Signal::SIGTERM);
     assert_eq!(first.exit_code_leaving_nothing().await, 0);
     client.call("status", json!({})).await.unwrap();
-    let pids: Vec<i32> = second.processes().iter().map(|process| process.pid).collect();
+    let pids: Vec<i32> = second
+        .processes()
+        .iter()
+        .map(|process| process.pid)
+        .collect();
     assert_eq!(pids.len(), 4);
     let log = rescue.log().text();
-    assert!(!log.contains("only-main") && !log.contains(&main.port().to_string()), "logs are apart");
+    assert!(
+        !log.contains("only-main") && !log.contains(&main.port().to_string()),
+        "logs are apart"
+    );
 }
 
 #[tokio::test]
@@ -92,10 +124,18 @@ async fn a_second_profile_without_a_port_moves_on_and_writes_down_where_to() {
     let moved = moved_to(&second, base).await;
     let text = rescue.config_text();
     assert!(text.contains(&format!("\"port\": {moved}")), "{text}");
-    assert!(text.starts_with("// kept"), "the rest of the file is as it was: {text}");
-    let text = "the default port belongs to another instance; this profile uses another one from now on";
+    assert!(
+        text.starts_with("// kept"),
+        "the rest of the file is as it was: {text}"
+    );
+    let text =
+        "the default port belongs to another instance; this profile uses another one from now on";
     assert_eq!(rescue.log().said(text).await["1"]["port"], moved);
-    Client::connect(&Target { port: moved, token: TOKEN.to_owned() }).await;
+    Client::connect(&Target {
+        port: moved,
+        token: TOKEN.to_owned(),
+    })
+    .await;
 
     // From now on it is the profile's own, whoever has the default port.
     drop((first, second));
@@ -108,7 +148,10 @@ async fn moved_to(instance: &Instance, base: u16) -> u16 {
     // The next place may have been taken by a stranger; then it is the one after.
     assert_eq!((ports.gateway - base) % INSTANCE_STEP, 0, "{ports:?}");
     assert!(ports.gateway > base, "{ports:?}");
-    assert_eq!((ports.browser_control, ports.canvas_host), (ports.gateway + 2, ports.gateway + 4));
+    assert_eq!(
+        (ports.browser_control, ports.canvas_host),
+        (ports.gateway + 2, ports.gateway + 4)
+    );
     ports.gateway
 }
 
@@ -122,7 +165,10 @@ async fn two_instances_with_one_workspace_or_one_configuration_are_told() {
     let said = rescue.run(&["gateway"]).await;
     assert_eq!(said.code, 76, "{said:?}");
     assert!(said.err.contains("workspace"), "{said:?}");
-    assert!(said.err.contains(&format!("pid {}", first.pid())), "{said:?}");
+    assert!(
+        said.err.contains(&format!("pid {}", first.pid())),
+        "{said:?}"
+    );
 
     rescue.configure(&json!({ "canvasHost": { "root": main.canvas_root() } }));
     let said = rescue.run(&["gateway"]).await;

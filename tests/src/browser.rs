@@ -59,7 +59,8 @@ impl Browser {
             let text = std::fs::read_to_string(&port_file).map_err(|error| error.to_string())?;
             let mut lines = text.lines();
             let port = lines.next().and_then(|line| line.parse::<u16>().ok());
-            port.zip(lines.next().map(str::to_owned)).ok_or_else(|| format!("half a file: {text}"))
+            port.zip(lines.next().map(str::to_owned))
+                .ok_or_else(|| format!("half a file: {text}"))
         })
         .await;
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
@@ -69,11 +70,22 @@ impl Browser {
             .await
             .expect("the browser speaks WebSocket");
         let session = String::new();
-        let mut browser = Self { process, folder, page, session, next_id: 0 };
-        let created = browser.ask("Target.createTarget", json!({ "url": url })).await;
+        let mut browser = Self {
+            process,
+            folder,
+            page,
+            session,
+            next_id: 0,
+        };
+        let created = browser
+            .ask("Target.createTarget", json!({ "url": url }))
+            .await;
         let attach = json!({ "targetId": created["targetId"], "flatten": true });
         let attached = browser.ask("Target.attachToTarget", attach).await;
-        browser.session = attached["sessionId"].as_str().unwrap_or_default().to_owned();
+        browser.session = attached["sessionId"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         Some(browser)
     }
 
@@ -85,10 +97,17 @@ impl Browser {
 
     /// Waits until an expression gives a value.
     pub async fn shows(&mut self, expression: &str, value: &Value) {
-        eventually(&format!("the page shows {expression} = {value}"), async || {
-            let seen = self.evaluate(expression).await;
-            if seen == *value { Ok(()) } else { Err(seen.to_string()) }
-        })
+        eventually(
+            &format!("the page shows {expression} = {value}"),
+            async || {
+                let seen = self.evaluate(expression).await;
+                if seen == *value {
+                    Ok(())
+                } else {
+                    Err(seen.to_string())
+                }
+            },
+        )
         .await;
     }
 
@@ -158,7 +177,10 @@ impl Drop for Browser {
 fn end_strays(folder: &Path) {
     let mark = folder.to_string_lossy();
     for process in process::all() {
-        if process::arguments(process.pid).iter().any(|argument| argument.contains(&*mark)) {
+        if process::arguments(process.pid)
+            .iter()
+            .any(|argument| argument.contains(&*mark))
+        {
             process::send(process.pid, Signal::SIGKILL);
         }
     }

@@ -85,7 +85,9 @@ impl Socket {
             Err(error) => return Err(NotOpened::Cut(error.to_string())),
         };
         let url = format!("ws://127.0.0.1:{port}{path}");
-        let mut request = url.into_client_request().expect("the address is well formed");
+        let mut request = url
+            .into_client_request()
+            .expect("the address is well formed");
         for (name, value) in headers {
             let name = http::HeaderName::try_from(*name).expect("a header has a name");
             let value = http::HeaderValue::try_from(*value).expect("a header has a value");
@@ -134,10 +136,16 @@ impl Socket {
                     // What is left to say is the answer to the close; the end follows it.
                     let _ = self.stream.close(None).await;
                     let reason = close.reason.to_string();
-                    return Received::Closed { code: close.code.into(), reason };
+                    return Received::Closed {
+                        code: close.code.into(),
+                        reason,
+                    };
                 }
                 Some(Ok(Message::Close(None))) => {
-                    return Received::Closed { code: 1005, reason: String::new() };
+                    return Received::Closed {
+                        code: 1005,
+                        reason: String::new(),
+                    };
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Binary(_) | Message::Frame(_))) => {
@@ -169,7 +177,9 @@ impl Socket {
     pub async fn frame(&mut self) -> Value {
         match self.receive().await {
             Received::Frame(frame) => frame,
-            ended => panic!("a frame was expected: {ended:?}"),
+            ended @ (Received::Closed { .. } | Received::Cut) => {
+                panic!("a frame was expected: {ended:?}")
+            }
         }
     }
 
@@ -179,7 +189,7 @@ impl Socket {
         loop {
             match self.receive().await {
                 Received::Frame(frame) => frames.push(frame),
-                ended => return (frames, ended),
+                ended @ (Received::Closed { .. } | Received::Cut) => return (frames, ended),
             }
         }
     }
@@ -225,7 +235,9 @@ impl Attempt {
     #[must_use]
     pub fn error(&self) -> &str {
         let answer = self.answer.as_ref();
-        answer.and_then(|answer| answer["error"]["message"].as_str()).unwrap_or_default()
+        answer
+            .and_then(|answer| answer["error"]["message"].as_str())
+            .unwrap_or_default()
     }
 
     /// The close code.
@@ -260,13 +272,24 @@ pub async fn attempt_on(socket: &mut Socket, first: &str) -> Attempt {
     loop {
         match socket.receive().await {
             Received::Frame(frame) if frame["type"] == "res" && frame["ok"] == true => {
-                return Attempt { answer: Some(frame), end: None };
+                return Attempt {
+                    answer: Some(frame),
+                    end: None,
+                };
             }
             Received::Frame(frame) => {
-                assert!(answer.is_none(), "more than one answer to a first frame: {frame}");
+                assert!(
+                    answer.is_none(),
+                    "more than one answer to a first frame: {frame}"
+                );
                 answer = Some(frame);
             }
-            end => return Attempt { answer, end: Some(end) },
+            end @ (Received::Closed { .. } | Received::Cut) => {
+                return Attempt {
+                    answer,
+                    end: Some(end),
+                };
+            }
         }
     }
 }
@@ -306,12 +329,22 @@ impl Client {
     /// # Errors
     /// When it is not let in.
     pub async fn try_connect(port: u16, params: Value) -> Result<Self, String> {
-        let mut socket = Socket::open(port).await.map_err(|error| format!("{error:?}"))?;
+        let mut socket = Socket::open(port)
+            .await
+            .map_err(|error| format!("{error:?}"))?;
         let connect = request("hello", "connect", params).to_string();
         match attempt_on(&mut socket, &connect).await {
-            Attempt { answer: Some(answer), end: None } => {
+            Attempt {
+                answer: Some(answer),
+                end: None,
+            } => {
                 let hello = answer["payload"].clone();
-                Ok(Self { socket, events: VecDeque::new(), next_id: 0, hello })
+                Ok(Self {
+                    socket,
+                    events: VecDeque::new(),
+                    next_id: 0,
+                    hello,
+                })
             }
             refused => Err(format!("{refused:?}")),
         }
@@ -327,7 +360,11 @@ impl Client {
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.send(method, params).await;
         let answer = self.answer(&id).await;
-        if answer["ok"] == true { Ok(answer["payload"].clone()) } else { Err(answer["error"].clone()) }
+        if answer["ok"] == true {
+            Ok(answer["payload"].clone())
+        } else {
+            Err(answer["error"].clone())
+        }
     }
 
     /// Sends a request and does not wait for its answer.

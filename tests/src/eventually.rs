@@ -35,31 +35,11 @@ pub async fn holds_within<T, E: Display>(
             Err(seen) => seen,
         };
         let waited = Moment::now().since(start);
-        assert!(waited < deadline, "{what}: not within {deadline:?}; last seen: {seen}");
+        assert!(
+            waited < deadline,
+            "{what}: not within {deadline:?}; last seen: {seen}"
+        );
         tokio::time::sleep(PERIOD).await;
-    }
-}
-
-/// Watches that a condition goes on holding while something else is under way.
-///
-/// # Panics
-/// When the condition fails before the other thing has ended.
-pub async fn holds_during<T>(
-    what: &str,
-    other: impl Future<Output = T>,
-    mut check: impl AsyncFnMut() -> Result<(), String>,
-) -> T {
-    let watching = async {
-        loop {
-            if let Err(seen) = check().await {
-                panic!("{what}: it did not go on; seen: {seen}");
-            }
-            tokio::time::sleep(PERIOD).await;
-        }
-    };
-    tokio::select! {
-        result = other => result,
-        () = watching => unreachable!("watching ends by a panic only"),
     }
 }
 

@@ -23,8 +23,6 @@ pub enum Stub {
     NeverReady,
     /// Is ready, and never serves.
     NeverActive,
-    /// Serves nobody, and does not leave when told to.
-    NeverLeaves,
     /// Says that it cannot go on as soon as it has been launched.
     Desperate,
     /// Says that it cannot go on when `env.vars.STUB` is `crash`; else a child that has nothing to do.
@@ -43,7 +41,6 @@ impl Stub {
             Self::Impersonates(_) => "impersonates",
             Self::NeverReady => "never-ready",
             Self::NeverActive => "never-active",
-            Self::NeverLeaves => "never-leaves",
             Self::Desperate => "desperate",
             Self::Picky => "picky",
             Self::Frozen => "frozen",
@@ -64,7 +61,11 @@ pub fn misbehave(home: &Home, child: ChildName, stub: Stub) {
         }
         Stub::Impersonates(other) => {
             let program = built.join("openclaw-test-stub");
-            format!("#!/bin/sh\nexec {} {child} {} {other}\n", program.display(), stub.name())
+            format!(
+                "#!/bin/sh\nexec {} {child} {} {other}\n",
+                program.display(),
+                stub.name()
+            )
         }
         Stub::Exits
         | Stub::Silent
@@ -72,11 +73,14 @@ pub fn misbehave(home: &Home, child: ChildName, stub: Stub) {
         | Stub::Boasts
         | Stub::NeverReady
         | Stub::NeverActive
-        | Stub::NeverLeaves
         | Stub::Desperate
         | Stub::Picky => {
             let program = built.join("openclaw-test-stub");
-            format!("#!/bin/sh\nexec {} {child} {}\n", program.display(), stub.name())
+            format!(
+                "#!/bin/sh\nexec {} {child} {}\n",
+                program.display(),
+                stub.name()
+            )
         }
     };
     home.replace_program(child, &script);
@@ -89,11 +93,17 @@ pub async fn has_become(pid: i32, stub: Stub) {
     eventually(&format!("{pid} has become the stub"), async || {
         let process = process::find(pid).ok_or("it is gone")?;
         let arguments = process::arguments(pid);
-        let is_there = match stub {
-            Stub::Frozen => process.is_stopped,
-            _ => arguments.iter().any(|argument| argument == stub.name()) && waits(pid),
+        let is_stub = || arguments.iter().any(|argument| argument == stub.name()) && waits(pid);
+        let is_there = if stub == Stub::Frozen {
+            process.is_stopped
+        } else {
+            is_stub()
         };
-        if is_there { Ok(()) } else { Err("it is not there yet") }
+        if is_there {
+            Ok(())
+        } else {
+            Err("it is not there yet")
+        }
     })
     .await;
 }
@@ -102,7 +112,8 @@ pub async fn has_become(pid: i32, stub: Stub) {
 fn waits(pid: i32) -> bool {
     let descriptors = procfs::process::Process::new(pid).and_then(|process| process.fd());
     descriptors.is_ok_and(|all| {
-        all.flatten().any(|descriptor| format!("{:?}", descriptor.target).contains("eventpoll"))
+        all.flatten()
+            .any(|descriptor| format!("{:?}", descriptor.target).contains("eventpoll"))
     })
 }
 
@@ -118,9 +129,11 @@ pub async fn kill(pid: i32) {
 /// Stops a process, as a machine that swaps does, and waits until it stands still.
 pub async fn freeze(pid: i32) {
     process::send(pid, Signal::SIGSTOP);
-    eventually("a process stands still", async || match process::find(pid) {
-        Some(process) if process.is_stopped => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually("a process stands still", async || {
+        match process::find(pid) {
+            Some(process) if process.is_stopped => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     })
     .await;
 }

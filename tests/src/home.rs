@@ -114,7 +114,10 @@ impl Home {
             let name = format!("openclaw-{child}");
             symlink(self.programs.join(&name), own.join(&name)).expect("a program can be linked");
         }
-        Self { programs: Arc::new(own), ..self }
+        Self {
+            programs: Arc::new(own),
+            ..self
+        }
     }
 
     /// Puts something else in the place of a child's program. Only for a home [`Home::with_own_programs`].
@@ -122,7 +125,10 @@ impl Home {
     /// # Panics
     /// When the home uses the programs of the build.
     pub fn replace_program(&self, child: ChildName, script: &str) {
-        assert!(self.programs.starts_with(self.path()), "the programs of the build are not ours");
+        assert!(
+            self.programs.starts_with(self.path()),
+            "the programs of the build are not ours"
+        );
         let place = self.programs.join(format!("openclaw-{child}"));
         let beside = place.with_extension("new");
         write_executable(&beside, script);
@@ -135,7 +141,10 @@ impl Home {
     /// As [`Home::replace_program`].
     pub fn restore_program(&self, child: ChildName) {
         let built = built_programs().join(format!("openclaw-{child}"));
-        self.replace_program(child, &format!("#!/bin/sh\nexec {} \"$@\"\n", built.display()));
+        self.replace_program(
+            child,
+            &format!("#!/bin/sh\nexec {} \"$@\"\n", built.display()),
+        );
     }
 
     /// The home folder.
@@ -169,7 +178,10 @@ impl Home {
     }
 
     fn suffix(&self) -> String {
-        self.profile.as_ref().map(|name| format!("-{name}")).unwrap_or_default()
+        self.profile
+            .as_ref()
+            .map(|name| format!("-{name}"))
+            .unwrap_or_default()
     }
 
     /// The state folder.
@@ -187,7 +199,8 @@ impl Home {
     /// The canvas folder.
     #[must_use]
     pub fn canvas_root(&self) -> PathBuf {
-        self.path().join(format!(".openclaw/workspace{}/canvas", self.suffix()))
+        self.path()
+            .join(format!(".openclaw/workspace{}/canvas", self.suffix()))
     }
 
     /// The folder of the log files.
@@ -308,7 +321,10 @@ impl Home {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
         Said {
-            code: output.status.code().unwrap_or_else(|| 128 + signal.unwrap_or_default()),
+            code: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + signal.unwrap_or_default()),
             out: text(&output.stdout),
             err: text(&output.stderr),
         }
@@ -338,8 +354,16 @@ impl Default for Home {
 #[must_use]
 pub fn built_programs() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own program");
-    let folder = own.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
-    let names = ["openclaw", "openclaw-gateway", "openclaw-canvas-host", "openclaw-browser-control"];
+    let folder = own
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests lie in target/<profile>/deps");
+    let names = [
+        "openclaw",
+        "openclaw-gateway",
+        "openclaw-canvas-host",
+        "openclaw-browser-control",
+    ];
     for name in names.into_iter().chain(["openclaw-test-stub"]) {
         let program = folder.join(name);
         assert!(

@@ -19,7 +19,10 @@ impl Answer {
     /// A header, or nothing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(String::as_str).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(String::as_str)
+            .unwrap_or_default()
     }
 
     /// The body as text.
@@ -69,15 +72,30 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");
-    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let status = lines
+        .next()?
+        .strip_prefix("HTTP/1.1 ")?
+        .get(..3)?
+        .parse()
+        .ok()?;
     let headers: BTreeMap<String, String> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let rest = &bytes[end + 4..];
-    let is_chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
-    let body = if is_chunked { join_chunks(rest)? } else { rest.to_vec() };
-    Some(Answer { status, headers, body })
+    let is_chunked = headers
+        .get("transfer-encoding")
+        .is_some_and(|coding| coding == "chunked");
+    let body = if is_chunked {
+        join_chunks(rest)?
+    } else {
+        rest.to_vec()
+    };
+    Some(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn join_chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {

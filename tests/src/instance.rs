@@ -48,7 +48,8 @@ impl Launch {
     /// Adds arguments to `openclaw gateway`.
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.arguments
+            .extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
@@ -79,7 +80,13 @@ impl Launch {
     /// When it cannot be started.
     #[must_use]
     pub fn start(self) -> Instance {
-        let Self { home, arguments, variables, sockets, terminal } = self;
+        let Self {
+            home,
+            arguments,
+            variables,
+            sockets,
+            terminal,
+        } = self;
         let (console, written) = console(&home);
         let mut command = Command::new("setsid");
         if terminal.is_some() {
@@ -112,11 +119,24 @@ impl Launch {
             }
         }
         let mappings = sockets.into_iter().zip(3..);
-        let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
-        command.fd_mappings(mappings.collect()).expect("each socket gets a number of its own");
-        let child = command.spawn().expect("setsid, of util-linux, can be started");
+        let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping {
+            parent_fd,
+            child_fd,
+        });
+        command
+            .fd_mappings(mappings.collect())
+            .expect("each socket gets a number of its own");
+        let child = command
+            .spawn()
+            .expect("setsid, of util-linux, can be started");
         let pid = i32::try_from(child.id()).expect("a process id fits");
-        Instance { home, child, pid, console, started: Moment::now() }
+        Instance {
+            home,
+            child,
+            pid,
+            console,
+            started: Moment::now(),
+        }
     }
 
     /// Starts it and waits until every child serves.
@@ -190,7 +210,10 @@ impl Instance {
     pub async fn ready(&mut self) -> InstanceStatus {
         eventually("the instance is ready", async || {
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("the instance ended ({status}) instead of serving:\n{}", self.console());
+                panic!(
+                    "the instance ended ({status}) instead of serving:\n{}",
+                    self.console()
+                );
             }
             let status = self.ask_status().await?;
             let serves = |child: &&ChildStatus| {
@@ -206,7 +229,10 @@ impl Instance {
 
     /// Asks the supervisor what runs.
     pub async fn status(&self) -> InstanceStatus {
-        eventually("the supervisor says what runs", async || self.ask_status().await).await
+        eventually("the supervisor says what runs", async || {
+            self.ask_status().await
+        })
+        .await
     }
 
     /// Waits until what the supervisor says fits.
@@ -217,7 +243,11 @@ impl Instance {
     ) -> InstanceStatus {
         eventually(what, async || {
             let status = self.ask_status().await?;
-            if fits(&status) { Ok(status) } else { Err(format!("{:#?}", status.fleet)) }
+            if fits(&status) {
+                Ok(status)
+            } else {
+                Err(format!("{:#?}", status.fleet))
+            }
         })
         .await
     }
@@ -230,7 +260,9 @@ impl Instance {
     /// Waits until a child is in a state.
     pub async fn until_child(&self, name: ChildName, state: ChildState) -> ChildStatus {
         let what = format!("{name} is {state}");
-        let status = self.until(&what, |status| of(status, name).state == state).await;
+        let status = self
+            .until(&what, |status| of(status, name).state == state)
+            .await;
         of(&status, name)
     }
 
@@ -279,7 +311,10 @@ impl Instance {
     /// The address and the secret of its base port.
     #[must_use]
     pub fn target(&self) -> Target {
-        Target { port: self.home.port(), token: TOKEN.to_owned() }
+        Target {
+            port: self.home.port(),
+            token: TOKEN.to_owned(),
+        }
     }
 
     /// A client that was let in.
@@ -328,7 +363,9 @@ impl Instance {
             ended.ok_or_else(|| "it runs".to_owned())
         })
         .await;
-        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+        status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
     }
 
     /// Waits for the end, which must leave no process and no port behind.
@@ -338,8 +375,12 @@ impl Instance {
     pub async fn exit_code_leaving_nothing(&mut self) -> i32 {
         let code = self.exit_code().await;
         let left = self.processes();
-        assert!(left.is_empty(), "left behind by an instance that ended: {left:?}");
-        self.ports_are_free().expect("an instance that ended leaves its ports free");
+        assert!(
+            left.is_empty(),
+            "left behind by an instance that ended: {left:?}"
+        );
+        self.ports_are_free()
+            .expect("an instance that ended leaves its ports free");
         code
     }
 
@@ -359,7 +400,11 @@ impl Instance {
     }
 
     fn ports_are_free(&self) -> Result<(), String> {
-        for port in [self.home.port(), self.home.browser_port(), self.home.canvas_port()] {
+        for port in [
+            self.home.port(),
+            self.home.browser_port(),
+            self.home.canvas_port(),
+        ] {
             std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))
                 .map_err(|error| format!("port {port}: {error}"))?;
         }
@@ -390,11 +435,17 @@ impl Drop for Instance {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a failed test shows what its instance said")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a failed test shows what its instance said"
+)]
 fn show(console: &str) {
     let lines: Vec<&str> = console.lines().collect();
     let tail = lines.len().saturating_sub(60);
-    eprintln!("--- the instance said ---\n{}\n---", lines[tail..].join("\n"));
+    eprintln!(
+        "--- the instance said ---\n{}\n---",
+        lines[tail..].join("\n")
+    );
 }
 
 /// What a status says of one child.
@@ -403,7 +454,11 @@ fn show(console: &str) {
 /// When it says nothing of it.
 #[must_use]
 pub fn of(status: &InstanceStatus, name: ChildName) -> ChildStatus {
-    let child = status.fleet.children.iter().find(|child| child.name == name);
+    let child = status
+        .fleet
+        .children
+        .iter()
+        .find(|child| child.name == name);
     child.cloned().expect("a status names every child")
 }
 
@@ -419,7 +474,9 @@ pub fn pid(child: &ChildStatus) -> Option<i32> {
 /// When nobody answers.
 pub async fn ask(home: &Home, request: &CliRequest) -> Result<CliReply, String> {
     let text = |error: std::io::Error| error.to_string();
-    let stream = ipc::connect(&home.supervisor_socket()).await.map_err(text)?;
+    let stream = ipc::connect(&home.supervisor_socket())
+        .await
+        .map_err(text)?;
     let (receive, mut send) = tokio::io::split(stream);
     write_message(&mut send, request).await.map_err(text)?;
     let reply = MessageReader::new(receive).next().await.map_err(text)?;

@@ -23,7 +23,10 @@ pub mod raw;
 pub mod terminal;
 
 /// Says loudly why a test does not run here.
-#[expect(clippy::print_stderr, reason = "a skipped test has nothing but its output to say so")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a skipped test has nothing but its output to say so"
+)]
 pub fn skip(reason: &str) {
     eprintln!("SKIPPED: {reason}");
 }

@@ -62,9 +62,20 @@ impl Load {
         let mut tasks = JoinSet::new();
         for index in 0..clients {
             let (target, board) = (target.clone(), Arc::clone(&board));
-            tasks.spawn(Client { index, target, board, tally: Tally::default() }.run());
+            tasks.spawn(
+                Client {
+                    index,
+                    target,
+                    board,
+                    tally: Tally::default(),
+                }
+                .run(),
+            );
         }
-        let load = Self { clients: tasks, board };
+        let load = Self {
+            clients: tasks,
+            board,
+        };
         load.served_anew(&vec![0; clients]).await;
         load
     }
@@ -72,15 +83,27 @@ impl Load {
     /// On how many connections each client has been served.
     #[must_use]
     pub fn served(&self) -> Vec<usize> {
-        self.board.served.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+        self.board
+            .served
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect()
     }
 
     /// Waits until every client is served on a connection that it did not have at `before`.
     pub async fn served_anew(&self, before: &[usize]) {
         eventually("every client is served again", async || {
             let served = self.served();
-            let behind = served.iter().zip(before).filter(|(now, before)| now <= before).count();
-            if behind == 0 { Ok(()) } else { Err(format!("{behind} clients are not")) }
+            let behind = served
+                .iter()
+                .zip(before)
+                .filter(|(now, before)| now <= before)
+                .count();
+            if behind == 0 {
+                Ok(())
+            } else {
+                Err(format!("{behind} clients are not"))
+            }
         })
         .await;
     }
@@ -90,7 +113,11 @@ impl Load {
         let before = self.board.answers.load(Ordering::Relaxed);
         eventually("the clients are answered", async || {
             let more = self.board.answers.load(Ordering::Relaxed) - before;
-            if more >= count { Ok(()) } else { Err(format!("{more} answers")) }
+            if more >= count {
+                Ok(())
+            } else {
+                Err(format!("{more} answers"))
+            }
         })
         .await;
     }
@@ -99,16 +126,18 @@ impl Load {
     pub async fn stop(self) -> Tally {
         self.board.stop.store(true, Ordering::Relaxed);
         let tallies = self.clients.join_all().await;
-        tallies.into_iter().fold(Tally::default(), |sum, one| Tally {
-            answered: sum.answered + one.answered,
-            refused: sum.refused + one.refused,
-            reset: sum.reset + one.reset,
-            cut: sum.cut + one.cut,
-            restarted: sum.restarted + one.restarted,
-            closed: sum.closed + one.closed,
-            lost: sum.lost + one.lost,
-            rejected: sum.rejected + one.rejected,
-        })
+        tallies
+            .into_iter()
+            .fold(Tally::default(), |sum, one| Tally {
+                answered: sum.answered + one.answered,
+                refused: sum.refused + one.refused,
+                reset: sum.reset + one.reset,
+                cut: sum.cut + one.cut,
+                restarted: sum.restarted + one.restarted,
+                closed: sum.closed + one.closed,
+                lost: sum.lost + one.lost,
+                rejected: sum.rejected + one.rejected,
+            })
     }
 }
 
@@ -201,7 +230,7 @@ async fn answer(socket: &mut Socket) -> Received {
     loop {
         match socket.receive_whenever().await {
             Received::Frame(frame) if frame["type"] == "event" => {}
-            other => return other,
+            other @ (Received::Frame(_) | Received::Closed { .. } | Received::Cut) => return other,
         }
     }
 }

@@ -21,11 +21,17 @@ impl Log {
     /// Everything that was written, as text.
     #[must_use]
     pub fn text(&self) -> String {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return String::new() };
-        let mut files: Vec<PathBuf> =
-            entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return String::new();
+        };
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
         files.sort();
-        files.iter().map(|file| fs::read_to_string(file).unwrap_or_default()).collect()
+        files
+            .iter()
+            .map(|file| fs::read_to_string(file).unwrap_or_default())
+            .collect()
     }
 
     /// Every record.
@@ -49,7 +55,10 @@ impl Log {
     /// The records with this text.
     #[must_use]
     pub fn with_text(&self, text: &str) -> Vec<Value> {
-        self.records().into_iter().filter(|record| message(record) == text).collect()
+        self.records()
+            .into_iter()
+            .filter(|record| message(record) == text)
+            .collect()
     }
 
     /// Waits for a record with this text.
@@ -64,5 +73,8 @@ impl Log {
 /// The text of a record, without its fields.
 #[must_use]
 pub fn message(record: &Value) -> &str {
-    record["2"].as_str().or_else(|| record["1"].as_str()).unwrap_or_default()
+    record["2"]
+        .as_str()
+        .or_else(|| record["1"].as_str())
+        .unwrap_or_default()
 }

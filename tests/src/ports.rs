@@ -43,7 +43,10 @@ impl PortBlock {
         lock.try_lock().ok()?;
         // A stranger that knows nothing of the locks may listen there.
         let is_free = |offset| TcpListener::bind((Ipv4Addr::LOCALHOST, base + offset)).is_ok();
-        [0, 2, 3, 4].into_iter().all(is_free).then_some(Self { base, _lock: lock })
+        [0, 2, 3, 4]
+            .into_iter()
+            .all(is_free)
+            .then_some(Self { base, _lock: lock })
     }
 
     /// The default ports of the product, when they are free; waits for other tests that use them.
@@ -55,7 +58,10 @@ impl PortBlock {
         let lock = lock_file("default");
         lock.lock().expect("a lock can be waited for");
         let is_free = |offset| TcpListener::bind((Ipv4Addr::LOCALHOST, base + offset)).is_ok();
-        [0, 2, 4].into_iter().all(is_free).then_some(Self { base, _lock: lock })
+        [0, 2, 4]
+            .into_iter()
+            .all(is_free)
+            .then_some(Self { base, _lock: lock })
     }
 
     /// The base port.
@@ -80,7 +86,10 @@ fn lock_file(name: &str) -> File {
 /// Where the system's range for outgoing connections begins.
 fn ephemeral_start() -> u16 {
     let range = read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let first = range.split_whitespace().next().and_then(|first| first.parse().ok());
+    let first = range
+        .split_whitespace()
+        .next()
+        .and_then(|first| first.parse().ok());
     first.unwrap_or(END)
 }
 

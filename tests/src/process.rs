@@ -25,19 +25,27 @@ pub struct Process {
 /// The process of this id, if it lives; one that only waits to be reaped does not.
 #[must_use]
 pub fn find(pid: i32) -> Option<Process> {
-    procfs::process::Process::new(pid).ok().and_then(|process| of(&process))
+    procfs::process::Process::new(pid)
+        .ok()
+        .and_then(|process| of(&process))
 }
 
 /// Every process of a session.
 #[must_use]
 pub fn of_session(session: i32) -> Vec<Process> {
-    all().into_iter().filter(|process| process.session == session).collect()
+    all()
+        .into_iter()
+        .filter(|process| process.session == session)
+        .collect()
 }
 
 /// Every process whose parent is this one.
 #[must_use]
 pub fn children_of(parent: i32) -> Vec<Process> {
-    all().into_iter().filter(|process| process.parent == parent).collect()
+    all()
+        .into_iter()
+        .filter(|process| process.parent == parent)
+        .collect()
 }
 
 /// Whether a process lives.
@@ -69,7 +77,9 @@ pub fn environment(pid: i32) -> BTreeMap<String, String> {
 /// How many descriptors a process has open.
 #[must_use]
 pub fn descriptors(pid: i32) -> usize {
-    procfs::process::Process::new(pid).and_then(|process| process.fd_count()).unwrap_or_default()
+    procfs::process::Process::new(pid)
+        .and_then(|process| process.fd_count())
+        .unwrap_or_default()
 }
 
 /// The memory of a process that is resident, in bytes.

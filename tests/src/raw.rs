@@ -45,7 +45,10 @@ impl Raw {
     /// When it is refused.
     pub async fn connect(port: u16) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
-        Self { stream: stream.expect("the port accepts"), read: Vec::new() }
+        Self {
+            stream: stream.expect("the port accepts"),
+            read: Vec::new(),
+        }
     }
 
     /// Connects and becomes a WebSocket.
@@ -58,9 +61,15 @@ impl Raw {
             "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
-        raw.write(request.as_bytes()).await.expect("an upgrade can be sent");
+        raw.write(request.as_bytes())
+            .await
+            .expect("an upgrade can be sent");
         let head = raw.read_until(b"\r\n\r\n").await;
-        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+        assert!(
+            head.starts_with(b"HTTP/1.1 101"),
+            "{}",
+            String::from_utf8_lossy(&head)
+        );
         raw
     }
 
@@ -135,7 +144,9 @@ impl Raw {
         loop {
             while let Some((opcode, payload, length)) = first_frame(&self.read) {
                 if opcode == opcode::CLOSE {
-                    let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                    let code = payload
+                        .first_chunk()
+                        .map_or(1005, |code| u16::from_be_bytes(*code));
                     return End::Closed(code);
                 }
                 self.read.drain(..length);
@@ -158,7 +169,10 @@ impl Raw {
     async fn read_until(&mut self, mark: &[u8]) -> Vec<u8> {
         let found = soon("an answer comes", async {
             loop {
-                let at = self.read.windows(mark.len()).position(|window| window == mark);
+                let at = self
+                    .read
+                    .windows(mark.len())
+                    .position(|window| window == mark);
                 if let Some(at) = at {
                     return at + mark.len();
                 }
@@ -182,7 +196,12 @@ pub fn masked(fin: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x9e];
     let mut frame = header(fin, opcode, payload.len() as u64);
     frame.extend(MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame.extend(
+        payload
+            .iter()
+            .zip(MASK.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     frame
 }
 
@@ -207,7 +226,10 @@ pub fn header(fin: bool, opcode: u8, length: u64) -> Vec<u8> {
 /// The first whole frame of a server in `bytes`: kind, payload, and its length with the header.
 fn first_frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let (start, length): (usize, usize) = match bytes.get(1)? & 0x7f {
-        126 => (4, usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
+        126 => (
+            4,
+            usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+        ),
         127 => {
             let length = u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?);
             (10, usize::try_from(length).ok()?)

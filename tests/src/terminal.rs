@@ -43,7 +43,13 @@ impl Terminal {
         });
         let watched = Arc::clone(&screen);
         let reading = std::thread::spawn(move || watched.read());
-        (Self { screen, reading: Some(reading) }, pair.slave)
+        (
+            Self {
+                screen,
+                reading: Some(reading),
+            },
+            pair.slave,
+        )
     }
 
     /// Types something; `\x03` is Ctrl-C.
@@ -58,7 +64,11 @@ impl Terminal {
     /// What is on the screen.
     #[must_use]
     pub fn shown(&self) -> String {
-        self.screen.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.screen
+            .shown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Closes the window.
@@ -91,7 +101,10 @@ impl Screen {
             match nix::unistd::read(&self.person, &mut bytes) {
                 Ok(count) if count > 0 => {
                     let text = String::from_utf8_lossy(&bytes[..count]);
-                    self.shown.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+                    self.shown
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push_str(&text);
                 }
                 // Nobody holds the program's side any more, which is all that will ever be read.
                 Ok(_) | Err(_) => return,

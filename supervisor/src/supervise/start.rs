@@ -72,7 +72,8 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
             // A file that reads well and forbids the start is the owner's word; nothing stands in for it.
             let settings = resolve_loaded(loaded)?;
             settings.check_start(&options.flags)?;
-            let fallback = good.filter(|good| good.source.hash != settings.source.hash);
+            // By what they say, not by the bytes of the file: an included file may be what differs.
+            let fallback = good.filter(|good| good.effective != settings.effective);
             (settings, fallback, None)
         }
         (Err(error), Some(good)) => (good, None, Some(error.to_string())),

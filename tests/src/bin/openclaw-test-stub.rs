@@ -16,10 +16,16 @@ fn main() -> ExitCode {
     if behaviour == "exits" {
         return ExitCode::from(3);
     }
-    let Some(child) = named(argument(0)) else { return ExitCode::from(64) };
+    let Some(child) = named(argument(0)) else {
+        return ExitCode::from(64);
+    };
     // Before the runtime, so that a stub that has one is bound to its supervisor's life.
-    let Ok(inheritance) = Inheritance::take(child) else { return ExitCode::from(72) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(inheritance) = Inheritance::take(child) else {
+        return ExitCode::from(72);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.expect("a runtime can be built");
     match runtime.block_on(misbehave(inheritance, child, behaviour, named(argument(2)))) {
         Ok(code) => code,
@@ -29,7 +35,9 @@ fn main() -> ExitCode {
 }
 
 fn named(name: &str) -> Option<ChildName> {
-    ChildName::ALL.into_iter().find(|child| child.as_str() == name)
+    ChildName::ALL
+        .into_iter()
+        .find(|child| child.as_str() == name)
 }
 
 async fn misbehave(
@@ -43,7 +51,9 @@ async fn misbehave(
     }
     let (claimed, path) = match other {
         Some(other) => {
-            let beside = inheritance.control.with_file_name(format!("{other}.control"));
+            let beside = inheritance
+                .control
+                .with_file_name(format!("{other}.control"));
             (other, beside)
         }
         None => (child, inheritance.control),
@@ -52,7 +62,8 @@ async fn misbehave(
     let (receive, mut send) = tokio::io::split(stream);
     match behaviour {
         "babbles" => {
-            send.write_all(b"\x00\x00\x00\x20this is no document of any kind!").await?;
+            send.write_all(b"\x00\x00\x00\x20this is no document of any kind!")
+                .await?;
             return std::future::pending().await;
         }
         "boasts" => {
@@ -62,13 +73,20 @@ async fn misbehave(
         _ => {}
     }
     let generation = inheritance.generation;
-    let hello = ToSupervisor::Hello { version: CONTROL_VERSION, child: claimed, generation };
+    let hello = ToSupervisor::Hello {
+        version: CONTROL_VERSION,
+        child: claimed,
+        generation,
+    };
     write_message(&mut send, &hello).await?;
     let mut orders = MessageReader::new(receive);
     while let Some(order) = orders.next::<ToChild>().await? {
         let report = match order {
             ToChild::Launch(launch) => {
-                let is_crash = launch.config.pointer("/env/vars/STUB").is_some_and(|value| value == "crash");
+                let is_crash = launch
+                    .config
+                    .pointer("/env/vars/STUB")
+                    .is_some_and(|value| value == "crash");
                 match behaviour {
                     "never-ready" => continue,
                     "picky" if !is_crash => ToSupervisor::Ready,
@@ -82,7 +100,6 @@ async fn misbehave(
             }
             ToChild::Activate if behaviour == "never-active" => continue,
             ToChild::Activate => ToSupervisor::Activated,
-            ToChild::Drain(_) if behaviour == "never-leaves" => continue,
             ToChild::Drain(_) => return Ok(ExitCode::SUCCESS),
             ToChild::Reload(_) => ToSupervisor::Reloaded { error: None },
             ToChild::AreYouAlive { beat } => ToSupervisor::Alive { beat },
