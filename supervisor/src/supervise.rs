@@ -18,6 +18,7 @@ mod lives;
 mod neighbours;
 mod notify;
 mod perform;
+mod predecessor;
 mod reload;
 mod sample;
 mod signals;

@@ -109,3 +109,16 @@ async fn kill_and_reap(instance: &mut openclaw_tests::instance::Instance) {
         .leaves_nothing_within(std::time::Duration::from_secs(1))
         .await;
 }
+
+#[tokio::test]
+async fn a_start_in_the_very_moment_of_a_kill_succeeds() {
+    let home = Home::new();
+    let mut instance = home.launch().ready().await;
+    for _ in 0..12 {
+        let _client = instance.client().await;
+        instance.signal(process::Signal::SIGKILL);
+        // Nothing is waited for: what is still on its way out is the new one's business.
+        instance = home.launch().ready().await;
+    }
+    instance.client().await;
+}

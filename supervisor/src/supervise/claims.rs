@@ -17,9 +17,9 @@ use openclaw_shared::ipc::private_folder;
 use openclaw_shared::paths::StatePaths;
 
 /// How long a predecessor that is just ending is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the lock is tried meanwhile; the kernel has no lock with a deadline.
-const RETRY: Duration = Duration::from_millis(10);
+pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
 /// Everything an instance claims.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ use super::claims::{ClaimError, Claims};
 use super::last_good;
 use super::listeners::{self, BindError, Listeners};
 use super::neighbours::{self, Neighbour, neighbours};
+use super::predecessor;
 use crate::port_owner::{self, Force};
 use crate::settings::{Flags, Refusal, Settings, resolve};
 
@@ -113,6 +114,13 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
     let claims = Claims::take(&settings.instance)
         .await
         .map_err(|error| claimed(&error))?;
+    let addresses: Vec<_> = settings
+        .children
+        .iter()
+        .flat_map(|child| listeners::wanted(&settings.instance, *child))
+        .map(|(address, _)| address)
+        .collect();
+    predecessor::gone(&settings.instance, &addresses).await;
     ensure_token(&mut settings)?;
     let listeners = bind(&mut settings, options)?;
     Ok(Prepared {
