@@ -94,6 +94,14 @@ async fn signals_of_the_terminal_do_not_reach_the_children() {
 }
 
 #[tokio::test]
+async fn every_child_has_a_group_of_its_own() {
+    let instance = Home::new().launch().ready().await;
+    for process in instance.processes() {
+        assert_eq!(process.group, process.pid, "{process:?}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_terminal_sighup_reads_the_configuration_again() {
     let home = Home::empty();
     // So long a wait for the file to be quiet that only the signal can be what makes it count.

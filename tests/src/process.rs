@@ -14,6 +14,8 @@ pub struct Process {
     pub pid: i32,
     /// The process that started it, or whoever took it over.
     pub parent: i32,
+    /// The group it belongs to, which is what a signal of the terminal reaches.
+    pub group: i32,
     /// The session it belongs to.
     pub session: i32,
     /// Whether it is stopped by a signal.
@@ -114,6 +116,7 @@ fn of(process: &procfs::process::Process) -> Option<Process> {
     (!is_dead).then_some(Process {
         pid: stat.pid,
         parent: stat.ppid,
+        group: stat.pgrp,
         session: stat.session,
         is_stopped: stat.state == 'T',
         name: stat.comm,
