@@ -237,7 +237,12 @@ pub(crate) async fn perform(context: &Context, flags: RunFlags) -> Result<Exit, 
         },
     };
     supervise::run(options).await.map_err(|refusal| {
-        let mut failure = Failure::new(Kind::Refused, refusal.message).exit(refusal.exit);
+        let kind = if refusal.exit == Exit::ConfigInvalid {
+            Kind::Config
+        } else {
+            Kind::Refused
+        };
+        let mut failure = Failure::new(kind, refusal.message).exit(refusal.exit);
         failure.hints = refusal.hints;
         failure
     })
