@@ -61,6 +61,8 @@ pub(crate) struct Caller {
     pub(crate) link: LinkId,
     /// What it may do.
     pub(crate) rights: Rights,
+    /// Its verified device.
+    pub(crate) device: Option<Arc<str>>,
     /// Who it says it is.
     pub(crate) client: ClientInfo,
     /// The key of its presence entry.

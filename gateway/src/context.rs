@@ -9,6 +9,7 @@ use openclaw_shared::control::FleetStatus;
 use openclaw_shared::credentials::Credentials;
 use openclaw_shared::instance::Instance;
 use openclaw_shared::log::LogSettings;
+use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::connect::ConnectParams;
 use openclaw_shared::protocol::event;
 use openclaw_shared::protocol::frame::RequestShape;
@@ -28,6 +29,7 @@ use crate::quiet::Quiet;
 use crate::services::health::Health;
 use crate::services::presence::Presence;
 use crate::settings::Settings;
+use crate::store::Store;
 
 /// The reason that clients read whose secret is no longer the one.
 const SECRET_CHANGED: &str = "shared secret changed";
@@ -56,6 +58,7 @@ pub(crate) struct Context {
     pub(crate) machine: Machine,
     pub(crate) started: Moment,
     pub(crate) hub: Hub,
+    pub(crate) store: Store,
     pub(crate) phases: Phases,
     routes: Routes,
     validators: Validators,
@@ -103,6 +106,7 @@ impl Context {
         Self {
             started: Moment::now(),
             hub: Hub::default(),
+            store: Store::new(StatePaths(&instance.identity.state_dir).store()),
             phases: Phases::default(),
             routes,
             validators: Validators {

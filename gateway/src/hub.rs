@@ -12,12 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use openclaw_shared::protocol::event::{Event, Shutdown, ShutdownPayload};
-use openclaw_shared::protocol::scope::{Rights, Scope};
+use openclaw_shared::protocol::event::{Audience, Event, Shutdown, ShutdownPayload};
 use openclaw_shared::protocol::snapshot::StateVersion;
 use tokio::sync::Notify;
 
-use crate::connection::link::{Link, LinkId, Published};
+use crate::connection::link::{Admitted, AdmittedBy, Leave, Link, LinkId, Published};
 use crate::limits::UNAUTHENTICATED_SOCKETS;
 use crate::prepared::Prepared;
 
@@ -65,8 +64,8 @@ impl Hub {
     }
 
     /// A client has authenticated: from now on it sees events.
-    pub(crate) fn admit(&self, link: &Arc<Link>, rights: Rights, secret_generation: u64) {
-        link.admit(rights, secret_generation);
+    pub(crate) fn admit(&self, link: &Arc<Link>, admitted: Admitted) {
+        link.admit(admitted);
         {
             let mut links = self.links();
             links.strangers.remove(&link.id);
@@ -74,7 +73,7 @@ impl Hub {
         }
         if let Some(farewell) = &*lock(&self.farewell) {
             Notice::of::<Shutdown>(farewell, StateVersion::default()).offer_to(link);
-            link.leave();
+            link.leave(Leave::Restart);
         }
     }
 
@@ -116,7 +115,27 @@ impl Hub {
         self.publish::<Shutdown>(&farewell, version);
         *lock(&self.farewell) = Some(farewell);
         for link in self.links().admitted.values() {
-            link.leave();
+            link.leave(Leave::Restart);
+        }
+    }
+
+    /// A client that is connected.
+    pub(crate) fn link(&self, id: LinkId) -> Option<Arc<Link>> {
+        self.links().admitted.get(&id).cloned()
+    }
+
+    /// Sends an event to one client, without `seq`. Whether it is connected and takes it.
+    pub(crate) fn send_to<E: Event>(&self, id: LinkId, payload: &Prepared<E::Payload>) -> bool {
+        self.link(id)
+            .is_some_and(|link| link.send(&event_head(E::NAME, payload.json())))
+    }
+
+    /// Asks the clients that a rule names to leave, after what they have asked is answered.
+    pub(crate) fn dismiss(&self, why: &'static str, is_meant: impl Fn(&Admitted) -> bool) {
+        for link in self.links().admitted.values() {
+            if link.admitted().is_some_and(|admitted| is_meant(&admitted)) {
+                link.leave(Leave::Policy(why));
+            }
         }
     }
 
@@ -138,7 +157,10 @@ impl Hub {
     /// Closes the clients that were admitted by a secret that is no longer in force.
     pub(crate) fn revoke_older_than(&self, secret_generation: u64, code: u16, reason: &str) {
         for link in self.links().admitted.values() {
-            if link.state().secret_generation < secret_generation {
+            let came_by_it = link.admitted().is_some_and(
+                |admitted| matches!(admitted.by, AdmittedBy::Secret(generation) if generation < secret_generation),
+            );
+            if came_by_it {
                 link.condemn(code, reason);
             }
         }
@@ -156,7 +178,7 @@ impl Hub {
 struct Notice {
     head: Bytes,
     version: String,
-    guard: Option<Scope>,
+    audience: Audience,
     may_be_lost: bool,
 }
 
@@ -173,7 +195,7 @@ impl Notice {
         Self {
             head: event_head(E::NAME, payload.json()),
             version,
-            guard: E::GUARD,
+            audience: E::AUDIENCE,
             may_be_lost: E::DROP_IF_SLOW,
         }
     }
@@ -182,7 +204,7 @@ impl Notice {
         link.offer(&Published {
             head: &self.head,
             version: self.version.as_bytes(),
-            guard: self.guard,
+            audience: self.audience,
             may_be_lost: self.may_be_lost,
         });
     }

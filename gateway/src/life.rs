@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openclaw_shared::child::{Assignment, Control, Fatal, Order};
 use openclaw_shared::config::Config;
-use openclaw_shared::control::{ChildName, Drain, Launch, Reloaded};
+use openclaw_shared::control::{ChildName, Drain, Generation, Launch, Reloaded};
 use openclaw_shared::instance::{Environment, Instance};
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::Value;
@@ -23,6 +23,7 @@ use crate::settings::Settings;
 /// Everything that is built before the process is ready.
 struct House {
     context: Arc<Context>,
+    generation: Generation,
     server: Server,
     mounts: Option<Mounts>,
 }
@@ -40,6 +41,7 @@ pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
         .get(&ChildName::CanvasHost)
         .cloned()
         .map(Mounts::new);
+    let generation = launch.generation;
     let context = Arc::new(build(launch)?);
     let tcp = listeners
         .tcp()
@@ -51,6 +53,7 @@ pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
     let server = Server::new(tcp, local, service, Limits::default());
     let house = House {
         context: context.clone(),
+        generation,
         server,
         mounts,
     };
@@ -105,6 +108,7 @@ async fn obey(
     while let Some(order) = orders.recv().await {
         match order {
             Order::Activate => {
+                house.context.store.activate(house.generation);
                 house.server.activate();
                 house.context.phases.set(Phase::Active);
                 tracing::info!(target: "gateway", port = house.context.instance.ports.gateway, "gateway serves");
@@ -138,6 +142,7 @@ async fn leave(house: House, order: &Drain) {
         context,
         server,
         mounts,
+        generation: _,
     } = house;
     // What is left of the budget belongs to the report and the exit.
     let budget = order.budget.saturating_sub(Duration::from_millis(250));

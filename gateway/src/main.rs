@@ -23,6 +23,7 @@ mod quiet;
 mod rounds;
 mod services;
 mod settings;
+mod store;
 #[cfg(test)]
 mod testing;
 

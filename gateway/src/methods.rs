@@ -1,7 +1,8 @@
-//! The registration of handlers: one line per method.
+//! The registration of handlers: one line per method, one file per family.
 //!
 //! A handler is an ordinary `async fn(&Context, &Caller, Params) -> Result<Reply, MethodError>`; it knows no socket. The
-//! start fails, and a test before it, when a method is registered twice or declared without a handler.
+//! start fails, and a test before it, when a method is registered twice or declared without a handler. A method that is planned
+//! checks rights and parameters like any other and then says that it is not there yet.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +14,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use openclaw_shared::protocol::error::ErrorShape;
 use openclaw_shared::protocol::frame::Request;
-use openclaw_shared::protocol::method::{
-    Health, LogsTail, METHODS, Method, Status, SystemEvent, SystemPresence,
-};
+use openclaw_shared::protocol::method::{self, Availability, Method};
 use openclaw_shared::protocol::scope::Scope;
 use serde::Serialize;
 
@@ -23,37 +22,50 @@ use crate::connection::validate::Validator;
 use crate::connection::{Answer, Caller};
 use crate::context::Context;
 use crate::prepared::Prepared;
+use crate::store::StoreError;
 
-mod health;
-mod logs;
-mod presence;
+mod system;
 
 /// All handlers.
 ///
 /// # Errors
 /// When handlers and declarations do not fit.
 pub(crate) fn routes() -> Result<Routes, Misrouted> {
-    Routes::default()
-        .on(Health, health::health)
-        .on(Status, health::status)
-        .on(SystemPresence, presence::system_presence)
-        .on(SystemEvent, presence::system_event)
-        .on(LogsTail, logs::tail)
-        .complete()
+    let routes = Routes::default();
+    let routes = system::register(routes);
+    routes.complete()
 }
 
-/// Why a handler has no reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MethodError {
-    /// Something it needs is missing or failed; the text is for the caller.
-    Unavailable(String),
+/// Why a handler has no reply; the text is for the caller.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MethodError(Box<ErrorShape>);
+
+impl MethodError {
+    /// The request is refused for what it says.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        ErrorShape::invalid_request(message).into()
+    }
+
+    /// Something it needs is missing or failed.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        ErrorShape::unavailable(message).into()
+    }
+
+    /// The same error with facts a program may act on.
+    pub(crate) fn with_details(self, details: serde_json::Value) -> Self {
+        self.0.with_details(details).into()
+    }
 }
 
-impl From<MethodError> for ErrorShape {
-    fn from(error: MethodError) -> Self {
-        match error {
-            MethodError::Unavailable(message) => Self::unavailable(message),
-        }
+impl From<ErrorShape> for MethodError {
+    fn from(error: ErrorShape) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<StoreError> for MethodError {
+    fn from(error: StoreError) -> Self {
+        Self::unavailable(error.to_string())
     }
 }
 
@@ -131,7 +143,7 @@ impl Routes {
                 let answered = handler(&context, &caller, params).await;
                 answered
                     .map(A::into_json)
-                    .map_err(|error| Box::new(error.into()))
+                    .map_err(|MethodError(error)| error)
             };
             Ok(Box::pin(AssertUnwindSafe(answering).catch_unwind().map(
                 |outcome| {
@@ -158,12 +170,15 @@ impl Routes {
         self
     }
 
-    fn complete(self) -> Result<Self, Misrouted> {
-        let missing: Vec<_> = METHODS
-            .iter()
-            .map(|method| method.name)
-            .filter(|name| !self.by_name.contains_key(name))
-            .collect();
+    fn complete(mut self) -> Result<Self, Misrouted> {
+        let mut missing = Vec::new();
+        for method in method::all() {
+            match method.availability {
+                Availability::Works if self.by_name.contains_key(method.name) => {}
+                Availability::Works => missing.push(method.name),
+                Availability::Planned(why) => self.plan(method.name, method.scope, why, method.params_schema),
+            }
+        }
         if self.twice.is_empty() && missing.is_empty() {
             Ok(self)
         } else {
@@ -171,6 +186,19 @@ impl Routes {
                 twice: self.twice,
                 missing,
             })
+        }
+    }
+
+    /// A method that checks its caller and its parameters, and then says why it does nothing.
+    fn plan(&mut self, name: &'static str, scope: Scope, why: &'static str, schema: fn() -> schemars::Schema) {
+        let validator = Validator::new(schema);
+        let handler: Handler = Box::new(move |_, _, raw| {
+            validator.check(name, raw)?;
+            let error = ErrorShape::unavailable(format!("{name} is not available yet: {why}"));
+            Ok(Box::pin(std::future::ready(Err(Box::new(error)))))
+        });
+        if self.by_name.insert(name, Route { scope, handler }).is_some() {
+            self.twice.push(name);
         }
     }
 
@@ -229,11 +257,12 @@ mod tests {
     use openclaw_shared::protocol::connect::ConnectParams;
     use openclaw_shared::protocol::error::ErrorCode;
     use openclaw_shared::protocol::frame::Request;
-    use openclaw_shared::protocol::method::{Health, METHODS};
+    use openclaw_shared::protocol::method;
+    use openclaw_shared::protocol::method::system::Health;
     use openclaw_shared::protocol::params::health::{HealthParams, HealthSummary};
     use openclaw_shared::protocol::scope::{Rights, Role, Scope};
 
-    use super::{Called, MethodError, Routes, health, routes};
+    use super::{Called, MethodError, Routes, routes, system};
     use crate::connection::Caller;
     use crate::connection::link::LinkId;
     use crate::context::Context;
@@ -247,8 +276,8 @@ mod tests {
     #[test]
     fn a_method_registered_twice_or_not_at_all_is_an_error() {
         let twice = Routes::default()
-            .on(Health, health::health)
-            .on(Health, health::health);
+            .on(Health, system::health)
+            .on(Health, system::health);
         let misrouted = twice.complete().unwrap_err();
         assert_eq!(misrouted.twice, ["health"]);
         assert!(misrouted.missing.contains(&"status"));
@@ -259,6 +288,7 @@ mod tests {
         Arc::new(Caller {
             link: LinkId(1),
             rights: Rights::new(role, scopes.iter().copied()),
+            device: None,
             client: params.client,
             presence_key: None,
         })
@@ -268,8 +298,7 @@ mod tests {
     async fn rights_are_looked_at_before_parameters_for_every_method_and_role() {
         let gateway = Gateway::start().await;
         let routes = routes().unwrap();
-        let names = METHODS
-            .iter()
+        let names = method::all()
             .map(|method| (method.name, Some(method.scope)));
         for (name, scope) in names.chain([("no.such.method", None), ("constructor", None)]) {
             for (role, scopes) in [

@@ -107,6 +107,7 @@ impl Gateway {
         let address = listener.local_addr().unwrap();
         let service = http::service(context.clone(), None);
         let server = Server::new(vec![listener], None, service, Limits::default());
+        context.store.activate(Generation(1));
         server.activate();
         context.phases.set(Phase::Active);
         let timers = context.clone();

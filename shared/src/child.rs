@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::config::Outcome;
 use crate::control::{
     CONTROL_VERSION, ChildName, Drain, FleetStatus, Launch, Reloaded, StopReason, ToChild,
     ToSupervisor,
@@ -23,8 +24,11 @@ use crate::exit::Exit;
 use crate::ipc::codec::{MessageReader, write_message};
 use crate::{ipc, log};
 
+mod asks;
 pub mod inheritance;
 
+use asks::Asks;
+pub use asks::Unanswered;
 pub use inheritance::{Inheritance, Listeners};
 
 /// How long the supervisor may take to answer the hello.
@@ -87,9 +91,44 @@ pub struct Assignment {
 #[derive(Debug, Clone)]
 pub struct Control {
     reports: mpsc::Sender<ToSupervisor>,
+    asks: Asks,
 }
 
 impl Control {
+    /// A way to report to whoever takes the reports: the supervisor, or a test in its place.
+    #[must_use]
+    pub fn new(reports: mpsc::Sender<ToSupervisor>) -> Self {
+        Self {
+            reports,
+            asks: Asks::default(),
+        }
+    }
+
+    /// Asks the supervisor to write the configuration file, if it still is the one with this hash, and waits for what becomes of
+    /// it. A life that is replaced by the change hears so before it is told to leave.
+    ///
+    /// # Errors
+    /// When no answer came; the change may have been made all the same.
+    pub async fn write_config(
+        &self,
+        base_hash: Option<String>,
+        text: String,
+    ) -> Result<Outcome, Unanswered> {
+        let asked = self.asks.ask()?;
+        let message = ToSupervisor::WriteConfig {
+            ask: asked.number(),
+            base_hash,
+            text,
+        };
+        self.report(message).await;
+        asked.answer().await
+    }
+
+    /// The supervisor answered [`Control::write_config`].
+    pub fn written(&self, ask: u64, outcome: Outcome) {
+        self.asks.answered(ask, outcome);
+    }
+
     /// Everything is built; nothing is served yet.
     pub async fn ready(&self) {
         self.report(ToSupervisor::Ready).await;
@@ -188,7 +227,7 @@ where
 
     let (orders_in, orders) = mpsc::channel(CHANNEL_CAPACITY);
     let (reports, reports_out) = mpsc::channel(CHANNEL_CAPACITY);
-    let control = Control { reports };
+    let control = Control::new(reports);
     let writer = tokio::spawn(write_reports(send, reports_out));
     let assignment = Assignment {
         launch,
@@ -265,6 +304,10 @@ async fn order_of(message: ToChild, control: &Control) -> Option<Order> {
         ToChild::Fleet(fleet) => Some(Order::Fleet(fleet)),
         ToChild::AreYouAlive { beat } => {
             control.report(ToSupervisor::Alive { beat }).await;
+            None
+        }
+        ToChild::Written { ask, outcome } => {
+            control.written(ask, outcome);
             None
         }
         ToChild::Launch(_) => {

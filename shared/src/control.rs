@@ -8,18 +8,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::Outcome;
 use crate::credentials::Credentials;
 use crate::instance::Instance;
 use crate::log::LogSettings;
 
 /// The version of this contract; a child of another version is refused at the hello.
-pub const CONTROL_VERSION: u32 = 1;
+pub const CONTROL_VERSION: u32 = 2;
 
 /// A process under supervision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChildName {
     /// The control plane.
@@ -53,8 +55,7 @@ impl fmt::Display for ChildName {
 
 /// The n-th life of a child; whatever happens later carries it.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default,
-)]
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 
@@ -65,7 +66,7 @@ impl fmt::Display for Generation {
 }
 
 /// The state of a child as people see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChildState {
     /// Spawned, not ready yet.
@@ -102,7 +103,7 @@ impl fmt::Display for ChildState {
 }
 
 /// The supervisor's view of one child; `health.supervisor.children[]` on the wire.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChildStatus {
     /// Which child.
@@ -124,7 +125,7 @@ pub struct ChildStatus {
 }
 
 /// How the running configuration relates to the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConfigState {
     /// The file is what runs.
@@ -138,7 +139,7 @@ pub enum ConfigState {
 }
 
 /// The state of the configuration; `health.supervisor.config` on the wire.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigStatus {
     /// Whether the file is what runs.
@@ -154,7 +155,7 @@ pub struct ConfigStatus {
 }
 
 /// The supervisor's view of everything; `health.supervisor` on the wire.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetStatus {
     /// The configuration.
@@ -243,6 +244,13 @@ pub enum ToChild {
         /// Comes back in the answer.
         beat: u64,
     },
+    /// The answer to [`ToSupervisor::WriteConfig`], before this life is told to leave, if the change replaces it.
+    Written {
+        /// From the question.
+        ask: u64,
+        /// What became of the change.
+        outcome: Outcome,
+    },
 }
 
 /// Child → supervisor.
@@ -276,6 +284,15 @@ pub enum ToSupervisor {
     RestartSignal,
     /// Everything it had accepted is finished; it is about to exit.
     Drained,
+    /// Write the configuration file, as [`CliRequest::WriteConfig`]; answered with [`ToChild::Written`].
+    WriteConfig {
+        /// Comes back in the answer.
+        ask: u64,
+        /// SHA-256 of the text the edit was made on; absent when there was no file.
+        base_hash: Option<String>,
+        /// The whole new text.
+        text: String,
+    },
     /// It cannot go on, and why.
     Fatal {
         /// One sentence for the operator.
@@ -315,6 +332,11 @@ pub enum CliReply {
     Done {
         /// One sentence about what was done.
         message: String,
+    },
+    /// The answer to [`CliRequest::WriteConfig`].
+    Written {
+        /// What became of the change.
+        outcome: Outcome,
     },
     /// Refused or failed; nothing has changed.
     Failed {

@@ -39,10 +39,40 @@ impl StatePaths<'_> {
         self.0.join("last-good.json")
     }
 
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.0.join("openclaw.sqlite")
+    }
+
     /// The file whose lock is the instance.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.0.join("instance.lock")
+    }
+
+    /// Key pairs of the clients that run from this state folder, and the tokens issued to them.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.0.join("identity")
+    }
+
+    /// The identity of this instance's command line.
+    #[must_use]
+    pub fn operator_identity(&self) -> PathBuf {
+        self.identity().join("device.json")
+    }
+
+    /// The identity of this instance's node host.
+    #[must_use]
+    pub fn node_identity(&self) -> PathBuf {
+        self.identity().join("node.json")
+    }
+
+    /// What may be executed on this machine.
+    #[must_use]
+    pub fn exec_approvals(&self) -> PathBuf {
+        self.0.join("exec-approvals.json")
     }
 
     /// Sessions of one agent.

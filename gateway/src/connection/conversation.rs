@@ -12,8 +12,7 @@ use openclaw_shared::clock::Moment;
 use openclaw_shared::protocol::frame::Request;
 
 use super::chronicle::Chronicle;
-use super::handshake::close_code;
-use super::link::{Link, SERVICE_RESTART};
+use super::link::Link;
 use super::misfit::{self, Misfit};
 use super::socket::{Ended, Incoming, Socket};
 use super::{Answer, Caller, close_for, queue_answer};
@@ -110,22 +109,22 @@ impl Conversation {
             return Course::IsOver;
         }
         self.collect(cx);
-        let leaving = self.link.is_leaving();
+        let leaving = self.link.leaving();
         // What has arrived when this life ends is answered; what is sent later goes to the successor.
         let reading = if self.has_read_the_last {
             Reading::Dry
         } else {
             self.read(cx)
         };
-        self.has_read_the_last = leaving;
+        self.has_read_the_last = leaving.is_some();
         if reading == Reading::Ended && self.link.state().outbound.is_empty() {
             return Course::IsOver;
         }
-        if leaving && self.pending.is_empty() {
-            self.link
-                .state()
-                .outbound
-                .close(close_code::RESTART, SERVICE_RESTART);
+        if let Some(leaving) = leaving
+            && self.pending.is_empty()
+        {
+            let (code, reason) = leaving.close();
+            self.link.state().outbound.close(code, reason);
         }
         self.write(cx, reading)
     }

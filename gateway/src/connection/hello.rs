@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::protocol::PROTOCOL_VERSION;
-use openclaw_shared::protocol::event::EVENTS;
+use openclaw_shared::protocol::event;
 use openclaw_shared::protocol::hello::{Features, HelloOk, HelloType, Policy, ServerInfo};
-use openclaw_shared::protocol::method::METHODS;
+use openclaw_shared::protocol::method;
 use openclaw_shared::protocol::snapshot::Snapshot;
 
 use super::handshake::Admission;
-use super::link::Link;
+use super::link::{Admitted, AdmittedBy, Link};
 use super::{Arrival, Caller, queue_answer};
 use crate::context::Context;
 use crate::prepared::Prepared;
@@ -53,11 +53,20 @@ pub(super) fn welcome(
     );
     let hello = Prepared::new(&hello(context, conn_id, arrival));
     queue_answer(&mut link.state().outbound, &id, &Ok(hello.json().clone()));
-    context.hub.admit(link, rights, context.secret_generation());
+    let device: Option<Arc<str>> = device.map(Arc::from);
+    context.hub.admit(
+        link,
+        Admitted {
+            rights,
+            by: AdmittedBy::Secret(context.secret_generation()),
+            device: device.clone(),
+        },
+    );
     context.health_is_stale();
     Arc::new(Caller {
         link: link.id,
         rights,
+        device,
         client,
         presence_key,
     })
@@ -75,11 +84,8 @@ fn hello(context: &Context, conn_id: String, arrival: &Arrival) -> HelloOk {
             conn_id,
         },
         features: Features {
-            methods: METHODS
-                .iter()
-                .map(|method| method.name.to_owned())
-                .collect(),
-            events: EVENTS.iter().map(|name| (*name).to_owned()).collect(),
+            methods: method::features().map(str::to_owned).collect(),
+            events: event::features().map(str::to_owned).collect(),
         },
         snapshot: Snapshot {
             presence: context.presence(|presence| presence.list(now)).raw(),

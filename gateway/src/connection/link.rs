@@ -4,14 +4,15 @@
 //! the task.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use openclaw_shared::protocol::MAX_BUFFERED_BYTES;
-use openclaw_shared::protocol::scope::{Rights, Scope};
+use openclaw_shared::protocol::event::Audience;
+use openclaw_shared::protocol::scope::{Rights, Role};
 
 use super::care::{Care, Seen, Vigil};
 use super::handshake::close_code;
@@ -33,6 +34,47 @@ impl fmt::Display for LinkId {
     }
 }
 
+/// What a client was admitted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdmittedBy {
+    /// A shared secret, of this generation.
+    Secret(u64),
+    /// The device's own token.
+    DeviceToken,
+    /// An identity that the local network vouches for.
+    Tailnet,
+}
+
+/// A client that was let in, as far as others need to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// What it may do.
+    pub(crate) rights: Rights,
+    /// What let it in.
+    pub(crate) by: AdmittedBy,
+    /// Its verified device.
+    pub(crate) device: Option<Arc<str>>,
+}
+
+/// Why a client is asked to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// This life of the gateway ends.
+    Restart,
+    /// It may not stay; the reason of its close.
+    Policy(&'static str),
+}
+
+impl Leave {
+    /// The close code and its reason.
+    pub(crate) const fn close(self) -> (u16, &'static str) {
+        match self {
+            Self::Restart => (close_code::RESTART, SERVICE_RESTART),
+            Self::Policy(why) => (close_code::POLICY, why),
+        }
+    }
+}
+
 /// One connection, seen from outside of its task.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -44,14 +86,12 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) outbound: Outbound,
-    /// What it may do; none before it is admitted.
-    rights: Option<Rights>,
-    /// Which of the shared secrets it was admitted by.
-    pub(crate) secret_generation: u64,
+    /// None before it is admitted.
+    admitted: Option<Admitted>,
     /// How many events were addressed to it. A skipped one leaves a gap that the client sees.
     seq: u64,
     /// It shall finish what it has read and go.
-    leaving: bool,
+    leaving: Option<Leave>,
     /// It shall end at once: there is no use in being polite.
     cut: bool,
     pub(crate) heard: bool,
@@ -77,10 +117,9 @@ impl Link {
             waker: AtomicWaker::new(),
             state: Mutex::new(State {
                 outbound: Outbound::new(budget),
-                rights: None,
-                secret_generation: 0,
+                admitted: None,
                 seq: 0,
-                leaving: false,
+                leaving: None,
                 cut: false,
                 heard: false,
                 drained: false,
@@ -99,21 +138,19 @@ impl Link {
         self.waker.register(waker);
     }
 
-    pub(crate) fn admit(&self, rights: Rights, secret_generation: u64) {
-        let mut state = self.state();
-        state.rights = Some(rights);
-        state.secret_generation = secret_generation;
+    pub(crate) fn admit(&self, admitted: Admitted) {
+        self.state().admitted = Some(admitted);
+    }
+
+    /// Who it is; none before it is admitted.
+    pub(crate) fn admitted(&self) -> Option<Admitted> {
+        self.state().admitted.clone()
     }
 
     /// Queues an event, if the client may see it. `version` is what follows `seq` in the frame, with its comma.
     pub(crate) fn offer(&self, event: &Published<'_>) {
         let mut state = self.state();
-        let may_see = match (state.rights, event.guard) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(rights), Some(scope)) => rights.check(scope).is_ok(),
-        };
-        if !may_see {
+        if !state.admitted.as_ref().is_some_and(|admitted| may_see(admitted.rights, event.audience)) {
             return;
         }
         state.seq += 1;
@@ -137,13 +174,28 @@ impl Link {
         self.waker.wake();
     }
 
-    /// Asks the connection to finish what it has read, then to close with 1012.
-    pub(crate) fn leave(&self) {
-        self.state().leaving = true;
+    /// Queues an event for this client alone, without `seq`. `head` is the frame up to and including the payload. Whether it
+    /// was taken; a client with too much waiting is closed for it, because nobody else can have this event.
+    pub(crate) fn send(&self, head: &Bytes) -> bool {
+        let taken = {
+            let mut state = self.state();
+            let offered = state.outbound.event(head, b"}", false);
+            if offered == Offered::Overflow {
+                state.outbound.condemn(close_code::POLICY, SLOW_CONSUMER);
+            }
+            offered == Offered::Queued
+        };
+        self.waker.wake();
+        taken
+    }
+
+    /// Asks the connection to finish what it has read, then to close. The first reason stands.
+    pub(crate) fn leave(&self, why: Leave) {
+        self.state().leaving.get_or_insert(why);
         self.waker.wake();
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
+    pub(crate) fn leaving(&self) -> Option<Leave> {
         self.state().leaving
     }
 
@@ -188,6 +240,15 @@ impl Link {
     }
 }
 
+fn may_see(rights: Rights, audience: Audience) -> bool {
+    match audience {
+        Audience::Everybody => true,
+        Audience::Operators => rights.role() == Role::Operator,
+        Audience::Holders(scope) => rights.check(scope).is_ok(),
+        Audience::One => false,
+    }
+}
+
 /// An event on its way to everybody.
 #[derive(Debug)]
 pub(crate) struct Published<'a> {
@@ -196,7 +257,7 @@ pub(crate) struct Published<'a> {
     /// What follows `seq`, with its comma; empty for an event without `stateVersion`.
     pub(crate) version: &'a [u8],
     /// Who may see it.
-    pub(crate) guard: Option<Scope>,
+    pub(crate) audience: Audience,
     /// Whether a slow client loses it instead of its connection.
     pub(crate) may_be_lost: bool,
 }

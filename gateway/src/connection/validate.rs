@@ -62,8 +62,13 @@ impl Compiled {
 impl Validator {
     /// The schema of a type.
     pub(crate) const fn of<T: JsonSchema>() -> Self {
+        Self::new(schema_of::<T>)
+    }
+
+    /// A schema.
+    pub(crate) const fn new(schema: fn() -> Schema) -> Self {
         Self {
-            schema: schema_of::<T>,
+            schema,
             compiled: OnceLock::new(),
         }
     }
@@ -107,15 +112,25 @@ impl Validator {
         {
             return Ok(params);
         }
+        // A key that occurs twice fails above and is no error for a schema: the last one counts.
+        let value = self.check(method, raw)?;
+        serde_json::from_value(value)
+            .map_err(|_| format!("invalid {method} params: must match the schema"))
+    }
+
+    /// Holds the raw JSON of parameters against the schema alone.
+    ///
+    /// # Errors
+    /// The text that refuses them.
+    pub(crate) fn check(&self, method: &str, raw: &str) -> Result<Value, String> {
         let refuse = |text: &str| Err(format!("invalid {method} params: {text}"));
         let Ok(value) = serde_json::from_str::<Value>(raw) else {
             return refuse("must be valid JSON of reasonable depth");
         };
-        if let Some(complaints) = self.complaints(&value) {
-            return refuse(&complaints);
+        match self.complaints(&value) {
+            Some(complaints) => refuse(&complaints),
+            None => Ok(value),
         }
-        // A key that occurs twice fails above and is no error for a schema: the last one counts.
-        serde_json::from_value(value).or_else(|_| refuse("must match the schema"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `hello-ok`: the answer to a `connect` that was accepted.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::scope::Role;
@@ -16,7 +17,7 @@ literals! {
 }
 
 /// Who answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerInfo {
     /// The version of the instance.
@@ -29,7 +30,7 @@ pub struct ServerInfo {
 }
 
 /// What works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Features {
     /// The methods that can be called.
     pub methods: Vec<String>,
@@ -38,7 +39,7 @@ pub struct Features {
 }
 
 /// What a paired device is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelloAuth {
     /// The device's own token for this role.
@@ -53,7 +54,7 @@ pub struct HelloAuth {
 }
 
 /// The limits a client must know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// The largest frame it may send, in bytes.
@@ -75,7 +76,7 @@ impl Default for Policy {
 }
 
 /// The payload of the answer to `connect`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelloOk {
     /// Always `hello-ok`.

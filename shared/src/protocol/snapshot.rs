@@ -1,11 +1,12 @@
 //! What a client sees at once: who is present, how the gateway is, and which versions of both that was.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// One entry of the presence list; every field but `ts` may be absent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PresenceEntry {
     /// The name for people.
@@ -58,7 +59,7 @@ pub struct PresenceEntry {
 }
 
 /// How often presence and health have changed in this life of the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct StateVersion {
     /// Changes of the presence list.
     pub presence: u64,
@@ -67,7 +68,7 @@ pub struct StateVersion {
 }
 
 /// What a client needs to name the main session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionDefaults {
     /// The agent that answers when none is named.
@@ -82,12 +83,14 @@ pub struct SessionDefaults {
 }
 
 /// `hello-ok.snapshot`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// The presence list, newest first.
+    #[schemars(with = "Vec<PresenceEntry>")]
     pub presence: Arc<RawValue>,
     /// The health summary.
+    #[schemars(with = "super::params::health::HealthSummary")]
     pub health: Arc<RawValue>,
     /// Which versions of the two these are.
     pub state_version: StateVersion,

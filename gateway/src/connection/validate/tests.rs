@@ -4,7 +4,7 @@ use std::fmt;
 
 use openclaw_shared::protocol::connect::ConnectParams;
 use openclaw_shared::protocol::frame::RequestShape;
-use openclaw_shared::protocol::method::METHODS;
+use openclaw_shared::protocol::method;
 use openclaw_shared::protocol::params::health::{HealthParams, StatusParams};
 use openclaw_shared::protocol::params::logs::LogsTailParams;
 use openclaw_shared::protocol::params::presence::{SystemEventParams, SystemPresenceParams};
@@ -135,7 +135,7 @@ fn a_key_that_occurs_twice_counts_as_its_last() {
 
 #[test]
 fn every_schema_of_a_method_compiles() {
-    for method in METHODS {
+    for method in method::all() {
         let _ = Compiled::new((method.params_schema)().to_value());
     }
 }

@@ -22,7 +22,7 @@ pub struct HealthParams {
 pub struct StatusParams {}
 
 /// Which channel the owner is reached by, and whether it is linked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LinkChannel {
     /// The channel.
@@ -36,7 +36,7 @@ pub struct LinkChannel {
 }
 
 /// How an agent's heartbeat is set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentHeartbeat {
     /// Whether it beats.
@@ -54,7 +54,7 @@ pub struct AgentHeartbeat {
 }
 
 /// A session among the newest of a store.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecentSession {
     /// Its key.
@@ -66,7 +66,7 @@ pub struct RecentSession {
 }
 
 /// A session store in short.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionStoreSummary {
     /// The store, for people.
     pub path: String,
@@ -77,7 +77,7 @@ pub struct SessionStoreSummary {
 }
 
 /// One agent in the health summary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentHealth {
     /// The agent.
@@ -91,7 +91,7 @@ pub struct AgentHealth {
 }
 
 /// Reply of `health` and payload of the `health` event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthSummary {
     /// Whether the gateway works.
@@ -122,7 +122,7 @@ pub struct HealthSummary {
 }
 
 /// One agent's heartbeat in the status summary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentHeartbeatStatus {
     /// The agent.
@@ -136,7 +136,7 @@ pub struct AgentHeartbeatStatus {
 }
 
 /// The heartbeats in the status summary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeartbeatStatus {
     /// The agent that answers when none is named.
@@ -146,7 +146,7 @@ pub struct HeartbeatStatus {
 }
 
 /// What sessions use unless they say otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionModelDefaults {
     /// The model.
@@ -156,7 +156,7 @@ pub struct SessionModelDefaults {
 }
 
 /// One agent's sessions in the status summary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentSessionsStatus {
     /// The agent.
@@ -170,7 +170,7 @@ pub struct AgentSessionsStatus {
 }
 
 /// The sessions in the status summary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionsStatus {
     /// The stores, for people.
@@ -186,7 +186,7 @@ pub struct SessionsStatus {
 }
 
 /// Reply of `status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusSummary {
     /// Which channel the owner is reached by; absent without one.

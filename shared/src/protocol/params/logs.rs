@@ -36,7 +36,7 @@ pub struct LogsTailParams {
 }
 
 /// Reply of `logs.tail`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogsTailReply {
     /// The file that was read, for people: the home directory is written `~`.
     pub file: String,

@@ -60,7 +60,7 @@ pub struct SystemEventParams {
 }
 
 /// Reply of `system-event`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemEventReply {
     /// Always true.
     pub ok: bool,

@@ -1,0 +1,121 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use futures_util::future::join_all;
+use openclaw_shared::control::Generation;
+use rusqlite::{Connection, params};
+
+use super::{Store, StoreError, lease};
+
+fn store(folder: &Path) -> Store {
+    let store = Store::new(folder.join("openclaw.sqlite"));
+    store.activate(Generation(1));
+    store
+}
+
+fn note(connection: &Connection, id: i64, pid: i64) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT OR REPLACE INTO lease (id, generation, pid) VALUES (?1, ?2, ?2)",
+        params![id, pid],
+    )?;
+    Ok(())
+}
+
+fn pid(store: &Store) -> i64 {
+    store
+        .read(|reader| reader.query_row("SELECT pid FROM lease", [], |row| row.get(0)))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_is_answered_is_there_and_what_failed_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let before = store.version().unwrap();
+    store.write(|tx| note(tx, 1, 7)).await.unwrap();
+    assert_eq!(pid(&store), 7);
+    assert_ne!(store.version().unwrap(), before);
+    let undone: Result<(), StoreError> = store
+        .write(|tx| {
+            note(tx, 1, 8)?;
+            Err(StoreError::Failed("changed my mind".to_owned()))
+        })
+        .await;
+    assert_eq!(undone, Err(StoreError::Failed("changed my mind".to_owned())));
+    assert_eq!(pid(&store), 7);
+}
+
+#[tokio::test]
+async fn a_job_that_fails_or_panics_costs_its_neighbours_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let jobs = (0..100).map(|number| {
+        store.write(move |tx| {
+            assert_ne!(number % 10, 3, "this one trips");
+            note(tx, 1, number)?;
+            // The check refuses a second row.
+            if number % 10 == 4 {
+                note(tx, 2, number)?;
+            }
+            Ok::<_, StoreError>(number)
+        })
+    });
+    for (number, outcome) in join_all(jobs).await.into_iter().enumerate() {
+        assert_eq!(outcome.is_ok(), ![3, 4].contains(&(number % 10)), "{outcome:?}");
+    }
+    assert_eq!(pid(&store), 99);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_fails_all_of_its_writes_and_the_next_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.write(|tx| note(tx, 1, 1)).await.unwrap();
+    let ended: Result<(), StoreError> = store
+        .write(|tx| {
+            note(tx, 1, 2)?;
+            Ok(tx.execute_batch("ROLLBACK")?)
+        })
+        .await;
+    assert_eq!(ended, Err(StoreError::Full));
+    assert_eq!(pid(&store), 1);
+    store.write(|tx| note(tx, 1, 3)).await.unwrap();
+    assert_eq!(pid(&store), 3);
+}
+
+#[tokio::test]
+async fn a_standby_touches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path().join("openclaw.sqlite"));
+    assert!(matches!(store.version(), Err(StoreError::Unavailable(_))));
+    let written = store.write(|tx| note(tx, 1, 1)).await;
+    assert!(matches!(written, Err(StoreError::Unavailable(_))));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn the_files_are_private_and_the_lease_goes_to_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = store(folder.path());
+    first.write(|tx| note(tx, 1, 1)).await.unwrap();
+    assert!(!first.read(lease::is_ours).unwrap());
+    let second = Store::new(folder.path().join("openclaw.sqlite"));
+    second.activate(Generation(2));
+    assert!(second.read(lease::is_ours).unwrap());
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_an_error_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("openclaw.sqlite");
+    let garbage = "not a database at all, ".repeat(100);
+    std::fs::write(&path, &garbage).unwrap();
+    let store = store(folder.path());
+    assert!(store.version().is_err());
+    assert!(store.write(|tx| note(tx, 1, 1)).await.is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), garbage);
+}

@@ -1,0 +1,138 @@
+//! The one thread that writes: takes what waits, runs it in one transaction, syncs once, then answers everybody.
+//!
+//! Each job runs in a savepoint of its own, so that one that fails undoes itself alone. When the commit fails, or SQLite has
+//! rolled the transaction back by itself (a full disk does that), every job of it fails.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::StoreError;
+
+/// Jobs that may wait; whoever comes later waits for room.
+const WAITING: usize = 1024;
+/// Jobs that share a commit at most.
+const BATCH: usize = 256;
+
+/// A write that waits for its turn.
+pub(super) trait Job: Send {
+    /// Runs inside its savepoint. Whether its writes are to be kept.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// The transaction it was part of is durable, or why not.
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Work<F, T, E> {
+    work: Option<F>,
+    outcome: Option<Result<T, E>>,
+    settle: oneshot::Sender<Result<T, E>>,
+}
+
+impl dyn Job {
+    /// A job from what it does and where its outcome goes.
+    pub(super) fn boxed<F, T, E>(work: F, settle: oneshot::Sender<Result<T, E>>) -> Box<Self>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        Box::new(Work {
+            work: Some(work),
+            outcome: None,
+            settle,
+        })
+    }
+}
+
+impl<F, T, E> Job for Work<F, T, E>
+where
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        let Some(work) = self.work.take() else {
+            return false;
+        };
+        // The panic hook has already said where.
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)))
+            .unwrap_or_else(|_| Err(StoreError::Failed("internal error".to_owned()).into()));
+        let keep = outcome.is_ok();
+        self.outcome = Some(outcome);
+        keep
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(error)) => Err(error.into()),
+            (None, Ok(())) => Err(StoreError::Failed("the write did not run".to_owned()).into()),
+        };
+        // Whoever asked may have left; the write stands.
+        let _ = self.settle.send(outcome);
+    }
+}
+
+/// The way to the thread.
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Starts the thread; it ends when nobody can send to it any more, after everything that waits is written.
+    pub(super) fn start(connection: Connection) -> io::Result<Self> {
+        let (jobs, mut waiting) = mpsc::channel::<Box<dyn Job>>(WAITING);
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .stack_size(512 * 1024)
+            .spawn(move || {
+                let mut batch = Vec::with_capacity(BATCH);
+                while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
+                    commit(&connection, &mut batch);
+                }
+            })?;
+        Ok(Self { jobs })
+    }
+
+    pub(super) fn sender(&self) -> mpsc::Sender<Box<dyn Job>> {
+        self.jobs.clone()
+    }
+}
+
+fn commit(connection: &Connection, batch: &mut Vec<Box<dyn Job>>) {
+    let committed = try_commit(connection, batch);
+    if let Err(error) = &committed {
+        tracing::error!(target: "store", %error, writes = batch.len(), "a commit failed");
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(target: "store", %error, "a failed transaction cannot be undone");
+        }
+    }
+    for job in batch.drain(..) {
+        job.settle(committed.clone());
+    }
+}
+
+fn try_commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    let statement = |sql: &str| -> Result<(), rusqlite::Error> {
+        connection.prepare_cached(sql)?.execute([]).map(drop)
+    };
+    statement("BEGIN IMMEDIATE")?;
+    for job in batch {
+        statement("SAVEPOINT job")?;
+        let keep = job.run(connection);
+        if connection.is_autocommit() {
+            // SQLite has ended the transaction by itself, and with it everything before this job.
+            return Err(StoreError::Full);
+        }
+        if !keep {
+            statement("ROLLBACK TO job")?;
+        }
+        statement("RELEASE job")?;
+    }
+    Ok(statement("COMMIT")?)
+}
