@@ -370,7 +370,7 @@ async fn a_page_hears_reload_and_a_goodbye() {
 }
 
 #[tokio::test]
-async fn only_own_and_sandboxed_pages_get_a_socket() {
+async fn rule_92_only_own_and_sandboxed_pages_get_a_socket() {
     let service = Service::start().await;
     let own = format!("\nOrigin: http://{}", service.address);
     for origin in ["", &own, "\nOrigin: null"] {
@@ -394,7 +394,7 @@ async fn only_own_and_sandboxed_pages_get_a_socket() {
 }
 
 #[tokio::test]
-async fn a_page_that_says_too_much_is_closed() {
+async fn rule_75_a_page_that_says_too_much_is_closed() {
     let service = Service::start().await;
     for announced in [
         &[0x81, 0xfe, 0x20, 0x00][..],

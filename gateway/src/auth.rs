@@ -7,6 +7,7 @@ use openclaw_shared::protocol::connect::{ClientId, ClientInfo, ClientMode, Conne
 use openclaw_shared::secret::constant_time_eq;
 
 pub(crate) mod device;
+pub(crate) mod tailnet;
 pub(crate) mod throttle;
 
 /// Why a caller is not let in.

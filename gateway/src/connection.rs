@@ -19,15 +19,21 @@ use openclaw_shared::protocol::scope::Rights;
 use openclaw_shared::serve::Upgrade;
 use tokio::time::{sleep, timeout};
 
+use crate::auth::tailnet;
 use crate::auth::throttle::Source;
 use crate::context::Context;
 use crate::hub::event_head;
-use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LAST_WORDS, LINGER};
+use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LAST_WORDS, LINGER, largest_message};
 use crate::prepared::Prepared;
+use crate::services::devices::pair::{self, Done, PairError, Settled};
+use crate::services::devices::{self, keep};
+use crate::store::StoreError;
 
 pub(crate) mod care;
 mod chronicle;
 mod conversation;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod handshake;
 mod hello;
 pub(crate) mod link;
@@ -37,7 +43,7 @@ pub(crate) mod socket;
 pub(crate) mod validate;
 
 use conversation::Conversation;
-use handshake::{Admission, Facts, Refusal, Verdict, close_code};
+use handshake::{Admission, Facts, Refusal, Step, Tailnet, Verdict, close_code};
 use link::{Link, LinkId};
 use socket::{Ended, Incoming, Socket};
 
@@ -48,6 +54,8 @@ pub(crate) struct Arrival {
     pub(crate) address: Option<IpAddr>,
     /// Whether it comes from this machine, without a proxy in between.
     pub(crate) is_local: bool,
+    /// Who a proxy on this machine says it is; none when nobody says anything, or it does not count.
+    pub(crate) tailnet: Option<Result<tailnet::Claim, tailnet::Failure>>,
     /// Its web origin, found to be allowed.
     pub(crate) origin: Option<String>,
     /// Where canvas pages are, as this client can reach them.
@@ -78,8 +86,8 @@ pub(crate) struct Entered {
 
 impl Entered {
     /// Makes a new connection known.
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        let link = context.hub.enter();
+    pub(crate) fn new(context: Arc<Context>, address: Option<IpAddr>) -> Self {
+        let link = context.hub.enter(address);
         Self { context, link }
     }
 }
@@ -118,9 +126,12 @@ async fn live(
         }
         Ok(Handshake::Gone) => None,
         Ok(Handshake::Refused) => Some(socket),
-        Ok(Handshake::Admitted(admission)) => {
-            socket.lift_allowance();
-            let caller = hello::welcome(context, link, *admission, &arrival);
+        Ok(Handshake::Admitted {
+            admission,
+            secret_generation,
+        }) => {
+            socket.lift_allowance(largest_message(admission.rights.role()));
+            let caller = hello::welcome(context, link, *admission, secret_generation, &arrival);
             let socket = Conversation::new(context.clone(), link.clone(), caller.clone(), socket)
                 .run()
                 .await;
@@ -144,7 +155,11 @@ enum Handshake {
     Gone,
     /// What there is to say is queued, the close included.
     Refused,
-    Admitted(Box<Admission>),
+    Admitted {
+        admission: Box<Admission>,
+        /// Which shared secrets it was judged by.
+        secret_generation: u64,
+    },
 }
 
 async fn shake_hands(
@@ -154,7 +169,7 @@ async fn shake_hands(
     arrival: &Arrival,
     nonce: &str,
 ) -> Handshake {
-    let first = match poll_fn(|cx| poll_first_frame(link, socket, cx)).await {
+    let first = match poll_fn(|cx| poll_first_frame(context, link, socket, cx)).await {
         Ok(Some(first)) => first,
         Ok(None) => return Handshake::Refused,
         Err(Ended::Gone) => return Handshake::Gone,
@@ -169,21 +184,12 @@ async fn shake_hands(
         Incoming::Binary(bytes) => str::from_utf8(bytes).unwrap_or_default(),
         Incoming::Control => "",
     };
-    let verdict = context.judge(|credentials, control_ui, connect| {
-        let now = WallTime::now();
-        handshake::first_frame(
-            text,
-            &Facts {
-                nonce,
-                now,
-                credentials,
-                control_ui,
-                connect,
-            },
-        )
-    });
+    let (verdict, secret_generation) = judge(context, arrival, nonce, text).await;
     match verdict {
-        Verdict::Admit(admission) => Handshake::Admitted(admission),
+        Verdict::Admit(admission) => Handshake::Admitted {
+            admission,
+            secret_generation,
+        },
         Verdict::Close { code, reason } => {
             if let Some(left_out) = context.may_log_stranger() {
                 tracing::info!(target: "gateway/ws", conn = %link.id, code, reason, left_out, "refused a first frame");
@@ -195,13 +201,95 @@ async fn shake_hands(
     }
 }
 
+/// How often a first frame is judged: once as it is, once more after each of the things a verdict may ask for, and once because
+/// the store may have changed under it.
+const LOOKS: u32 = 4;
+
+/// Judges a first frame, doing what verdicts ask for in between. Nothing is awaited between the last look and the return, so what
+/// was found is so when the client is let in. The last verdict, and by which secrets it was found.
+async fn judge(context: &Context, arrival: &Arrival, nonce: &str, text: &str) -> (Verdict, u64) {
+    let mut tailnet = match &arrival.tailnet {
+        None => Tailnet::NotClaimed,
+        Some(Ok(_)) => Tailnet::Claimed,
+        Some(Err(failure)) => Tailnet::Refused(*failure),
+    };
+    let mut trouble: Option<StoreError> = None;
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let admittance = context.admittance();
+        let now = WallTime::now();
+        let lookup = |device: &str| match &trouble {
+            Some(trouble) => Err(trouble.clone()),
+            None => context
+                .store
+                .read(|reader| keep::device(reader, device))
+                .map(|stored| stored.map(|stored| stored.device)),
+        };
+        let facts = Facts {
+            nonce,
+            now,
+            credentials: admittance.credentials.as_deref(),
+            control_ui: admittance.settings.control_ui,
+            connect: &context.validators().connect,
+            is_local: arrival.is_local,
+            address: arrival.address,
+            tailnet,
+            device: &lookup,
+        };
+        let generation = admittance.secret_generation;
+        match handshake::first_frame(text, &facts) {
+            Step::AskTailnet => {
+                tailnet = match &arrival.tailnet {
+                    Some(Ok(claim)) => match context.tailnet.confirm(claim).await {
+                        Ok(()) => Tailnet::Confirmed,
+                        Err(failure) => Tailnet::Refused(failure),
+                    },
+                    Some(Err(_)) | None => Tailnet::NotClaimed,
+                };
+            }
+            Step::Settle(unsettled) if looks < LOOKS => {
+                let ask = unsettled.ask.clone();
+                let settled = context.store.write(move |tx| pair::settle(tx, &ask, now));
+                match settled.await {
+                    Ok(Done {
+                        value,
+                        announcements,
+                    }) => {
+                        devices::announce(context, announcements);
+                        if let Settled::Waiting { request } = value {
+                            let refusal = Refusal::pairing_required(*unsettled, &request);
+                            return (refusal.into(), generation);
+                        }
+                    }
+                    Err(PairError::Store(error)) => {
+                        tracing::warn!(target: "gateway/devices", %error, "a device cannot be paired");
+                        trouble = Some(error);
+                    }
+                    Err(error) => {
+                        let refusal = Refusal::unavailable(unsettled.id, error.to_string());
+                        return (refusal.into(), generation);
+                    }
+                }
+            }
+            Step::Settle(unsettled) => {
+                let why = "the device changes faster than it can be looked at";
+                let refusal = Refusal::unavailable(unsettled.id, why);
+                return (refusal.into(), generation);
+            }
+            Step::Decided(verdict) => return (verdict, generation),
+        }
+    }
+}
+
 async fn refuse(context: &Context, link: &Link, arrival: &Arrival, refusal: &Refusal) -> Handshake {
     if refusal.is_guess {
-        let source = Source {
+        let place = Source::Place {
             address: arrival.address,
             origin: arrival.origin.clone(),
         };
-        let delay = context.throttle(|throttle| throttle.wrong_guess(Moment::now(), source));
+        let sources = std::iter::once(place).chain(refusal.device.clone().map(Source::Device));
+        let delay = context.throttle(|throttle| throttle.wrong_guess(Moment::now(), sources));
         if !delay.is_zero() && wait_unless_cut(link, delay).await == Waited::Cut {
             return Handshake::Gone;
         }
@@ -244,6 +332,7 @@ async fn wait_unless_cut(link: &Link, delay: std::time::Duration) -> Waited {
 
 /// The first frame; none when the stranger was dismissed before it came.
 fn poll_first_frame(
+    context: &Context,
     link: &Link,
     socket: &mut Socket,
     cx: &mut Wake<'_>,
@@ -266,7 +355,14 @@ fn poll_first_frame(
     loop {
         match socket.poll_read(cx, mid_frame) {
             Poll::Ready(Ok(Incoming::Control)) => {}
-            other @ (Poll::Ready(_) | Poll::Pending) => return other.map_ok(Some),
+            Poll::Pending => {
+                let held = usize::try_from(socket.held()).unwrap_or(usize::MAX);
+                if held > 0 {
+                    context.hub.hold(link, held);
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(read) => return Poll::Ready(read.map(Some)),
         }
     }
 }

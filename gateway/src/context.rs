@@ -2,34 +2,49 @@
 //!
 //! Each piece has its own short lock; none is held across an await, and no two are held at once.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use openclaw_shared::child::Control;
 use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::control::FleetStatus;
-use openclaw_shared::credentials::Credentials;
+use openclaw_shared::credentials::{AuthMode, Credentials};
 use openclaw_shared::instance::Instance;
 use openclaw_shared::log::LogSettings;
 use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::connect::ConnectParams;
 use openclaw_shared::protocol::event;
 use openclaw_shared::protocol::frame::RequestShape;
+use openclaw_shared::protocol::params::health::{HealthSummary, StatusSummary};
+use openclaw_shared::protocol::params::voicewake::VoicewakeTriggers;
+use openclaw_shared::protocol::scope::Role;
 use openclaw_shared::protocol::snapshot::StateVersion;
 use tokio::sync::Notify;
 
+use crate::auth::tailnet::Tailnet;
 use crate::auth::throttle::Throttle;
 use crate::connection::Caller;
-use crate::connection::handshake::{ControlUiRules, close_code};
+use crate::connection::handshake::close_code;
 use crate::connection::validate::Validator;
 use crate::hub::Hub;
 use crate::machine::Machine;
 use crate::methods::Routes;
+use crate::nodes;
 use crate::phase::Phases;
 use crate::prepared::Prepared;
 use crate::quiet::Quiet;
+use crate::services::config::{ConfigFile, with_credentials};
+use crate::services::devices::sightings::Sightings;
+use crate::services::exec_approvals::waiting::Waiting;
 use crate::services::health::Health;
+use crate::services::idempotency::Idempotency;
+use crate::services::listings::Listings;
+use crate::services::nodes::Nodes;
+use crate::services::nodes::invokes::Invokes;
 use crate::services::presence::Presence;
+use crate::services::{overview, voicewake};
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The reason that clients read whose secret is no longer the one.
 const SECRET_CHANGED: &str = "shared secret changed";
@@ -44,11 +59,22 @@ pub(crate) struct Validators {
 /// Who may come in, as of the last launch or reload.
 #[derive(Debug)]
 struct Gate {
-    credentials: Option<Credentials>,
+    credentials: Option<Arc<Credentials>>,
     settings: Arc<Settings>,
     logging: LogSettings,
     /// Grows with every change of the secrets.
     secret_generation: u64,
+}
+
+/// Who may come in at this moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Admittance {
+    /// The shared secrets.
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    /// The settings.
+    pub(crate) settings: Arc<Settings>,
+    /// Which secrets these are.
+    pub(crate) secret_generation: u64,
 }
 
 /// The process, as its parts see it.
@@ -58,15 +84,28 @@ pub(crate) struct Context {
     pub(crate) machine: Machine,
     pub(crate) started: Moment,
     pub(crate) hub: Hub,
+    pub(crate) config: ConfigFile,
     pub(crate) store: Store,
     pub(crate) phases: Phases,
+    pub(crate) tailnet: Tailnet,
     routes: Routes,
     validators: Validators,
     gate: Mutex<Gate>,
     throttle: Mutex<Throttle>,
+    sightings: Mutex<Sightings>,
     strangers: Mutex<Quiet>,
     presence: Mutex<Presence>,
     health: Mutex<Health>,
+    listings: Mutex<Listings>,
+    nodes: Mutex<Nodes>,
+    invokes: Mutex<Invokes>,
+    approvals: Mutex<Waiting>,
+    /// Requests that must not be done twice.
+    pub(crate) idempotency: Idempotency,
+    /// Rings when a node has come, gone, or been asked.
+    pub(crate) nodes_bell: Notify,
+    /// Rings when people are asked for an approval.
+    pub(crate) approvals_bell: Notify,
     /// Rings when the presence list should go to everybody.
     pub(crate) presence_bell: Notify,
     /// Rings when health should be refreshed.
@@ -83,6 +122,10 @@ pub(crate) struct Parts {
     pub(crate) fleet: FleetStatus,
     pub(crate) machine: Machine,
     pub(crate) routes: Routes,
+    /// The way to ask the supervisor, the only writer of the configuration file.
+    pub(crate) control: Control,
+    /// What `${VAR}` in the configuration file stands for.
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -100,29 +143,47 @@ impl Context {
             fleet,
             machine,
             routes,
+            control,
+            variables,
         } = parts;
         let instance = Arc::new(instance);
         let settings = Arc::new(settings);
+        let tailnet = Tailnet::new(&variables);
+        let config = ConfigFile::new(
+            instance.identity.config_path.clone(),
+            with_credentials(variables, credentials.as_ref()),
+            control,
+        );
         Self {
             started: Moment::now(),
             hub: Hub::default(),
+            config,
             store: Store::new(StatePaths(&instance.identity.state_dir).store()),
             phases: Phases::default(),
+            tailnet,
             routes,
             validators: Validators {
                 request: Validator::of::<RequestShape>(),
                 connect: Validator::of::<ConnectParams>(),
             },
             throttle: Mutex::new(Throttle::default()),
+            sightings: Mutex::new(Sightings::default()),
             strangers: Mutex::new(Quiet::new(Moment::now())),
             presence: Mutex::new(Presence::new(machine.clone(), instance.version.clone())),
             health: Mutex::new(Health::new(instance.clone(), settings.clone(), fleet)),
+            nodes: Mutex::new(Nodes::default()),
+            invokes: Mutex::new(Invokes::default()),
+            approvals: Mutex::new(Waiting::default()),
+            idempotency: Idempotency::default(),
+            nodes_bell: Notify::new(),
+            approvals_bell: Notify::new(),
             gate: Mutex::new(Gate {
-                credentials,
+                credentials: credentials.map(Arc::new),
                 settings,
                 logging,
                 secret_generation: 0,
             }),
+            listings: Mutex::new(Listings::default()),
             presence_bell: Notify::new(),
             health_bell: Notify::new(),
             instance,
@@ -146,8 +207,27 @@ impl Context {
         lock(&self.gate).logging.clone()
     }
 
-    pub(crate) fn secret_generation(&self) -> u64 {
-        lock(&self.gate).secret_generation
+    /// Who may come in at this moment.
+    pub(crate) fn admittance(&self) -> Admittance {
+        let gate = lock(&self.gate);
+        Admittance {
+            credentials: gate.credentials.clone(),
+            settings: gate.settings.clone(),
+            secret_generation: gate.secret_generation,
+        }
+    }
+
+    /// Whether an identity that Tailscale Serve vouches for counts.
+    pub(crate) fn believes_tailnet(&self) -> bool {
+        let gate = lock(&self.gate);
+        let credentials = gate.credentials.as_ref();
+        let mode = credentials.map_or(AuthMode::Token, |credentials| credentials.mode);
+        gate.settings.believes_tailnet(mode)
+    }
+
+    /// Works with what is known of devices and not written yet.
+    pub(crate) fn sightings<T>(&self, work: impl FnOnce(&mut Sightings) -> T) -> T {
+        work(&mut lock(&self.sightings))
     }
 
     /// Works with the throttle; the lock ends with the closure, so that no two are ever held at once.
@@ -165,22 +245,69 @@ impl Context {
         work(&mut lock(&self.presence))
     }
 
+    /// Works with the kept lists of sessions.
+    pub(crate) fn listings<T>(&self, work: impl FnOnce(&mut Listings) -> T) -> T {
+        work(&mut lock(&self.listings))
+    }
+
+    /// The words that wake an assistant that listens.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn voicewake_triggers(&self) -> Result<VoicewakeTriggers, StoreError> {
+        self.store.read(voicewake::read)
+    }
+
+    /// The health summary, of what the store holds at this moment.
+    pub(crate) fn health_summary(&self) -> Prepared<HealthSummary> {
+        self.look_at_store();
+        self.health(|health| health.summary(WallTime::now()))
+    }
+
+    /// The short summary, of what the store holds at this moment.
+    pub(crate) fn status_summary(&self) -> Prepared<StatusSummary> {
+        self.look_at_store();
+        self.health(|health| health.status(WallTime::now()))
+    }
+
+    /// Shows the summaries the store, when it has changed since they saw it.
+    fn look_at_store(&self) {
+        let looked = self.store.version().and_then(|version| {
+            if self.health(|health| health.has_seen(version)) {
+                return Ok(None);
+            }
+            // What is read may be newer than the version; then the next look is one too many, and never one too few.
+            let overview = self.store.read(overview::read)?;
+            Ok(Some((version, overview)))
+        });
+        self.health(|health| match looked {
+            Ok(None) => {}
+            Ok(Some((version, overview))) => health.see(version, overview),
+            Err(error) => {
+                tracing::debug!(target: "store", %error, "the store cannot be read");
+                health.store_failed();
+            }
+        });
+    }
+
     /// Works with health.
     pub(crate) fn health<T>(&self, work: impl FnOnce(&mut Health) -> T) -> T {
         work(&mut lock(&self.health))
     }
 
-    /// Judges a first frame by what is in force at this moment.
-    pub(crate) fn judge<T>(
-        &self,
-        judge: impl FnOnce(Option<&Credentials>, ControlUiRules, &Validator) -> T,
-    ) -> T {
-        let gate = lock(&self.gate);
-        judge(
-            gate.credentials.as_ref(),
-            gate.settings.control_ui,
-            &self.validators.connect,
-        )
+    /// Works with the nodes that are here.
+    pub(crate) fn nodes<T>(&self, work: impl FnOnce(&mut Nodes) -> T) -> T {
+        work(&mut lock(&self.nodes))
+    }
+
+    /// Works with what nodes were asked.
+    pub(crate) fn invokes<T>(&self, work: impl FnOnce(&mut Invokes) -> T) -> T {
+        work(&mut lock(&self.invokes))
+    }
+
+    /// Works with the approvals that wait for people.
+    pub(crate) fn approvals<T>(&self, work: impl FnOnce(&mut Waiting) -> T) -> T {
+        work(&mut lock(&self.approvals))
     }
 
     /// The versions of what clients keep a copy of.
@@ -208,10 +335,10 @@ impl Context {
         let settings = Arc::new(settings);
         let revoked = {
             let mut gate = lock(&self.gate);
-            let changed = gate.credentials != credentials;
+            let changed = gate.credentials.as_deref() != credentials.as_ref();
             gate.settings = settings.clone();
             gate.logging = logging;
-            gate.credentials = credentials;
+            gate.credentials = credentials.map(Arc::new);
             gate.secret_generation += u64::from(changed);
             changed.then_some(gate.secret_generation)
         };
@@ -235,6 +362,7 @@ impl Context {
 
     /// Refreshes health and tells everybody.
     pub(crate) fn refresh_health(&self) {
+        self.look_at_store();
         let summary = self.health(|health| health.refresh(WallTime::now()));
         self.hub
             .publish::<event::Health>(&summary, self.state_version());
@@ -251,6 +379,9 @@ impl Context {
     /// A client has gone.
     pub(crate) fn farewell(&self, caller: &Caller) {
         tracing::info!(target: "gateway/ws", conn = %caller.link, client = %caller.client.id, "client disconnected");
+        if let (Role::Node, Some(node)) = (caller.rights.role(), &caller.device) {
+            nodes::depart(self, node, caller.link);
+        }
         if let Some(key) = &caller.presence_key {
             self.presence(|presence| presence.disconnect(WallTime::now(), key));
             self.presence_changed();

@@ -12,11 +12,13 @@ use openclaw_shared::protocol::event::ShutdownPayload;
 use openclaw_shared::serve::{Drained, Server};
 use tokio::time::{sleep, timeout};
 
+use crate::approvals;
 use crate::connection::handshake::close_code;
 use crate::connection::link::SERVICE_RESTART;
 use crate::context::Context;
 use crate::http::mounts::Mounts;
 use crate::limits::{LINGER, STRANGERS_GRACE};
+use crate::nodes;
 use crate::phase::Phase;
 use crate::prepared::Prepared;
 
@@ -36,6 +38,8 @@ pub(crate) async fn drain(
     context
         .hub
         .send_away(farewell(order), context.state_version());
+    nodes::close(context);
+    approvals::close(context);
     let settle = budget.saturating_sub(LINGER);
     let latecomers = match order.reason {
         StopReason::Replaced => settle,

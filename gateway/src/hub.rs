@@ -7,6 +7,7 @@
 //! [`crate::connection::outbound`].
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use openclaw_shared::protocol::snapshot::StateVersion;
 use tokio::sync::Notify;
 
 use crate::connection::link::{Admitted, AdmittedBy, Leave, Link, LinkId, Published};
-use crate::limits::UNAUTHENTICATED_SOCKETS;
+use crate::limits::{BYTES_OF_STRANGERS, UNAUTHENTICATED_SOCKETS, UNAUTHENTICATED_SOCKETS_OF_ONE};
 use crate::prepared::Prepared;
 
 /// All connections.
@@ -33,9 +34,48 @@ pub(crate) struct Hub {
 
 #[derive(Debug, Default)]
 struct Links {
-    /// Not authenticated yet, the oldest first.
-    strangers: BTreeMap<LinkId, Arc<Link>>,
+    /// Not authenticated yet, the oldest first, with the address of each that comes from another machine.
+    strangers: BTreeMap<LinkId, (Arc<Link>, Option<IpAddr>)>,
     admitted: BTreeMap<LinkId, Arc<Link>>,
+    /// What all strangers have sent of frames that are not complete, in bytes.
+    held: usize,
+    /// How many have gone since somebody asked.
+    departed: usize,
+}
+
+impl Links {
+    /// Takes a link from the strangers, if it is one.
+    fn forget_stranger(&mut self, id: LinkId) {
+        if let Some((link, _)) = self.strangers.remove(&id) {
+            self.held -= link.hold(0);
+        }
+    }
+
+    /// Ends a stranger to make room.
+    fn evict(&mut self, id: LinkId) {
+        if let Some((link, _)) = self.strangers.get(&id) {
+            link.cut();
+        }
+        self.forget_stranger(id);
+    }
+
+    /// Who must go for another stranger to come from this address.
+    fn in_the_way_of(&self, address: Option<IpAddr>) -> Option<LinkId> {
+        if let Some(address) = address {
+            let mut same = self
+                .strangers
+                .iter()
+                .filter(|(_, (_, other))| *other == Some(address));
+            let oldest = same.next();
+            if same.count() + 1 >= UNAUTHENTICATED_SOCKETS_OF_ONE {
+                return oldest.map(|(id, _)| *id);
+            }
+        }
+        let oldest = self.strangers.keys().next();
+        oldest
+            .filter(|_| self.strangers.len() >= UNAUTHENTICATED_SOCKETS)
+            .copied()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -48,19 +88,42 @@ impl Hub {
         lock(&self.links)
     }
 
-    /// A socket was opened. At the cap the stranger that has been silent for longest makes room.
-    pub(crate) fn enter(&self) -> Arc<Link> {
+    /// A socket was opened. At the cap, that of its address or that of all, the stranger that has been silent for longest
+    /// makes room.
+    pub(crate) fn enter(&self, address: Option<IpAddr>) -> Arc<Link> {
+        let address = address.filter(|address| !address.is_loopback());
         let link = Arc::new(Link::new(LinkId(
             self.next.fetch_add(1, Ordering::Relaxed) + 1,
         )));
         let mut links = self.links();
-        if links.strangers.len() >= UNAUTHENTICATED_SOCKETS
-            && let Some((_, oldest)) = links.strangers.pop_first()
-        {
-            oldest.cut();
+        if let Some(oldest) = links.in_the_way_of(address) {
+            links.evict(oldest);
         }
-        links.strangers.insert(link.id, link.clone());
+        links.strangers.insert(link.id, (link.clone(), address));
         link
+    }
+
+    /// A stranger has sent so many bytes of a frame that is not complete. When all together hold too much, the oldest that
+    /// holds anything makes room.
+    pub(crate) fn hold(&self, link: &Link, bytes: usize) {
+        let mut links = self.links();
+        if !links.strangers.contains_key(&link.id) {
+            return;
+        }
+        links.held -= link.hold(bytes);
+        links.held += bytes;
+        while links.held > BYTES_OF_STRANGERS {
+            let mut strangers = links.strangers.iter();
+            let Some((&oldest, _)) = strangers.find(|(_, (one, _))| one.holds_something()) else {
+                return;
+            };
+            links.evict(oldest);
+        }
+    }
+
+    /// How many connections have ended since this was asked before.
+    pub(crate) fn take_departed(&self) -> usize {
+        std::mem::take(&mut self.links().departed)
     }
 
     /// A client has authenticated: from now on it sees events.
@@ -68,7 +131,7 @@ impl Hub {
         link.admit(admitted);
         {
             let mut links = self.links();
-            links.strangers.remove(&link.id);
+            links.forget_stranger(link.id);
             links.admitted.insert(link.id, link.clone());
         }
         if let Some(farewell) = &*lock(&self.farewell) {
@@ -80,8 +143,9 @@ impl Hub {
     /// A connection is over.
     pub(crate) fn leave(&self, id: LinkId) {
         let mut links = self.links();
-        links.strangers.remove(&id);
+        links.forget_stranger(id);
         links.admitted.remove(&id);
+        links.departed += 1;
         if links.strangers.is_empty() && links.admitted.is_empty() {
             self.empty.notify_one();
         }
@@ -141,7 +205,7 @@ impl Hub {
 
     /// Closes the sockets on which nobody has said who it is.
     pub(crate) fn dismiss_strangers(&self, code: u16, reason: &str) {
-        for link in self.links().strangers.values() {
+        for (link, _) in self.links().strangers.values() {
             link.condemn(code, reason);
         }
     }
@@ -149,7 +213,8 @@ impl Hub {
     /// Closes what has not gone by itself.
     pub(crate) fn cut_off(&self, code: u16, reason: &str) {
         let links = self.links();
-        for link in links.admitted.values().chain(links.strangers.values()) {
+        let strangers = links.strangers.values().map(|(link, _)| link);
+        for link in links.admitted.values().chain(strangers) {
             link.condemn(code, reason);
         }
     }
@@ -218,4 +283,60 @@ pub(crate) fn event_head(name: &str, payload: &[u8]) -> Bytes {
     head.extend_from_slice(br#"","payload":"#);
     head.extend_from_slice(payload);
     head.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::Hub;
+    use crate::limits::{
+        BYTES_OF_STRANGERS, UNAUTHENTICATED_SOCKETS, UNAUTHENTICATED_SOCKETS_OF_ONE,
+    };
+
+    #[test]
+    fn at_the_cap_the_oldest_stranger_makes_room() {
+        let hub = Hub::default();
+        let first = hub.enter(None);
+        let second = hub.enter(None);
+        for _ in 2..UNAUTHENTICATED_SOCKETS {
+            hub.enter(None);
+        }
+        assert!(!first.is_cut());
+        hub.enter(None);
+        assert!(first.is_cut() && !second.is_cut());
+        assert_eq!(hub.counts(), (0, UNAUTHENTICATED_SOCKETS));
+    }
+
+    #[test]
+    fn threat_68_one_address_cannot_take_the_place_of_the_others() {
+        let hub = Hub::default();
+        let flooder: IpAddr = "192.0.2.1".parse().unwrap();
+        let other = hub.enter("192.0.2.2".parse().ok());
+        let local = hub.enter("127.0.0.1".parse().ok());
+        let first = hub.enter(Some(flooder));
+        for _ in 0..UNAUTHENTICATED_SOCKETS {
+            hub.enter(Some(flooder));
+        }
+        assert!(first.is_cut() && !other.is_cut() && !local.is_cut());
+        assert_eq!(hub.counts(), (0, UNAUTHENTICATED_SOCKETS_OF_ONE + 2));
+    }
+
+    #[test]
+    fn strangers_with_half_a_frame_hold_a_bounded_number_of_bytes() {
+        let hub = Hub::default();
+        let silent = hub.enter(None);
+        let holders: Vec<_> = (0..5).map(|_| hub.enter(None)).collect();
+        for holder in &holders {
+            hub.hold(holder, 1000);
+            hub.hold(holder, BYTES_OF_STRANGERS / 4);
+        }
+        let cut: Vec<bool> = holders.iter().map(|holder| holder.is_cut()).collect();
+        assert_eq!(cut, [true, false, false, false, false]);
+        assert!(!silent.is_cut());
+        hub.leave(holders[1].id);
+        let late = hub.enter(None);
+        hub.hold(&late, BYTES_OF_STRANGERS / 4);
+        assert!(!late.is_cut() && !holders[2].is_cut());
+    }
 }

@@ -10,6 +10,7 @@ use openclaw_shared::instance::{Environment, Instance};
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::Value;
 
+use crate::approvals;
 use crate::context::{Context, Parts};
 use crate::drain::drain;
 use crate::http;
@@ -42,7 +43,7 @@ pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
         .cloned()
         .map(Mounts::new);
     let generation = launch.generation;
-    let context = Arc::new(build(launch)?);
+    let context = Arc::new(build(launch, control.clone())?);
     let tcp = listeners
         .tcp()
         .map_err(|error| Fatal::new(format!("cannot listen: {error}")))?;
@@ -64,7 +65,7 @@ pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
     }
 }
 
-fn build(launch: Launch) -> Result<Context, Fatal> {
+fn build(launch: Launch, control: Control) -> Result<Context, Fatal> {
     let settings = settings(&launch.config, &launch.instance)?;
     let routes = methods::routes().map_err(|error| Fatal::new(error.to_string()))?;
     Ok(Context::new(Parts {
@@ -75,6 +76,8 @@ fn build(launch: Launch) -> Result<Context, Fatal> {
         fleet: launch.fleet,
         machine: Machine::read(),
         routes,
+        control,
+        variables: Environment::from_process().variables().clone(),
     }))
 }
 
@@ -109,6 +112,7 @@ async fn obey(
         match order {
             Order::Activate => {
                 house.context.store.activate(house.generation);
+                approvals::adopt(&house.context);
                 house.server.activate();
                 house.context.phases.set(Phase::Active);
                 tracing::info!(target: "gateway", port = house.context.instance.ports.gateway, "gateway serves");
@@ -144,6 +148,8 @@ async fn leave(house: House, order: &Drain) {
         mounts,
         generation: _,
     } = house;
+    // Whoever asked for the change that this life leaves for hears of it first.
+    context.config.settled().await;
     // What is left of the budget belongs to the report and the exit.
     let budget = order.budget.saturating_sub(Duration::from_millis(250));
     drain(&context, server, mounts, order, budget).await;

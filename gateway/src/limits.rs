@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use openclaw_shared::protocol::MAX_PAYLOAD;
+use openclaw_shared::protocol::scope::Role;
+
 /// From the opened socket to a successful `connect`.
 pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -15,10 +18,35 @@ pub(crate) const BYTES_BEFORE_AUTH: u64 = 64 * 1024;
 
 /// WebSockets that have not authenticated yet. At the cap the oldest makes room, so that a flood of silent sockets cannot
 /// keep a real client out.
-pub(crate) const UNAUTHENTICATED_SOCKETS: usize = 256;
+/// It is far above the number of clients that come back in one moment after a restart, each of which is a stranger for a
+/// moment, and the memory of so many silent sockets is bounded by what one costs.
+pub(crate) const UNAUTHENTICATED_SOCKETS: usize = 1280;
+
+/// The same for one address of another machine. This machine's own is bounded by the number for all: behind a tunnel or a
+/// proxy that is not trusted, everybody comes from there.
+pub(crate) const UNAUTHENTICATED_SOCKETS_OF_ONE: usize = 128;
+
+/// What all strangers together may have sent of frames that are not complete, in bytes. Beyond it the oldest of them makes
+/// room. A connect frame arrives in one piece or two.
+pub(crate) const BYTES_OF_STRANGERS: usize = 2 * 1024 * 1024;
+
+/// The largest frame of a node, in bytes: photos, clips and files come in one. Only while such a frame arrives does its connection
+/// hold as much, and only devices that their owner has approved get so far.
+const LARGEST_OF_NODE: usize = 8 * 1024 * 1024;
+
+/// The largest frame that a client may send, in bytes; announced as `policy.maxPayload`.
+pub(crate) const fn largest_message(role: Role) -> usize {
+    match role {
+        Role::Operator => MAX_PAYLOAD,
+        Role::Node => LARGEST_OF_NODE,
+    }
+}
 
 /// tungstenite's read buffer; resident for every connection.
 pub(crate) const READ_BUFFER: usize = 4 * 1024;
+
+/// The same for a socket that has said nothing yet.
+pub(crate) const STRANGERS_READ_BUFFER: usize = 1024;
 
 /// Frames taken from one client before the others get their turn.
 pub(crate) const FRAMES_PER_TURN: usize = 64;
@@ -31,6 +59,9 @@ pub(crate) const WAITING_ANSWERS: usize = 256 * 1024;
 
 /// How often connections are looked after: silence, stalled writes.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many connections must have ended before memory is given back at a sweep. What fewer leave behind is little.
+pub(crate) const DEPARTURES: usize = 8;
 
 /// Silence after which a client is pinged.
 pub(crate) const PING_AFTER: Duration = Duration::from_secs(30);
@@ -51,8 +82,23 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// try.
 pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
+/// The same for a socket that has not authenticated.
+pub(crate) const STRANGERS_LINGER_BYTES: usize = 128 * 1024;
+
 /// How often health is refreshed without a cause.
 pub(crate) const HEALTH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the reason of a close may be, in bytes; a control frame has no room for more.
 pub(crate) const CLOSE_REASON_BYTES: usize = 120;
+
+/// Scopes that a client may ask for; there are five, and clients of other versions may know some more.
+pub(crate) const MOST_SCOPES: usize = 64;
+
+/// How long the name of a scope may be, in bytes.
+pub(crate) const LONGEST_SCOPE: usize = 128;
+
+/// How often it is written down how devices were last seen.
+pub(crate) const DEVICES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often requests are looked at that may have expired.
+pub(crate) const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);

@@ -51,13 +51,7 @@ async fn a_client_is_challenged_and_welcomed_with_a_full_snapshot() {
     );
     assert_eq!(
         payload["features"]["methods"],
-        json!([
-            "health",
-            "logs.tail",
-            "status",
-            "system-presence",
-            "system-event"
-        ])
+        json!(openclaw_shared::protocol::method::features().collect::<Vec<_>>())
     );
     let snapshot = &payload["snapshot"];
     assert_eq!(snapshot["configPath"], "~/.openclaw/openclaw.json");

@@ -17,6 +17,7 @@ use openclaw_shared::protocol::frame::Request;
 use openclaw_shared::protocol::method::{self, Availability, Method};
 use openclaw_shared::protocol::scope::Scope;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::connection::validate::Validator;
 use crate::connection::{Answer, Caller};
@@ -24,7 +25,19 @@ use crate::context::Context;
 use crate::prepared::Prepared;
 use crate::store::StoreError;
 
+mod agents;
+mod channels;
+mod config;
+mod cron;
+mod devices;
+mod heartbeat;
+mod nodes;
+mod sessions;
+mod skills;
 mod system;
+mod talk;
+mod usage;
+mod voicewake;
 
 /// All handlers.
 ///
@@ -33,6 +46,18 @@ mod system;
 pub(crate) fn routes() -> Result<Routes, Misrouted> {
     let routes = Routes::default();
     let routes = system::register(routes);
+    let routes = talk::register(routes);
+    let routes = config::register(routes);
+    let routes = devices::register(routes);
+    let routes = nodes::register(routes);
+    let routes = agents::register(routes);
+    let routes = channels::register(routes);
+    let routes = cron::register(routes);
+    let routes = heartbeat::register(routes);
+    let routes = sessions::register(routes);
+    let routes = skills::register(routes);
+    let routes = usage::register(routes);
+    let routes = voicewake::register(routes);
     routes.complete()
 }
 
@@ -51,9 +76,28 @@ impl MethodError {
         ErrorShape::unavailable(message).into()
     }
 
+    /// What the caller is told.
+    #[cfg(test)]
+    pub(crate) fn shape(&self) -> &ErrorShape {
+        &self.0
+    }
+
     /// The same error with facts a program may act on.
     pub(crate) fn with_details(self, details: serde_json::Value) -> Self {
         self.0.with_details(details).into()
+    }
+}
+
+impl MethodError {
+    /// The error as it is sent.
+    pub(crate) fn into_shape(self) -> Box<ErrorShape> {
+        self.0
+    }
+}
+
+impl From<Box<ErrorShape>> for MethodError {
+    fn from(error: Box<ErrorShape>) -> Self {
+        Self(error)
     }
 }
 
@@ -170,13 +214,38 @@ impl Routes {
         self
     }
 
+    /// A method whose parameters are put right before anything else looks at them.
+    fn on_prepared<M, A, H>(mut self, method: M, prepare: fn(&mut Value), handler: H) -> Self
+    where
+        M: Method,
+        A: Answers<M::Reply>,
+        H: AsyncFn(&Context, &Caller, M::Params) -> Result<A, MethodError> + Send + Sync + 'static,
+    {
+        self = self.on(method, handler);
+        if let Some(route) = self.by_name.get_mut(M::NAME) {
+            let plain =
+                std::mem::replace(&mut route.handler, Box::new(|_, _, _| Err(String::new())));
+            route.handler = Box::new(move |context, caller, raw| {
+                let prepared = serde_json::from_str(raw).map(|mut value| {
+                    prepare(&mut value);
+                    value.to_string()
+                });
+                // What is no JSON is refused where everything else is.
+                plain(context, caller, prepared.as_deref().unwrap_or(raw))
+            });
+        }
+        self
+    }
+
     fn complete(mut self) -> Result<Self, Misrouted> {
         let mut missing = Vec::new();
         for method in method::all() {
             match method.availability {
                 Availability::Works if self.by_name.contains_key(method.name) => {}
                 Availability::Works => missing.push(method.name),
-                Availability::Planned(why) => self.plan(method.name, method.scope, why, method.params_schema),
+                Availability::Planned(why) => {
+                    self.plan(method.name, method.scope, why, method.params_schema)
+                }
             }
         }
         if self.twice.is_empty() && missing.is_empty() {
@@ -190,14 +259,24 @@ impl Routes {
     }
 
     /// A method that checks its caller and its parameters, and then says why it does nothing.
-    fn plan(&mut self, name: &'static str, scope: Scope, why: &'static str, schema: fn() -> schemars::Schema) {
+    fn plan(
+        &mut self,
+        name: &'static str,
+        scope: Scope,
+        why: &'static str,
+        schema: fn() -> schemars::Schema,
+    ) {
         let validator = Validator::new(schema);
         let handler: Handler = Box::new(move |_, _, raw| {
             validator.check(name, raw)?;
             let error = ErrorShape::unavailable(format!("{name} is not available yet: {why}"));
             Ok(Box::pin(std::future::ready(Err(Box::new(error)))))
         });
-        if self.by_name.insert(name, Route { scope, handler }).is_some() {
+        if self
+            .by_name
+            .insert(name, Route { scope, handler })
+            .is_some()
+        {
             self.twice.push(name);
         }
     }
@@ -298,8 +377,7 @@ mod tests {
     async fn rights_are_looked_at_before_parameters_for_every_method_and_role() {
         let gateway = Gateway::start().await;
         let routes = routes().unwrap();
-        let names = method::all()
-            .map(|method| (method.name, Some(method.scope)));
+        let names = method::all().map(|method| (method.name, Some(method.scope)));
         for (name, scope) in names.chain([("no.such.method", None), ("constructor", None)]) {
             for (role, scopes) in [
                 (Role::Operator, &["operator.admin"][..]),

@@ -42,6 +42,14 @@ impl<T: Serialize> Prepared<T> {
 }
 
 impl<T> Prepared<T> {
+    /// What was serialised before.
+    pub(crate) const fn of_json(json: Bytes) -> Self {
+        Self {
+            json,
+            of: PhantomData,
+        }
+    }
+
     /// The JSON.
     pub(crate) const fn json(&self) -> &Bytes {
         &self.json

@@ -10,9 +10,15 @@ use openclaw_shared::protocol::TICK_INTERVAL_MS;
 use openclaw_shared::protocol::event::{Tick, TickPayload};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use crate::approvals;
 use crate::context::Context;
-use crate::limits::{HEALTH_INTERVAL, SWEEP_INTERVAL};
+use crate::limits::{
+    DEPARTURES, DEVICES_INTERVAL, EXPIRY_INTERVAL, HEALTH_INTERVAL, SWEEP_INTERVAL,
+};
+use crate::memory;
+use crate::nodes;
 use crate::prepared::Prepared;
+use crate::services::devices;
 
 /// Between two presence events.
 const PRESENCE_PAUSE: Duration = Duration::from_millis(200);
@@ -25,7 +31,11 @@ pub(crate) async fn run(context: &Context) {
         ticks(context),
         presence(context),
         health(context),
-        care(context)
+        care(context),
+        devices(context),
+        nodes::look_after(context),
+        approvals::look_after(context),
+        expiry(context)
     );
 }
 
@@ -64,10 +74,30 @@ async fn care(context: &Context) {
     let mut sweeps = interval(SWEEP_INTERVAL);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Moment::now();
+    let mut gone = 0;
     loop {
         sweeps.tick().await;
         let now = Moment::now();
         context.hub.look_after(now.since(last));
         last = now;
+        gone += context.hub.take_departed();
+        if gone >= DEPARTURES {
+            gone = 0;
+            memory::give_back();
+        }
+    }
+}
+
+async fn devices(context: &Context) {
+    loop {
+        sleep(DEVICES_INTERVAL).await;
+        devices::write_sightings(context).await;
+    }
+}
+
+async fn expiry(context: &Context) {
+    loop {
+        sleep(EXPIRY_INTERVAL).await;
+        devices::expire(context).await;
     }
 }

@@ -3,16 +3,23 @@
 //! Read once per launch and per reload; an unusable entry of a list is skipped with a warning, because the supervisor has
 //! validated the file and a gateway that runs is worth more than one that sulks.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use openclaw_shared::config::Config;
-use openclaw_shared::config::section::SessionScope;
+use openclaw_shared::config::section::{SessionScope, TailscaleMode};
+use openclaw_shared::credentials::AuthMode;
 use openclaw_shared::instance::Instance;
 use openclaw_shared::protocol::snapshot::SessionDefaults;
 use openclaw_shared::serve::host::{Host, HostPolicy};
 use openclaw_shared::serve::origin::Origin;
 
 use crate::connection::handshake::ControlUiRules;
+use crate::services::session_key::{Naming, agent_id};
+
+pub(crate) mod catalog;
+
+use catalog::Catalog;
 
 /// The agent that answers when the configuration names none.
 const DEFAULT_AGENT: &str = "main";
@@ -26,6 +33,15 @@ pub(crate) struct Agent {
     pub(crate) is_default: bool,
 }
 
+/// Which commands nodes may be asked for, besides the built-in table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NodeCommands {
+    /// `gateway.nodes.allowCommands`.
+    pub(crate) allow: BTreeSet<String>,
+    /// `gateway.nodes.denyCommands`; wins.
+    pub(crate) deny: BTreeSet<String>,
+}
+
 /// The settings in force.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -35,12 +51,20 @@ pub(crate) struct Settings {
     pub(crate) allowed_origins: Vec<Origin>,
     /// Proxies whose word about the client counts.
     pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// Whether an identity that Tailscale Serve vouches for counts; none leaves it to what Serve and the mode of the secret say.
+    allow_tailscale: Option<bool>,
+    /// Whether Tailscale Serve stands in front of us.
+    pub(crate) serves_tailnet: bool,
     /// How the Control UI may connect without a device.
     pub(crate) control_ui: ControlUiRules,
     /// Whether there is a canvas host.
     pub(crate) has_canvas: bool,
     /// The agents, the default one included; never empty.
     pub(crate) agents: Vec<Agent>,
+    /// Which commands nodes may be asked for.
+    pub(crate) node_commands: NodeCommands,
+    /// What else the configuration names.
+    pub(crate) catalog: Catalog,
     session_scope: SessionScope,
     main_key: String,
 }
@@ -54,6 +78,10 @@ impl Settings {
             .iter()
             .filter_map(|text| usable(text, Host::parse(text), "gateway.controlUi.allowedHosts"))
             .fold(HostPolicy::bound_to(&instance.hosts), HostPolicy::and);
+        let hosts = match config.gateway.tailscale.mode {
+            TailscaleMode::Off => hosts,
+            TailscaleMode::Serve | TailscaleMode::Funnel => hosts.and_tailnet_names(),
+        };
         let allowed_origins = control_ui
             .allowed_origins
             .iter()
@@ -75,12 +103,19 @@ impl Settings {
             hosts,
             allowed_origins,
             trusted_proxies,
+            allow_tailscale: config.gateway.auth.allow_tailscale,
+            serves_tailnet: config.gateway.tailscale.mode == TailscaleMode::Serve,
             control_ui: ControlUiRules {
                 allow_insecure_auth: control_ui.allow_insecure_auth,
                 disable_device_auth: control_ui.dangerously_disable_device_auth,
             },
             has_canvas: config.canvas_host.enabled,
             agents: agents(config),
+            catalog: Catalog::of(config, instance),
+            node_commands: NodeCommands {
+                allow: names(&config.gateway.nodes.allow_commands),
+                deny: names(&config.gateway.nodes.deny_commands),
+            },
             session_scope: config.session.scope,
             main_key: config
                 .session
@@ -90,12 +125,27 @@ impl Settings {
         }
     }
 
+    /// Whether an identity that Tailscale Serve vouches for counts, when this secret is the one that counts otherwise.
+    pub(crate) fn believes_tailnet(&self, mode: AuthMode) -> bool {
+        self.allow_tailscale
+            .unwrap_or(self.serves_tailnet && mode != AuthMode::Password)
+    }
+
     /// The agent that answers when none is named.
     pub(crate) fn default_agent(&self) -> &str {
         self.agents
             .iter()
             .find(|agent| agent.is_default)
             .map_or(DEFAULT_AGENT, |agent| agent.id.as_str())
+    }
+
+    /// How sessions are named.
+    pub(crate) fn naming(&self) -> Naming<'_> {
+        Naming {
+            default_agent: self.default_agent(),
+            main_key: &self.main_key,
+            is_global: self.session_scope == SessionScope::Global,
+        }
     }
 
     /// How clients name the main session.
@@ -121,14 +171,20 @@ fn usable<T>(text: &str, parsed: Option<T>, key: &str) -> Option<T> {
     parsed
 }
 
+fn names(list: &[String]) -> BTreeSet<String> {
+    list.iter().map(|name| name.trim().to_owned()).collect()
+}
+
 fn agents(config: &Config) -> Vec<Agent> {
     let mut agents: Vec<Agent> = config
         .agents
         .list
         .iter()
-        .map(|entry| Agent {
-            id: entry.id.clone(),
-            is_default: entry.default,
+        .filter_map(|entry| {
+            Some(Agent {
+                id: usable(&entry.id, agent_id(&entry.id), "agents.list[].id")?,
+                is_default: entry.default,
+            })
         })
         .collect();
     if agents.is_empty() {

@@ -210,7 +210,8 @@ fn try_open(path: &Path, generation: Generation) -> Result<Open, StoreError> {
     lease::take(&writing, generation)?;
     let reader = connect(path)?;
     reader.pragma_update(None, "query_only", true)?;
-    let writer = Writer::start(writing).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let writer =
+        Writer::start(writing).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     Ok(Open { reader, writer })
 }
 

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use openclaw_shared::child::Control;
+use openclaw_shared::config::write::write_atomically;
+use openclaw_shared::config::{Outcome, RefusalCause, load_candidate};
 use openclaw_shared::control::{
     ChildName, ChildState, ChildStatus, ConfigState, ConfigStatus, Drain, FleetStatus, Generation,
-    StopReason,
+    StopReason, ToSupervisor,
 };
 use openclaw_shared::credentials::{AuthMode, Credentials};
 use openclaw_shared::instance::{Environment, Identity, Instance, Profile, Wishes};
@@ -18,6 +21,7 @@ use openclaw_shared::secret::Secret;
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -75,6 +79,36 @@ pub(crate) fn fleet() -> FleetStatus {
     }
 }
 
+/// What the supervisor does for a gateway, as far as these tests need it: it writes the file, and says that it counts.
+fn supervisor(path: PathBuf) -> Control {
+    let (reports, mut said) = mpsc::channel(8);
+    let control = Control::new(reports);
+    let answering = control.clone();
+    tokio::task::spawn_local(async move {
+        while let Some(message) = said.recv().await {
+            if let ToSupervisor::WriteConfig {
+                ask,
+                base_hash,
+                text,
+            } = message
+            {
+                answering.written(ask, write(&path, base_hash.as_deref(), &text.0));
+            }
+        }
+    });
+    control
+}
+
+fn write(path: &Path, base_hash: Option<&str>, text: &str) -> Outcome {
+    if let Err(error) = load_candidate(path, text, &BTreeMap::new()) {
+        return Outcome::invalid(&error);
+    }
+    match write_atomically(path, text, base_hash) {
+        Ok(_) => Outcome::Live { keys: Vec::new() },
+        Err(error) => Outcome::refused(RefusalCause::Changed, error.to_string()),
+    }
+}
+
 /// A gateway without a supervisor.
 pub(crate) struct Gateway {
     pub(crate) context: Arc<Context>,
@@ -91,9 +125,11 @@ impl Gateway {
     pub(crate) async fn start_with(config: &Value) -> Self {
         let home = tempfile::tempdir().unwrap();
         let instance = instance(home.path());
+        std::fs::create_dir_all(&instance.identity.state_dir).unwrap();
         let config = openclaw_shared::config::Config::from_effective(config).unwrap();
         let settings = Settings::of(&config, &instance);
         let logging = LogSettings::in_dir(instance.log_dir.clone());
+        let control = supervisor(instance.identity.config_path.clone());
         let context = Arc::new(Context::new(Parts {
             instance,
             credentials: Some(credentials(TOKEN)),
@@ -102,12 +138,15 @@ impl Gateway {
             fleet: fleet(),
             machine: Machine::read(),
             routes: methods::routes().unwrap(),
+            control,
+            variables: BTreeMap::new(),
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = http::service(context.clone(), None);
         let server = Server::new(vec![listener], None, service, Limits::default());
         context.store.activate(Generation(1));
+        crate::approvals::adopt(&context);
         server.activate();
         context.phases.set(Phase::Active);
         let timers = context.clone();

@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod codegen;
 mod command;
+mod conformance;
+mod fuzz;
 mod licences;
 mod peer;
 mod report;
@@ -26,6 +29,12 @@ struct Cli {
 enum Chore {
     /// Build the release binaries and measure them beside the peer and a bare echo server
     Bench(bench::Args),
+    /// Point the clients of the peer at this gateway and see whether they work
+    Conformance(conformance::Args),
+    /// Write the artefacts that are generated from the protocol's types
+    Codegen(codegen::Args),
+    /// Feed whatever parses foreign bytes with invented ones
+    Fuzz(fuzz::Args),
     /// Check licences, duplicate crates and sources against deny.toml
     Licences,
     /// Install the Node implementation, the peer that measurements compare with
@@ -35,6 +44,9 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Bench(args) => bench::run(&args),
+        Chore::Conformance(args) => conformance::run(&args),
+        Chore::Codegen(args) => codegen::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Licences => licences::run(),
         Chore::Peer(args) => peer::run(&args),
     };

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 use crate::config::Outcome;
 use crate::control::{
-    CONTROL_VERSION, ChildName, Drain, FleetStatus, Launch, Reloaded, StopReason, ToChild,
-    ToSupervisor,
+    CONTROL_VERSION, ChildName, ConfigText, Drain, FleetStatus, Launch, Reloaded, StopReason,
+    ToChild, ToSupervisor,
 };
 use crate::exit::Exit;
 use crate::ipc::codec::{MessageReader, write_message};
@@ -118,7 +118,7 @@ impl Control {
         let message = ToSupervisor::WriteConfig {
             ask: asked.number(),
             base_hash,
-            text,
+            text: ConfigText(text),
         };
         self.report(message).await;
         asked.answer().await

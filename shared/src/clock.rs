@@ -7,6 +7,7 @@ use std::ops::Add;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -106,12 +107,29 @@ impl WallTime {
             .to_string()
     }
 
+    /// Reads `2030-01-01T09:00:00+01:00`; without a zone it is UTC, and without a time the day begins.
+    #[must_use]
+    pub fn parse_iso8601(text: &str) -> Option<Self> {
+        let utc = |text: &str| text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+        let timestamp = text
+            .parse::<Timestamp>()
+            .ok()
+            .or_else(|| utc(text).map(|zoned| zoned.timestamp()))?;
+        u64::try_from(timestamp.as_millisecond()).ok().map(Self)
+    }
+
     fn timestamp(self) -> Timestamp {
         i64::try_from(self.0)
             .ok()
             .and_then(|millis| Timestamp::from_millisecond(millis).ok())
             .unwrap_or(Timestamp::MAX)
     }
+}
+
+/// Whether this machine knows a time zone, by its IANA name.
+#[must_use]
+pub fn is_time_zone(name: &str) -> bool {
+    TimeZone::get(name).is_ok()
 }
 
 impl From<SystemTime> for WallTime {

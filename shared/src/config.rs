@@ -11,13 +11,18 @@ mod include;
 mod issue;
 mod legacy;
 pub mod load;
+pub mod model;
+pub mod outcome;
 mod own_keys;
+pub mod page;
 pub mod path;
 pub mod reload;
 mod rules;
+pub mod schema;
 pub mod section;
 pub mod sensitive;
 pub mod setting;
+pub mod shown;
 pub mod source;
 mod substitute;
 #[cfg(test)]
@@ -28,7 +33,8 @@ pub mod write;
 use serde_json::Value;
 
 pub use issue::{Issue, IssueLevel, LoadError};
-pub use load::{Loaded, load, load_candidate, load_from_source};
+pub use load::{Loaded, load, load_candidate, load_from_source, read_text};
+pub use outcome::{Outcome, RefusalCause};
 pub use own_keys::{OWN_KEYS, own_keys_in};
 pub use path::{KeyPath, PathError, Step};
 pub use sensitive::{is_secret, redacted};

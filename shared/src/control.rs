@@ -21,7 +21,9 @@ use crate::log::LogSettings;
 pub const CONTROL_VERSION: u32 = 2;
 
 /// A process under supervision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChildName {
     /// The control plane.
@@ -55,7 +57,19 @@ impl fmt::Display for ChildName {
 
 /// The n-th life of a child; whatever happens later carries it.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default, JsonSchema)]
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Default,
+    JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 
@@ -200,6 +214,17 @@ pub struct Reloaded {
     pub logging: LogSettings,
 }
 
+/// The text of a configuration file. It may hold secrets in clear, so that only its length is shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfigText(pub String);
+
+impl fmt::Debug for ConfigText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ConfigText({} bytes)", self.0.len())
+    }
+}
+
 /// Why a child is told to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -291,7 +316,7 @@ pub enum ToSupervisor {
         /// SHA-256 of the text the edit was made on; absent when there was no file.
         base_hash: Option<String>,
         /// The whole new text.
-        text: String,
+        text: ConfigText,
     },
     /// It cannot go on, and why.
     Fatal {
@@ -318,7 +343,7 @@ pub enum CliRequest {
         /// SHA-256 of the text the edit was made on; absent when there was no file.
         base_hash: Option<String>,
         /// The whole new text.
-        text: String,
+        text: ConfigText,
     },
 }
 

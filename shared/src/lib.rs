@@ -2,9 +2,9 @@
 //!
 //! Something lives here when two processes must agree on it:
 //!
-//! - who an instance is: [`instance`], [`paths`], [`ports`], [`credentials`], [`config`];
-//! - what processes say to each other: [`control`], [`ipc`], [`child`], [`exit`];
-//! - what clients see: [`protocol`], and how every listener treats them: [`serve`];
+//! - who an instance is: [`instance`], [`paths`], [`ports`], [`credentials`], [`config`]; who a client of it is: [`identity`];
+//! - what processes say to each other: [`control`], [`ipc`], [`child`], [`exit`], [`node_host`];
+//! - what clients see: [`protocol`], and how every listener treats them: [`serve`]; what may be executed and what an approval holds for: [`exec_approvals`], [`exec_binding`];
 //! - what all processes do alike: [`log`], [`clock`], [`secret`], [`backoff`], [`digest`].
 
 pub mod backoff;
@@ -14,10 +14,14 @@ pub mod config;
 pub mod control;
 pub mod credentials;
 pub mod digest;
+pub mod exec_approvals;
+pub mod exec_binding;
 pub mod exit;
+pub mod identity;
 pub mod instance;
 pub mod ipc;
 pub mod log;
+pub mod node_host;
 pub mod paths;
 pub mod ports;
 pub mod protocol;

@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::layer::SubscriberExt;
 
-pub use redact::{is_sensitive_name, redact};
+pub use redact::{redact, redact_with};
 pub use settings::{ConsoleStyle, Level, LogSettings, WsLog};
 pub use text::printable;
 

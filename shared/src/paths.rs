@@ -69,6 +69,18 @@ impl StatePaths<'_> {
         self.identity().join("node.json")
     }
 
+    /// What the node host keeps about itself.
+    #[must_use]
+    pub fn node_file(&self) -> PathBuf {
+        self.0.join("node.json")
+    }
+
+    /// The file whose lock is the node host.
+    #[must_use]
+    pub fn node_lock(&self) -> PathBuf {
+        self.0.join("node.lock")
+    }
+
     /// What may be executed on this machine.
     #[must_use]
     pub fn exec_approvals(&self) -> PathBuf {

@@ -7,6 +7,7 @@
 //! Invariant: a parameter type refuses exactly what its JSON Schema refuses. Arrays and null are no objects, an
 //! integral float is an integer, bounds live in the type. A property test in the gateway holds the two to one verdict.
 
+pub mod close;
 pub mod connect;
 pub mod error;
 pub mod event;

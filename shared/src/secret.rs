@@ -51,6 +51,53 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
     }
 }
 
+/// Parts of names that tell of a secret, in lowercase and without separators.
+const SECRET_WORDS: [&str; 9] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "authorization",
+    "apikey",
+    "privatekey",
+    "credential",
+    "cookie",
+];
+/// A name with one of these endings is about a secret without being one.
+const HARMLESS_ENDINGS: [&str; 7] = [
+    "configured",
+    "source",
+    "mode",
+    "file",
+    "path",
+    "present",
+    "required",
+];
+
+/// Whether what has this name is a secret: `token`, `gateway.auth.password`, `OPENAI_API_KEY`, … The one list for logs, for the
+/// configuration as people see it, and for its schema.
+#[must_use]
+pub fn names_a_secret(name: &str) -> bool {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    if HARMLESS_ENDINGS
+        .iter()
+        .any(|ending| plain.ends_with(ending))
+    {
+        return false;
+    }
+    // `tokens` counts something; `token` is one.
+    plain.ends_with("token")
+        || SECRET_WORDS.iter().any(|word| plain.contains(word))
+        || ["accesskey", "secretkey", "signingkey"]
+            .iter()
+            .any(|end| plain.ends_with(end))
+        || (name.ends_with("_KEY") && !name.chars().any(char::is_lowercase))
+}
+
 /// Compares in a time that depends only on the length of `presented`, also when the lengths differ.
 #[must_use]
 pub fn constant_time_eq(presented: &[u8], expected: &[u8]) -> bool {
@@ -120,5 +167,30 @@ mod tests {
             );
         }
         assert!(constant_time_eq(expected.as_bytes(), expected.as_bytes()));
+    }
+
+    #[test]
+    fn names_of_secrets() {
+        for name in [
+            "token",
+            "authToken",
+            "gateway.auth.password",
+            "client_secret",
+            "API-Key",
+            "X_KEY",
+        ] {
+            assert!(super::names_a_secret(name), "{name}");
+        }
+        for name in [
+            "tokens",
+            "totalTokens",
+            "key",
+            "auth",
+            "tokenSource",
+            "password_file",
+            "conn",
+        ] {
+            assert!(!super::names_a_secret(name), "{name}");
+        }
     }
 }

@@ -43,8 +43,10 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+#[cfg(fuzzing)]
+pub use framing::fuzz as fuzz_framing;
 pub use guard::{Guarded, Refusal};
-pub use stream::{NotUpgraded, Stream, Upgrade, upgrade};
+pub use stream::{NotUpgraded, ReadHalf, Stream, Upgrade, WriteHalf, discard, upgrade};
 
 /// Who is at the other end of the connection a request came by; a request extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,13 +11,20 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, ProfileError, VERSION};
 
+mod agents;
+mod answer;
+mod approvals;
 mod args;
+mod channels;
 mod client;
 mod completion;
 mod config;
 mod config_edit;
 mod context;
 mod control_client;
+mod cron;
+mod device;
+mod devices;
 mod failure;
 mod gateway;
 mod gateway_call;
@@ -26,13 +33,25 @@ mod gateway_lifecycle;
 mod gateway_probe;
 mod gateway_run;
 mod gateway_status;
+mod gateway_usage_cost;
 mod guard;
 mod health;
 mod logs;
+mod models;
+mod named;
+mod node;
+mod nodes;
 mod output;
 mod probe;
+mod request;
+mod rpc;
+mod sessions;
 mod setup;
+mod skills;
+mod span;
 mod status;
+mod system;
+mod table;
 mod target;
 
 use args::Globals;
@@ -70,6 +89,28 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Read and change the configuration
     Config(config::ConfigArgs),
+    /// Use the devices that execute commands for the gateway
+    Nodes(Box<nodes::NodesArgs>),
+    /// Let devices connect, or not
+    Devices(devices::DevicesArgs),
+    /// Say what may be executed
+    Approvals(approvals::ApprovalsArgs),
+    /// Leave notes for the main session, show who is present, switch heartbeats
+    System(system::SystemArgs),
+    /// Have work done at its time
+    Cron(Box<cron::CronArgs>),
+    /// Show the conversations that the gateway knows
+    Sessions(sessions::SessionsArgs),
+    /// Show who answers
+    Agents(agents::AgentsArgs),
+    /// Show where messages come from and go to
+    Channels(channels::ChannelsArgs),
+    /// Show the models that agents can use
+    Models(models::ModelsArgs),
+    /// Show what agents know how to do
+    Skills(skills::SkillsArgs),
+    /// Make this machine a node, which runs commands for a gateway
+    Node(Box<node::NodeArgs>),
     /// Print a completion script for a shell
     Completion(completion::CompletionArgs),
 }
@@ -79,7 +120,9 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<CommandLine, ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let json = arguments.iter().any(|argument| argument == "--json");
+    // What stands behind `--` is for another program.
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    let json = own.any(|argument| argument == "--json");
     read(&arguments).map_err(|error| {
         let out = Output::new(json, false);
         match explain(&error) {
@@ -110,38 +153,8 @@ pub(crate) fn dispatch(line: CommandLine) -> ExitCode {
             .write(&CommandLine::command().render_help().to_string());
         return Exit::Ok.into();
     };
-    match command {
-        Command::Gateway(arguments) => match arguments.into_task() {
-            Ok(gateway::Task::Run(flags)) => {
-                finish(&context, in_runtime(gateway_run::perform(&context, *flags)))
-            }
-            Ok(gateway::Task::Other(task)) => finish(&context, in_runtime(task.perform(&context))),
-            Err(failure) => finish(&context, Err(failure)),
-        },
-        Command::Setup(arguments) => {
-            finish(&context, in_runtime(setup::perform(&context, arguments)))
-        }
-        Command::Status(arguments) => {
-            finish(&context, in_runtime(status::perform(&context, arguments)))
-        }
-        Command::Health(arguments) => {
-            finish(&context, in_runtime(health::perform(&context, arguments)))
-        }
-        Command::Logs(arguments) => {
-            finish(&context, in_runtime(logs::perform(&context, arguments)))
-        }
-        Command::Config(arguments) => {
-            finish(&context, in_runtime(config::perform(&context, arguments)))
-        }
-        Command::Completion(arguments) => {
-            finish(&context, completion::perform(&context, arguments))
-        }
-    }
-}
-
-fn finish(context: &Context, result: Result<Exit, Failure>) -> ExitCode {
-    match result {
-        Ok(exit) => exit.into(),
+    match in_runtime(perform(&context, command)) {
+        Ok(code) => code,
         Err(failure) => {
             context.out.failure(&failure);
             failure.exit.into()
@@ -149,7 +162,35 @@ fn finish(context: &Context, result: Result<Exit, Failure>) -> ExitCode {
     }
 }
 
-fn in_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+async fn perform(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Command::Gateway(arguments) => match arguments.into_task()? {
+            gateway::Task::Run(flags) => gateway_run::perform(context, *flags).await,
+            gateway::Task::Other(task) => task.perform(context).await,
+        },
+        Command::Setup(arguments) => setup::perform(context, arguments).await,
+        Command::Status(arguments) => status::perform(context, arguments).await,
+        Command::Health(arguments) => health::perform(context, arguments).await,
+        Command::Logs(arguments) => logs::perform(context, arguments).await,
+        Command::Config(arguments) => config::perform(context, arguments).await,
+        // A program that runs on a node ends with a code of its own.
+        Command::Nodes(arguments) => return nodes::perform(context, *arguments).await,
+        Command::Devices(arguments) => devices::perform(context, arguments).await,
+        Command::Approvals(arguments) => approvals::perform(context, arguments).await,
+        Command::System(arguments) => system::perform(context, arguments).await,
+        Command::Cron(arguments) => cron::perform(context, *arguments).await,
+        Command::Sessions(arguments) => sessions::perform(context, arguments).await,
+        Command::Agents(arguments) => agents::perform(context, arguments).await,
+        Command::Channels(arguments) => channels::perform(context, arguments).await,
+        Command::Models(arguments) => models::perform(context, arguments).await,
+        Command::Skills(arguments) => skills::perform(context, arguments).await,
+        Command::Node(arguments) => node::perform(context, *arguments).await,
+        Command::Completion(arguments) => completion::perform(context, arguments),
+    };
+    done.map(Into::into)
+}
+
+fn in_runtime<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -191,6 +232,10 @@ fn explain(error: &clap::Error) -> Told {
     };
     let failure = match error.kind() {
         ErrorKind::DisplayHelp => return Told::Answer(error.to_string()),
+        // A group of commands without a command: which there are is what is missing.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return Told::Failure(usage(error.to_string().trim_end().to_owned()));
+        }
         ErrorKind::DisplayVersion => return Told::Answer(format!("{VERSION}\n")),
         _ if argument.starts_with("--profile") => {
             usage(format!("[openclaw] {}", ProfileError::Missing)).exit(Exit::Usage)

@@ -20,6 +20,7 @@ mod notify;
 mod perform;
 mod predecessor;
 mod reload;
+mod rewrite;
 mod sample;
 mod signals;
 mod spawn;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use openclaw_shared::backoff::Backoff;
 use openclaw_shared::clock::Moment;
+use openclaw_shared::config::Outcome;
 use openclaw_shared::control::{
     ChildName, CliReply, CliRequest, ConfigState, FleetStatus, Generation, InstanceStatus, ToChild,
     ToSupervisor,
@@ -44,7 +46,6 @@ use openclaw_shared::log;
 use openclaw_shared::paths::RunPaths;
 use tokio::sync::{mpsc, oneshot};
 
-use self::change::Rewrite;
 use self::channel::Arrival;
 use self::child::{Revision, Timer};
 use self::claims::Claims;
@@ -54,6 +55,7 @@ use self::intensity::Limits;
 use self::listeners::Listeners;
 use self::lives::{Ended, Lives};
 use self::notify::Notice;
+use self::rewrite::{Asker, Rewrite};
 use self::sample::Usage;
 use self::signals::{Asked, Signals};
 use self::start::Prepared;
@@ -102,7 +104,16 @@ enum Due {
 struct Waiter {
     /// Absent for a restart on the configuration in force.
     revision: Option<Revision>,
-    reply: oneshot::Sender<CliReply>,
+    waits_for: WaitsFor,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+enum WaitsFor {
+    /// The end of a restart.
+    Restart(oneshot::Sender<CliReply>),
+    /// The end of a change of the configuration, and what there is to say when it is in force.
+    Change(Asker, Outcome),
 }
 
 /// The running supervisor.
@@ -123,8 +134,8 @@ struct Supervisor {
     rolling: Option<Revision>,
     last_revision: Revision,
     config: ConfigView,
-    /// A change of the file by the command line, which is put back when it does not work.
-    rewrite: Option<Rewrite>,
+    /// Changes of the file that came through us and are not in force yet, the oldest first.
+    rewrites: Vec<Rewrite>,
     waiters: Vec<Waiter>,
     /// By time; the number keeps two of the same moment apart.
     due: BTreeMap<(Moment, u64), Due>,
@@ -263,7 +274,7 @@ impl Supervisor {
             rolling: None,
             last_revision: Revision(1),
             config,
-            rewrite: None,
+            rewrites: Vec::new(),
             waiters: Vec::new(),
             due: BTreeMap::new(),
             due_count: 0,
@@ -381,6 +392,7 @@ impl Supervisor {
     fn stop(&mut self) {
         if !self.fleet.is_stopping() {
             notify::tell(Notice::Stopping, "stopping");
+            self.defer_changes();
         }
         self.happen(fleet::Event::Stop);
     }
@@ -423,6 +435,18 @@ impl Supervisor {
             ToSupervisor::Drained => {
                 tracing::debug!(target: "supervisor", %child, %generation, "child drained");
             }
+            ToSupervisor::WriteConfig {
+                ask,
+                base_hash,
+                text,
+            } => {
+                let asker = Asker::Child {
+                    child,
+                    generation,
+                    ask,
+                };
+                self.write_config(base_hash.as_deref(), &text.0, asker);
+            }
             ToSupervisor::Fatal { message } => self.lives.last_words(child, generation, message),
             ToSupervisor::Hello { .. } => {
                 tracing::warn!(target: "supervisor", %child, %generation, "a second hello was ignored");
@@ -449,7 +473,7 @@ impl Supervisor {
                 self.stop();
             }
             CliRequest::WriteConfig { base_hash, text } => {
-                self.write_config(base_hash.as_deref(), &text, reply);
+                self.write_config(base_hash.as_deref(), &text.0, Asker::CommandLine(reply));
             }
         }
     }

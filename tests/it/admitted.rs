@@ -119,7 +119,7 @@ async fn the_hello_tells_everything_that_a_client_needs() {
 }
 
 #[tokio::test]
-async fn a_second_connect_is_refused_and_changes_nothing() {
+async fn rule_17_a_second_connect_is_refused_and_changes_nothing() {
     let instance = instance().await;
     let params = params(|params| params["scopes"] = json!(["operator.read"]));
     let mut client = Client::connect_as(instance.home().port(), params).await;
@@ -140,7 +140,7 @@ async fn a_second_connect_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn scopes_are_what_was_asked_for_and_nothing_is_implied() {
+async fn rules_32_37_scopes_are_what_was_asked_for_and_nothing_is_implied() {
     let instance = instance().await;
     let port = instance.home().port();
     // scopes, may read, may do what needs admin

@@ -186,7 +186,7 @@ async fn a_gateway_that_cannot_be_kept_alive_ends_the_instance_with_its_own_code
 }
 
 #[tokio::test]
-async fn a_child_that_is_not_essential_fails_alone() {
+async fn rule_109_a_child_that_is_not_essential_fails_alone() {
     for child in [ChildName::CanvasHost, ChildName::BrowserControl] {
         let home = Home::new().with_own_programs();
         misbehave(&home, child, Stub::Exits);
@@ -218,7 +218,7 @@ async fn a_child_that_is_not_essential_fails_alone() {
 // ---- while running ----------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_broken_edit_is_refused_with_its_place_while_everything_serves_on() {
+async fn rule_119_a_broken_edit_is_refused_with_its_place_while_everything_serves_on() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();
     let good = home.config_text();

@@ -7,7 +7,7 @@ use openclaw_tests::process::{self, Signal};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_busy_port_is_named_with_its_owner_before_anything_starts() {
+async fn rule_116_a_busy_port_is_named_with_its_owner_before_anything_starts() {
     let home = Home::new();
     for (port, service) in [
         (home.port(), "gateway"),
@@ -37,7 +37,7 @@ async fn a_busy_port_is_named_with_its_owner_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn a_port_that_was_just_released_is_no_obstacle() {
+async fn rule_116_a_port_that_was_just_released_is_no_obstacle() {
     let home = Home::new();
     for _ in 0..3 {
         let mut instance = home.launch().ready().await;

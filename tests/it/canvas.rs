@@ -76,7 +76,7 @@ async fn files_are_served_as_what_they_are() {
 }
 
 #[tokio::test]
-async fn nothing_outside_the_folder_can_be_had() {
+async fn rules_82_88_89_90_nothing_outside_the_folder_can_be_had() {
     let home = Home::new();
     let secret = home.path().join("secret.txt");
     fs::write(&secret, "SECRETCANARY").unwrap();
@@ -152,7 +152,7 @@ fn get(port: u16, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_reading_is_possible_and_only_by_our_own_names() {
+async fn rule_93_only_reading_is_possible_and_only_by_our_own_names() {
     let instance = Home::new().launch().ready().await;
     for port in doors(&instance) {
         let path = format!("{CANVAS}/");
@@ -192,7 +192,7 @@ async fn only_reading_is_possible_and_only_by_our_own_names() {
 }
 
 #[tokio::test]
-async fn pages_on_the_base_port_are_not_of_the_gateways_origin() {
+async fn rule_91_pages_on_the_base_port_are_not_of_the_gateways_origin() {
     let instance = Home::new().launch().ready().await;
     let [canvas, base] = doors(&instance);
     let policy = |page: &Answer| page.header("content-security-policy").to_owned();

@@ -152,6 +152,55 @@ async fn a_change_while_it_runs_is_in_force_when_the_command_returns() {
 }
 
 #[tokio::test]
+async fn a_patch_changes_what_it_names_and_says_what_became_of_it() {
+    let home = Home::new();
+    home.write_config(&format!("// mine\n{}", home.config_text()));
+    let patch = home.path().join("patch.json5");
+    fs::write(
+        &patch,
+        "{ ui: { seamColor: '#123456' }, env: { vars: { A: 'one' } } }",
+    )
+    .unwrap();
+    let patch = patch.display().to_string();
+    let instance = home.launch().ready().await;
+    let said = home.run(&["config", "patch", &patch, "--json"]).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(
+        said.json()["outcome"],
+        json!({"state": "replaced", "keys": ["env.vars.A", "ui.seamColor"], "children": ["gateway"]})
+    );
+    assert!(home.config_text().starts_with("// mine\n"));
+    // The same once more has nothing to do.
+    let said = home.run(&["config", "patch", &patch]).await;
+    assert_eq!(
+        (said.code, said.out.trim()),
+        (0, "The file says so already.")
+    );
+    for nonsense in ["[]", "{", "{ __proto__: {} }", "{ gateway: { port: 0 } }"] {
+        let text = home.config_text();
+        fs::write(&patch, nonsense).unwrap();
+        let said = home.run(&["config", "patch", &patch]).await;
+        assert_eq!(said.code, 1, "{nonsense}: {said:?}");
+        assert_eq!(home.config_text(), text, "{nonsense}");
+    }
+    drop(instance);
+}
+
+#[tokio::test]
+async fn the_schema_is_printed_and_any_file_can_be_checked() {
+    let home = Home::new();
+    let said = home.run(&["config", "schema"]).await;
+    assert_eq!(said.json()["properties"]["gateway"]["type"], "object");
+    let other = home.path().join("other.json5");
+    fs::write(&other, "{ gateway: { port: 'x' } }").unwrap();
+    let said = home
+        .run(&["config", "validate", &other.display().to_string()])
+        .await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("other.json5:1:"), "{said:?}");
+}
+
+#[tokio::test]
 async fn two_writers_never_lose_each_others_change() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home().clone();
@@ -184,7 +233,7 @@ async fn two_writers_never_lose_each_others_change() {
 }
 
 #[tokio::test]
-async fn a_kill_in_the_middle_of_a_change_leaves_the_old_file_or_the_new_one() {
+async fn rule_118_a_kill_in_the_middle_of_a_change_leaves_the_old_file_or_the_new_one() {
     let home = Home::new();
     for round in 0..8 {
         let mut instance = home.launch().ready().await;

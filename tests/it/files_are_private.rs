@@ -12,7 +12,7 @@ use openclaw_tests::process;
 use serde_json::json;
 
 #[tokio::test]
-async fn nothing_in_the_state_folder_is_open_to_others() {
+async fn rule_101_nothing_in_the_state_folder_is_open_to_others() {
     let home = Home::empty();
     assert_eq!(home.run(&["setup"]).await.code, 0);
     assert_eq!(
@@ -98,7 +98,7 @@ async fn a_state_folder_that_was_open_is_closed() {
 }
 
 #[tokio::test]
-async fn secrets_are_in_no_arguments_no_environment_and_no_log() {
+async fn rules_100_102_secrets_are_in_no_arguments_no_environment_and_no_log() {
     let home = Home::new();
     let token = "SECRETCANARY-token-from-the-environment";
     let mut config = home.config_with(&json!({ "logging": { "level": "trace" } }));
@@ -204,7 +204,7 @@ async fn a_secret_that_the_configuration_takes_from_the_environment_stays_there(
 }
 
 #[tokio::test]
-async fn what_clients_say_of_themselves_is_one_line_of_the_log() {
+async fn rule_99_what_clients_say_of_themselves_is_one_line_of_the_log() {
     let instance = Home::new().launch().ready().await;
     let mut params = connect_params(openclaw_tests::home::TOKEN);
     params["client"]["version"] = json!("1\n{\"forged\":true}\n\u{1b}[31mred");

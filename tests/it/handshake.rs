@@ -43,7 +43,7 @@ fn check_refused(what: &dyn std::fmt::Debug, attempt: &Attempt, code: u16, error
 // ---- the first frame --------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_first_frame_that_is_no_connect_is_answered_once_and_ends() {
+async fn rule_01_a_first_frame_that_is_no_connect_is_answered_once_and_ends() {
     let instance = instance().await;
     let port = instance.home().port();
     let first_must_be_connect = "invalid handshake: first request must be connect";
@@ -86,7 +86,7 @@ async fn a_first_frame_that_is_no_connect_is_answered_once_and_ends() {
 }
 
 #[tokio::test]
-async fn parameters_that_do_not_fit_are_named() {
+async fn rules_15_16_parameters_that_do_not_fit_are_named() {
     let instance = instance().await;
     let port = instance.home().port();
     for (change, error) in [
@@ -159,7 +159,7 @@ async fn parameters_that_do_not_fit_are_named() {
 }
 
 #[tokio::test]
-async fn a_node_needs_a_device_of_its_own() {
+async fn rule_39_a_node_needs_a_device_of_its_own() {
     let instance = instance().await;
     let params = params(|params| {
         params["role"] = json!("node");
@@ -174,7 +174,7 @@ async fn a_node_needs_a_device_of_its_own() {
 // ---- the secret -------------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_token_of_another_type_or_in_another_place_is_no_token() {
+async fn rules_02_05_06_a_token_of_another_type_or_in_another_place_is_no_token() {
     let instance = instance().await;
     let port = instance.home().port();
     let with_auth = |auth: Value| params(|params| params["auth"] = auth);
@@ -230,7 +230,7 @@ async fn a_token_of_another_type_or_in_another_place_is_no_token() {
 }
 
 #[tokio::test]
-async fn a_near_miss_of_the_token_is_a_miss_and_the_right_one_is_never_kept_out() {
+async fn rules_03_04_a_near_miss_of_the_token_is_a_miss_and_the_right_one_is_never_kept_out() {
     let instance = instance().await;
     let port = instance.home().port();
     let misses = [
@@ -266,7 +266,7 @@ async fn a_near_miss_of_the_token_is_a_miss_and_the_right_one_is_never_kept_out(
 }
 
 #[tokio::test]
-async fn wrong_guesses_are_slowed_down() {
+async fn rule_69_wrong_guesses_are_slowed_down() {
     let instance = instance().await;
     let port = instance.home().port();
     let wrong = connect(&params(|params| params["auth"]["token"] = json!("wrong")));
@@ -343,7 +343,7 @@ async fn a_token_is_made_at_the_first_start_and_only_its_owner_can_read_it() {
 // ---- where it comes from ----------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn pages_of_other_origins_are_refused_whatever_they_know() {
+async fn rules_07_09_pages_of_other_origins_are_refused_whatever_they_know() {
     let instance = instance().await;
     let port = instance.home().port();
     for origin in [
@@ -383,7 +383,7 @@ async fn pages_of_other_origins_are_refused_whatever_they_know() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_ours_leads_nowhere() {
+async fn rules_08_78_a_name_that_is_not_ours_leads_nowhere() {
     let instance = instance().await;
     let port = instance.home().port();
     for host in [
@@ -439,7 +439,7 @@ async fn a_name_that_is_not_ours_leads_nowhere() {
 // ---- time and numbers -------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_silent_socket_is_closed_after_the_handshake_time() {
+async fn rule_67_a_silent_socket_is_closed_after_the_handshake_time() {
     let instance = instance().await;
     let begin = Moment::now();
     let mut silent = Raw::websocket(instance.home().port()).await;
@@ -452,7 +452,7 @@ async fn a_silent_socket_is_closed_after_the_handshake_time() {
 }
 
 #[tokio::test]
-async fn hundreds_of_silent_sockets_keep_nobody_out() {
+async fn rule_68_hundreds_of_silent_sockets_keep_nobody_out() {
     let instance = instance().await;
     let port = instance.home().port();
     let mut silent = Vec::new();

@@ -36,7 +36,7 @@ async fn check_unharmed(instance: &Instance, what: impl Future<Output = ()>) {
 // ---- frames -----------------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_frame_above_the_limit_is_refused_from_its_header() {
+async fn rule_63_a_frame_above_the_limit_is_refused_from_its_header() {
     let instance = instance().await;
     check_unharmed(&instance, async {
         for length in [
@@ -90,7 +90,7 @@ async fn the_largest_frame_is_taken_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn before_the_connect_much_less_is_taken() {
+async fn rule_64_before_the_connect_much_less_is_taken() {
     let instance = instance().await;
     check_unharmed(&instance, async {
         let port = instance.home().port();
@@ -141,7 +141,7 @@ async fn a_message_in_fragments_is_one_message_and_has_the_same_limit() {
 }
 
 #[tokio::test]
-async fn endless_empty_fragments_stall_nobody() {
+async fn rule_65_endless_empty_fragments_stall_nobody() {
     let instance = instance().await;
     check_unharmed(&instance, async {
         let mut raw = Raw::admitted(&instance.target()).await;
@@ -163,7 +163,7 @@ async fn endless_empty_fragments_stall_nobody() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_websocket_protocol_is_closed() {
+async fn rule_66_what_is_not_the_websocket_protocol_is_closed() {
     let instance = instance().await;
     check_unharmed(&instance, async {
         let unmasked = [0x81, 0x02, b'{', b'}'];
@@ -219,7 +219,7 @@ async fn what_is_not_the_websocket_protocol_is_closed() {
 // ---- requests ---------------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn every_request_is_answered_once_however_odd() {
+async fn rules_52_53_every_request_is_answered_once_however_odd() {
     let instance = instance().await;
     let mut client = instance.client().await;
     let long = "m".repeat(20_000);
@@ -325,7 +325,7 @@ async fn answer(client: &mut Client) -> Value {
 }
 
 #[tokio::test]
-async fn nesting_without_end_is_refused_without_using_the_stack_up() {
+async fn rule_54_nesting_without_end_is_refused_without_using_the_stack_up() {
     let instance = instance().await;
     check_unharmed(&instance, async {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
@@ -388,7 +388,7 @@ async fn http_that_two_parsers_could_read_differently_is_one_400() {
 }
 
 #[tokio::test]
-async fn http_without_measure_or_sense_is_refused_and_the_process_lives() {
+async fn rules_73_74_77_83_84_http_without_measure_or_sense_is_refused_and_the_process_lives() {
     let instance = instance().await;
     let huge = "x".repeat(2 * 1024 * 1024);
     let many = "X: y\r\n".repeat(60_000);
@@ -470,7 +470,7 @@ async fn a_malformed_upgrade_is_a_400() {
 }
 
 #[tokio::test]
-async fn pages_tell_no_secret_and_grant_nothing_to_strangers() {
+async fn rules_79_80_81_85_pages_tell_no_secret_and_grant_nothing_to_strangers() {
     let instance = instance().await;
     let port = instance.home().port();
     for path in [
@@ -516,7 +516,7 @@ async fn pages_tell_no_secret_and_grant_nothing_to_strangers() {
 }
 
 #[tokio::test]
-async fn browser_control_answers_only_who_knows_the_secret() {
+async fn rule_94_browser_control_answers_only_who_knows_the_secret() {
     let instance = instance().await;
     let port = instance.home().browser_port();
     let bearer = format!("Bearer {TOKEN}");

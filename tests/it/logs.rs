@@ -166,7 +166,7 @@ async fn verbose_shows_more_on_the_console_and_less_does_not() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_written_stops_nothing() {
+async fn rule_122_a_log_that_cannot_be_written_stops_nothing() {
     let home = Home::empty();
     // A folder where the file should be.
     let file = home.path().join("elsewhere").join("log");
@@ -183,7 +183,7 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_full_file_is_put_aside_and_writing_goes_on() {
+async fn rule_122_a_full_file_is_put_aside_and_writing_goes_on() {
     let home = Home::empty();
     home.configure(&json!({ "logging": { "maxFileBytes": 20_000 } }));
     let instance = home.launch().ready().await;

@@ -8,19 +8,28 @@
     reason = "everything in here is a test, also what is not marked as one"
 )]
 
+mod acknowledged_writes;
 mod admitted;
 mod bad_config;
 mod busy_port;
 mod canvas;
 mod canvas_reload;
 mod cli_config;
+mod cli_cron;
+mod cli_devices;
 mod cli_gateway;
+mod cli_nodes;
 mod cli_text;
+mod config_over_the_wire;
+mod families;
 mod files_are_private;
 mod handshake;
 mod limits;
 mod logs;
 mod no_orphans;
+mod nodes;
+mod pairing;
+mod peer_frames;
 mod ports_never_refuse;
 mod reload;
 mod replace;
@@ -31,4 +40,5 @@ mod stop;
 mod supervisor_sockets;
 mod survives_kills;
 mod terminal;
+mod threats;
 mod two_profiles;

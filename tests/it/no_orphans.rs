@@ -66,7 +66,7 @@ async fn every_process_of_an_instance_is_a_child_of_its_supervisor() {
 }
 
 #[tokio::test]
-async fn a_second_instance_on_the_same_state_is_refused_and_names_the_first() {
+async fn rule_117_a_second_instance_on_the_same_state_is_refused_and_names_the_first() {
     let instance = Home::new().launch().ready().await;
     let said = instance.home().run(&["gateway"]).await;
     assert_eq!(said.code, 76, "{said:?}");
@@ -78,7 +78,7 @@ async fn a_second_instance_on_the_same_state_is_refused_and_names_the_first() {
 }
 
 #[tokio::test]
-async fn a_lock_file_that_nobody_holds_is_in_nobodys_way() {
+async fn rule_117_a_lock_file_that_nobody_holds_is_in_nobodys_way() {
     let home = Home::new();
     for content in ["", "1\n", "99999999\n", "half"] {
         std::fs::write(home.state_dir().join("instance.lock"), content).unwrap();

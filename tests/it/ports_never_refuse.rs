@@ -161,7 +161,7 @@ async fn both_loopback_addresses_are_served() {
 }
 
 #[tokio::test]
-async fn nothing_listens_beyond_loopback_unless_asked_for() {
+async fn rule_98_nothing_listens_beyond_loopback_unless_asked_for() {
     let instance = Home::new().launch().ready().await;
     for (address, _) in listening(&instance) {
         let ip = address.parse::<std::net::SocketAddr>().unwrap().ip();

@@ -69,7 +69,7 @@ async fn an_edit_touches_only_the_children_it_concerns() {
 }
 
 #[tokio::test]
-async fn a_changed_token_counts_at_once_and_the_old_one_no_longer() {
+async fn rule_34_a_changed_token_counts_at_once_and_the_old_one_no_longer() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();
     let before = instance.pid_of(ChildName::Gateway).await;
@@ -183,7 +183,7 @@ async fn the_reload_mode_says_how_much_of_an_edit_is_done() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_a_warning_with_a_suggestion_and_stays_in_the_file() {
+async fn rule_120_an_unknown_key_is_a_warning_with_a_suggestion_and_stays_in_the_file() {
     let home = Home::empty();
     home.configure(&json!({ "gatewy": { "x": 1 }, "gateway": { "prot": 1 } }));
     let instance = home.launch().ready().await;
@@ -229,5 +229,13 @@ async fn a_child_that_is_switched_off_is_off_and_can_be_switched_on() {
     instance
         .until_child(ChildName::BrowserControl, ChildState::Disabled)
         .await;
-    assert!(std::net::TcpStream::connect(("127.0.0.1", home.browser_port())).is_err());
+    let port = home.browser_port();
+    eventually(
+        "nobody listens on its port",
+        async || match std::net::TcpStream::connect(("127.0.0.1", port)) {
+            Ok(_) => Err("somebody listens"),
+            Err(_) => Ok(()),
+        },
+    )
+    .await;
 }

@@ -169,7 +169,7 @@ async fn no_strays(instance: &Instance) {
 }
 
 #[tokio::test]
-async fn several_requests_are_one_replacement() {
+async fn rule_114_several_requests_are_one_replacement() {
     let home = Home::empty();
     home.configure(&json!({ "commands": { "restart": true } }));
     let instance = home.launch().ready().await;
@@ -227,7 +227,7 @@ async fn a_predecessor_that_does_not_leave_is_ended() {
 }
 
 #[tokio::test]
-async fn a_child_that_hangs_is_killed_and_started_again() {
+async fn rule_111_a_child_that_hangs_is_killed_and_started_again() {
     let home = Home::empty();
     home.configure(&json!({ "supervisor": { "heartbeatMs": 100 } }));
     let instance = home.launch().ready().await;
@@ -256,7 +256,7 @@ async fn a_child_that_stands_still_for_a_moment_is_left_alone() {
 }
 
 #[tokio::test]
-async fn many_replacements_leave_the_supervisor_as_it_was() {
+async fn rule_115_many_replacements_leave_the_supervisor_as_it_was() {
     let instance = Home::new().launch().ready().await;
     // The first round fills what is kept for later.
     for _ in 0..3 {

@@ -26,7 +26,7 @@ async fn check_served(client: &mut Client) {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_and_never_reads_is_not_read_any_more() {
+async fn rule_71_a_client_that_asks_and_never_reads_is_not_read_any_more() {
     let instance = Home::new().launch().ready().await;
     let mut other = instance.client().await;
     check_served(&mut other).await;
@@ -53,7 +53,7 @@ async fn a_client_that_asks_and_never_reads_is_not_read_any_more() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_its_events_is_dropped() {
+async fn rule_71_a_client_that_never_reads_its_events_is_dropped() {
     let instance = Home::new().launch().ready().await;
     let mut deaf = Raw::admitted(&instance.target()).await;
     let mut other = instance.client().await;
@@ -94,7 +94,7 @@ async fn a_client_that_never_reads_its_events_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_flood_of_requests_it_may_not_make_harms_nobody() {
+async fn rule_70_a_flood_of_requests_it_may_not_make_harms_nobody() {
     let instance = Home::new().launch().ready().await;
     let mut params = openclaw_tests::client::connect_params(openclaw_tests::home::TOKEN);
     params["scopes"] = json!([]);

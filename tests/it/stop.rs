@@ -14,7 +14,7 @@ use openclaw_tests::raw::Raw;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_stop_tells_every_client_first_and_leaves_nothing() {
+async fn rule_112_a_stop_tells_every_client_first_and_leaves_nothing() {
     for how in [
         How::Signal(Signal::SIGTERM),
         How::Signal(Signal::SIGINT),
@@ -91,7 +91,7 @@ async fn a_stop_with_many_idle_connections_is_quick() {
 }
 
 #[tokio::test]
-async fn a_stop_that_has_to_be_forced_says_so() {
+async fn rule_113_a_stop_that_has_to_be_forced_says_so() {
     for child in ChildName::ALL {
         let home = Home::empty();
         home.configure(&json!({ "supervisor": { "drainTimeoutMs": 300 } }));
@@ -120,7 +120,7 @@ async fn a_client_that_does_not_leave_does_not_hold_the_stop() {
 }
 
 #[tokio::test]
-async fn a_second_signal_stops_at_once() {
+async fn rule_112_a_second_signal_stops_at_once() {
     let mut instance = Home::new().launch().ready().await;
     freeze(instance.pid_of(ChildName::CanvasHost).await).await;
     let begin = Moment::now();

@@ -39,7 +39,7 @@ fn nonsense() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn nonsense_on_a_local_socket_ends_that_connection_and_nothing_else() {
+async fn rule_105_nonsense_on_a_local_socket_ends_that_connection_and_nothing_else() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();
     let before = instance.status().await;
@@ -162,7 +162,7 @@ async fn a_process_that_was_not_spawned_as_a_child_is_none() {
 }
 
 #[tokio::test]
-async fn a_child_cannot_speak_for_another_child() {
+async fn rule_105_a_child_cannot_speak_for_another_child() {
     let home = Home::new().with_own_programs();
     let instance = home.launch().ready().await;
     let before = instance.status().await;
@@ -187,7 +187,7 @@ async fn a_child_cannot_speak_for_another_child() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_a_socket_is_not_followed() {
+async fn rule_104_a_link_in_the_place_of_a_socket_is_not_followed() {
     let home = Home::new();
     let precious = home.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();

@@ -111,7 +111,7 @@ async fn check_successor(stub: Stub) {
 }
 
 #[tokio::test]
-async fn a_life_killed_while_active() {
+async fn rule_108_a_life_killed_while_active() {
     let instance = Home::new().launch().ready().await;
     for child in ChildName::ALL {
         let before = instance.child(child).await;
@@ -233,7 +233,7 @@ async fn a_supervisor_killed_while_its_children_stand_by() {
 }
 
 #[tokio::test]
-async fn a_supervisor_killed_while_everything_serves() {
+async fn rule_110_a_supervisor_killed_while_everything_serves() {
     let instance = Home::new().launch().ready().await;
     let _client = instance.client().await;
     check_supervisor(instance).await;

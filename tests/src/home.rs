@@ -354,15 +354,19 @@ impl Default for Home {
 #[must_use]
 pub fn built_programs() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own program");
+    // Tests lie in `deps`, programs such as the conformance run beside the binaries.
     let folder = own
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests lie in target/<profile>/deps");
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .find(|folder| folder.join("openclaw").is_file())
+        .expect("`cargo build --workspace --bins` has run");
     let names = [
         "openclaw",
         "openclaw-gateway",
         "openclaw-canvas-host",
         "openclaw-browser-control",
+        "openclaw-node-host",
     ];
     for name in names.into_iter().chain(["openclaw-test-stub"]) {
         let program = folder.join(name);

@@ -288,7 +288,10 @@ impl Instance {
     async fn ask_status(&self) -> Result<InstanceStatus, String> {
         match ask(&self.home, &CliRequest::Status).await? {
             CliReply::Status(status) => Ok(*status),
-            other @ (CliReply::Done { .. } | CliReply::Failed { .. }) => Err(format!("{other:?}")),
+            other
+            @ (CliReply::Done { .. } | CliReply::Failed { .. } | CliReply::Written { .. }) => {
+                Err(format!("{other:?}"))
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod device;
 pub mod eventually;
 pub mod faults;
 pub mod golden;

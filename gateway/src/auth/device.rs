@@ -1,7 +1,8 @@
 //! Whether a device holds the key it claims.                                             (pure)
 //!
-//! A device block proves an identity and nothing more: it grants no scope and replaces no shared secret. It is verified in
-//! full whenever it is sent, so that an identity that appears in presence or a log is a real one.
+//! A device block proves an identity and nothing more; what the identity is good for is decided by the record of the device
+//! ([`crate::services::devices::standing`]). It is verified in full whenever it is sent, so that an identity that appears in
+//! presence or a log is a real one.
 //!
 //! Decision: a signature without this connection's nonce is refused for local clients too; a captured frame could be
 //! replayed otherwise.
@@ -12,7 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use openclaw_shared::clock::WallTime;
-use openclaw_shared::protocol::connect::{ClientInfo, ConnectParams, DeviceProof};
+use openclaw_shared::identity::signed_text;
+use openclaw_shared::protocol::connect::{ConnectParams, DeviceProof};
 use openclaw_shared::protocol::scope::Role;
 use sha2::{Digest as _, Sha256};
 
@@ -52,7 +54,7 @@ impl Failure {
     }
 }
 
-/// Verifies a proof against the fields of the frame it came in.
+/// Verifies a proof against the fields of the frame it came in; the raw key in base64url.
 ///
 /// # Errors
 /// Says what does not hold, in the order in which clients expect the checks.
@@ -62,7 +64,7 @@ pub(crate) fn verify(
     role: Role,
     nonce: &str,
     now: WallTime,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let key = public_key(&proof.public_key);
     match &key {
         Some(key) if hex(&Sha256::digest(key)) == *proof.id => {}
@@ -86,51 +88,17 @@ pub(crate) fn verify(
         .and_then(|bytes| Signature::from_slice(&bytes).ok())
         .ok_or(Failure::BadSignature)?;
     let holds = [
-        signed_text_v2(proof, params, role, nonce),
-        signed_text_v3(proof, params, role, nonce),
+        signed_text::v2(params, &proof.id, proof.signed_at.get(), role, nonce),
+        signed_text::v3(params, &proof.id, proof.signed_at.get(), role, nonce),
     ]
     .iter()
     // Strict, because a key of small order has one signature that fits every text.
     .any(|text| key.verify_strict(text.as_bytes(), &signature).is_ok());
     if holds {
-        Ok(())
+        Ok(URL_SAFE_NO_PAD.encode(key.as_bytes()))
     } else {
         Err(Failure::BadSignature)
     }
-}
-
-fn signed_text_v2(proof: &DeviceProof, params: &ConnectParams, role: Role, nonce: &str) -> String {
-    let ClientInfo { id, mode, .. } = &params.client;
-    let scopes: Vec<&str> = params
-        .scopes
-        .iter()
-        .flatten()
-        .map(|scope| &**scope)
-        .collect();
-    let token = params
-        .auth
-        .as_ref()
-        .and_then(|auth| auth.token.as_deref())
-        .unwrap_or_default();
-    format!(
-        "v2|{}|{id}|{mode}|{role}|{}|{}|{token}|{nonce}",
-        proof.id,
-        scopes.join(","),
-        proof.signed_at.get()
-    )
-}
-
-fn signed_text_v3(proof: &DeviceProof, params: &ConnectParams, role: Role, nonce: &str) -> String {
-    let v2 = signed_text_v2(proof, params, role, nonce);
-    let plain = |text: &str| text.trim().to_ascii_lowercase();
-    let platform = plain(&params.client.platform);
-    let family = params
-        .client
-        .device_family
-        .as_deref()
-        .map(plain)
-        .unwrap_or_default();
-    format!("v3{}|{platform}|{family}", v2.trim_start_matches("v2"))
 }
 
 fn public_key(text: &str) -> Option<[u8; 32]> {
@@ -189,7 +157,8 @@ mod tests {
         let params: ConnectParams = serde_json::from_value(params).unwrap();
         let proof = params.device.as_ref().unwrap();
         let now = WallTime::from_millis(now);
-        assert_eq!(verify(proof, &params, Role::Operator, nonce, now), verdict);
+        let verified = verify(proof, &params, Role::Operator, nonce, now);
+        assert_eq!(verified, verdict.map(|()| KEY.to_owned()));
     }
 
     #[test]
@@ -231,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_signed_field_counts() {
+    fn rule_23_every_signed_field_counts() {
         let bad = Err(Failure::BadSignature);
         check(
             |p| p["scopes"] = json!(["operator.admin"]),
@@ -272,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_time_and_connection_are_checked_first() {
+    fn rules_18_20_21_22_identity_time_and_connection_are_checked_first() {
         check(
             |p| p["device"]["id"] = "0".repeat(64).into(),
             "n-1",
@@ -305,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_small_order_is_refused() {
+    fn rule_19_a_key_of_small_order_is_refused() {
         // The identity point: the signature (identity, 0) fits any text unless verified strictly.
         let mut key = [0u8; 32];
         key[0] = 1;

@@ -1,6 +1,6 @@
 //! How long a wrong guess waits for its answer.                                          (pure)
 //!
-//! Only wrong guesses count, per address and web origin. The answer to a wrong guess is delayed, more with every
+//! Only wrong guesses count, per address and web origin, and per device that holds its key. The answer to a wrong guess is delayed, more with every
 //! further one; nobody is ever locked out, and whoever knows the secret never waits: the check comes first, the delay
 //! after.
 
@@ -23,11 +23,16 @@ const MOST_SOURCES: usize = 1024;
 
 /// Where guesses come from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Source {
-    /// The address; none for the local socket.
-    pub(crate) address: Option<IpAddr>,
-    /// The web origin, when a browser said one.
-    pub(crate) origin: Option<String>,
+pub(crate) enum Source {
+    /// A place.
+    Place {
+        /// The address; none for the local socket.
+        address: Option<IpAddr>,
+        /// The web origin, when a browser said one.
+        origin: Option<String>,
+    },
+    /// A device, wherever it is.
+    Device(String),
 }
 
 #[derive(Debug)]
@@ -43,9 +48,18 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    /// Counts a wrong guess and says how long its answer waits.
+    /// Counts a wrong guess for everything it came from, and says how long its answer waits.
     #[must_use = "an answer that does not wait costs the guesser nothing"]
-    pub(crate) fn wrong_guess(&mut self, now: Moment, source: Source) -> Duration {
+    pub(crate) fn wrong_guess(
+        &mut self,
+        now: Moment,
+        sources: impl IntoIterator<Item = Source>,
+    ) -> Duration {
+        let delays = sources.into_iter().map(|source| self.count(now, source));
+        delays.max().unwrap_or_default()
+    }
+
+    fn count(&mut self, now: Moment, source: Source) -> Duration {
         if self.sources.len() >= MOST_SOURCES && !self.sources.contains_key(&source) {
             self.forget(now);
         }
@@ -93,7 +107,7 @@ mod tests {
 
     fn source(number: usize) -> Source {
         let address = std::net::Ipv4Addr::from(u32::try_from(number).unwrap());
-        Source {
+        Source::Place {
             address: Some(address.into()),
             origin: None,
         }
@@ -104,18 +118,33 @@ mod tests {
         let mut throttle = Throttle::default();
         let now = Moment::now();
         let delays: Vec<u128> = (0..12)
-            .map(|_| throttle.wrong_guess(now, source(1)).as_millis())
+            .map(|_| throttle.wrong_guess(now, [source(1)]).as_millis())
             .collect();
         assert_eq!(
             delays,
             [0, 0, 0, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]
         );
-        assert_eq!(throttle.wrong_guess(now, source(2)), Duration::ZERO);
-        let page = Source {
+        assert_eq!(throttle.wrong_guess(now, [source(2)]), Duration::ZERO);
+        let page = Source::Place {
+            address: Some("0.0.0.1".parse().unwrap()),
             origin: Some("http://127.0.0.1:1".into()),
-            ..source(1)
         };
-        assert_eq!(throttle.wrong_guess(now, page), Duration::ZERO);
+        assert_eq!(throttle.wrong_guess(now, [page]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_device_that_guesses_from_many_places_waits_too() {
+        let mut throttle = Throttle::default();
+        let now = Moment::now();
+        let device = || Source::Device("d".into());
+        let delays: Vec<u128> = (1..6)
+            .map(|place| {
+                throttle
+                    .wrong_guess(now, [source(place), device()])
+                    .as_millis()
+            })
+            .collect();
+        assert_eq!(delays, [0, 0, 0, 200, 400]);
     }
 
     #[test]
@@ -123,10 +152,10 @@ mod tests {
         let mut throttle = Throttle::default();
         let now = Moment::now();
         for _ in 0..10 {
-            let _ = throttle.wrong_guess(now, source(1));
+            let _ = throttle.wrong_guess(now, [source(1)]);
         }
         let later = now + Duration::from_secs(300);
-        assert_eq!(throttle.wrong_guess(later, source(1)), Duration::ZERO);
+        assert_eq!(throttle.wrong_guess(later, [source(1)]), Duration::ZERO);
     }
 
     #[test]
@@ -135,7 +164,7 @@ mod tests {
         let now = Moment::now();
         for number in 0..3 * MOST_SOURCES {
             let _ =
-                throttle.wrong_guess(now + Duration::from_millis(number as u64), source(number));
+                throttle.wrong_guess(now + Duration::from_millis(number as u64), [source(number)]);
         }
         assert!(throttle.sources.len() <= MOST_SOURCES);
         assert!(throttle.sources.contains_key(&source(3 * MOST_SOURCES - 1)));

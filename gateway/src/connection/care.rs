@@ -112,7 +112,7 @@ mod tests {
     };
 
     #[test]
-    fn silence_is_asked_about_once_and_then_believed() {
+    fn rule_72_silence_is_asked_about_once_and_then_believed() {
         assert_eq!(
             watch(&[(120, QUIET)]),
             [(30, Care::Ping), (120, Care::Vanished)]
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+    fn rule_72_a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         assert_eq!(watch(&[(29, STUCK)]), []);
         assert_eq!(watch(&[(30, STUCK)]).last(), Some(&(30, Care::Stalled)));
         assert_eq!(

@@ -105,6 +105,9 @@ impl Conversation {
     }
 
     fn turn(&mut self, cx: &mut Wake<'_>) -> Course {
+        if let Some(writer) = self.link.state().unpark() {
+            self.socket.return_writer(writer);
+        }
         if self.link.is_cut() {
             return Course::IsOver;
         }
@@ -143,7 +146,14 @@ impl Conversation {
         match (written, reading) {
             (Poll::Ready(Err(_)), _) | (Poll::Ready(Ok(())), Reading::Ended) => Course::IsOver,
             (Poll::Pending, Reading::Ended) => Course::Closes,
-            (_, Reading::Dry) => Course::Waits,
+            (Poll::Ready(Ok(())), Reading::Dry) => {
+                // Until something wakes the task, events can be written without it.
+                if let Some(writer) = self.socket.lend_writer() {
+                    state.park(writer);
+                }
+                Course::Waits
+            }
+            (Poll::Pending, Reading::Dry) => Course::Waits,
             (_, Reading::Paused) => {
                 let may_go_on =
                     state.outbound.may_read() && self.pending.len() < REQUESTS_IN_FLIGHT;

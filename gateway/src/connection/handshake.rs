@@ -1,44 +1,41 @@
 //! The first frame of a connection, and what follows from it.                            (pure)
 //!
 //! The checks run in the order that clients of the protocol rely on: frame, method, parameters, protocol, role, presence of a
-//! device, the device's proof, the shared secret. Nothing a client says about itself is believed; its role and scopes are
-//! what it asks to be limited to.
+//! device, the device's proof, the shared secret, the device's own token, its approval. Nothing a client says about itself is
+//! believed; its role and scopes are what it asks to be limited to.
+//!
+//! A verdict may ask for something first: that the tailnet is asked, or that something is written. Then the same frame is
+//! judged again, on what is known by then, so that nobody is let in on what has changed in between.
 //!
 //! Decisions:
-//! - Without a device, a token must be presented; in password mode a password will do, because our own command line has no
-//!   device identity yet.
+//! - Without a device, a token must be presented; in password mode a password will do, because the peer's rule keeps programs
+//!   out that know the password and nothing else.
 //! - A role `node` needs a device identity; the shared secret alone does not make a device.
-//! - A verified device is admitted by the shared secret and gets no token of its own: pairing does not exist yet.
+//! - While the store cannot be used, an operator on this machine that knows the shared secret is let in without a device token,
+//!   because somebody must be able to see what is wrong. It could come in without a device at all, so this opens nothing.
+
+use std::net::IpAddr;
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::credentials::{AuthMode, Credentials};
 use openclaw_shared::protocol::PROTOCOL_VERSION;
-use openclaw_shared::protocol::connect::{ClientId, ConnectAuth, ConnectParams};
+pub(crate) use openclaw_shared::protocol::close as close_code;
+use openclaw_shared::protocol::connect::{ClientId, ClientInfo, ConnectAuth, ConnectParams};
 use openclaw_shared::protocol::error::{ErrorCode, ErrorShape};
 use openclaw_shared::protocol::frame::Request;
+use openclaw_shared::protocol::hello::HelloAuth;
 use openclaw_shared::protocol::scope::{Rights, Role};
+use openclaw_shared::secret::Secret;
 use serde_json::{Value, json};
 
 use super::validate::Validator;
 use crate::auth;
-use crate::auth::device;
-use crate::limits::CLOSE_REASON_BYTES;
-
-/// WebSocket close codes.
-pub(crate) mod close_code {
-    /// An ordinary end.
-    pub(crate) const NORMAL: u16 = 1000;
-    /// The other side does not speak the protocol.
-    pub(crate) const PROTOCOL: u16 = 1002;
-    /// A text that is no text.
-    pub(crate) const NOT_TEXT: u16 = 1007;
-    /// A rule of ours.
-    pub(crate) const POLICY: u16 = 1008;
-    /// Too large.
-    pub(crate) const TOO_LARGE: u16 = 1009;
-    /// This life of the gateway ends.
-    pub(crate) const RESTART: u16 = 1012;
-}
+use crate::auth::{device, tailnet};
+use crate::limits::{CLOSE_REASON_BYTES, LONGEST_SCOPE, MOST_SCOPES};
+use crate::services::devices::record::{Device, Token};
+use crate::services::devices::scopes;
+use crate::services::devices::standing::{self, Ask, Description, Proof, Standing};
+use crate::store::StoreError;
 
 /// How the Control UI may connect without a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,8 +46,24 @@ pub(crate) struct ControlUiRules {
     pub(crate) disable_device_auth: bool,
 }
 
+/// The device of an id, as the store holds it.
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<Device>, StoreError>;
+
+/// What is known of the identity that the tailnet gives the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tailnet {
+    /// There is none, or it does not count here.
+    NotClaimed,
+    /// A proxy on this machine claims one; nobody has asked yet whether it holds.
+    Claimed,
+    /// It holds.
+    Confirmed,
+    /// It does not hold.
+    Refused(tailnet::Failure),
+}
+
 /// What the first frame is judged by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     /// What this connection was challenged with.
     pub(crate) nonce: &'a str,
@@ -62,6 +75,25 @@ pub(crate) struct Facts<'a> {
     pub(crate) control_ui: ControlUiRules,
     /// The schema of `connect`.
     pub(crate) connect: &'a Validator,
+    /// Whether the client is a program of this machine that speaks to us directly.
+    pub(crate) is_local: bool,
+    /// Its address; none for the local socket.
+    pub(crate) address: Option<IpAddr>,
+    /// What the tailnet says of it.
+    pub(crate) tailnet: Tailnet,
+    /// What is known of devices.
+    pub(crate) device: Lookup<'a>,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// It is decided.
+    Decided(Verdict),
+    /// Ask the tailnet, then judge again.
+    AskTailnet,
+    /// Write what the standing of the device demands, then judge again; or let the owner decide, then refuse.
+    Settle(Box<Unsettled>),
 }
 
 /// What follows from the first frame.
@@ -80,6 +112,15 @@ pub(crate) enum Verdict {
     Admit(Box<Admission>),
 }
 
+/// A client whose device has no token or no approval for what it asks.
+#[derive(Debug)]
+pub(crate) struct Unsettled {
+    /// The request's id, as JSON.
+    pub(crate) id: String,
+    /// What it asks for.
+    pub(crate) ask: Ask,
+}
+
 /// An error answer and the close after it.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -93,6 +134,8 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
     /// Whether somebody guessed a secret.
     pub(crate) is_guess: bool,
+    /// The device that guessed, verified.
+    pub(crate) device: Option<String>,
 }
 
 /// A client that is let in.
@@ -106,14 +149,32 @@ pub(crate) struct Admission {
     pub(crate) scopes: Vec<String>,
     /// What it may do.
     pub(crate) rights: Rights,
-    /// Its device, verified.
-    pub(crate) device: Option<String>,
+    /// What let it in.
+    pub(crate) by: Proof,
+    /// Its device, verified, with what it asked for.
+    pub(crate) device: Option<Ask>,
+    /// The device's own token.
+    pub(crate) token: Option<HelloAuth>,
+}
+
+impl Refusal {
+    /// The owner must approve the device first.
+    pub(crate) fn pairing_required(unsettled: Unsettled, request: &str) -> Self {
+        let error = ErrorShape::new(ErrorCode::NotPaired, "pairing required")
+            .with_details(json!({ "requestId": request }));
+        No::policy(error).into_refusal(unsettled.id)
+    }
+
+    /// The store cannot say who this is.
+    pub(crate) fn unavailable(id: String, why: impl Into<String>) -> Self {
+        No::policy(ErrorShape::unavailable(why)).into_refusal(id)
+    }
 }
 
 /// Judges the first frame.
-pub(crate) fn first_frame(text: &str, facts: &Facts<'_>) -> Verdict {
+pub(crate) fn first_frame(text: &str, facts: &Facts<'_>) -> Step {
     let Some(request) = Request::parse(text) else {
-        return match serde_json::from_str::<Value>(text) {
+        return Step::Decided(match serde_json::from_str::<Value>(text) {
             Ok(_) => Verdict::Close {
                 code: close_code::POLICY,
                 reason: "invalid request frame",
@@ -122,17 +183,15 @@ pub(crate) fn first_frame(text: &str, facts: &Facts<'_>) -> Verdict {
                 code: close_code::NORMAL,
                 reason: "",
             },
-        };
+        });
     };
-    match admit(&request, facts) {
-        Ok(admission) => Verdict::Admit(Box::new(admission)),
-        Err(no) => Verdict::Refuse(Box::new(Refusal {
-            id: request.id.get().to_owned(),
-            reason: cut(&no.error.message),
-            error: no.error,
-            code: no.code,
-            is_guess: no.is_guess,
-        })),
+    admit(&request, facts)
+        .unwrap_or_else(|no| Step::Decided(no.into_refusal(request.id.get().to_owned()).into()))
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(Box::new(refusal))
     }
 }
 
@@ -141,6 +200,7 @@ struct No {
     error: ErrorShape,
     code: u16,
     is_guess: bool,
+    device: Option<String>,
 }
 
 impl No {
@@ -149,6 +209,7 @@ impl No {
             error,
             code: close_code::POLICY,
             is_guess: false,
+            device: None,
         })
     }
 
@@ -162,9 +223,20 @@ impl No {
             "device identity required",
         ))
     }
+
+    fn into_refusal(self, id: String) -> Refusal {
+        Refusal {
+            id,
+            reason: cut(&self.error.message),
+            error: self.error,
+            code: self.code,
+            is_guess: self.is_guess,
+            device: self.device,
+        }
+    }
 }
 
-fn admit(request: &Request<'_>, facts: &Facts<'_>) -> Result<Admission, Box<No>> {
+fn admit(request: &Request<'_>, facts: &Facts<'_>) -> Result<Step, Box<No>> {
     if request.method != "connect" {
         return Err(No::invalid(
             "invalid handshake: first request must be connect",
@@ -183,24 +255,148 @@ fn admit(request: &Request<'_>, facts: &Facts<'_>) -> Result<Admission, Box<No>>
         None => Role::Operator,
         Some(role) => Role::from_text(role).ok_or_else(|| No::invalid("invalid role"))?,
     };
-    let scopes = scopes_of(&params, role);
-    let device = prove_identity(&params, role, facts)?;
-    let nothing = ConnectAuth::default();
-    if let Err(failure) = auth::check(facts.credentials, params.auth.as_ref().unwrap_or(&nothing)) {
-        let no = No::invalid(failure.text(&params.client));
-        return Err(Box::new(No {
-            is_guess: failure.is_guess(),
-            ..*no
-        }));
-    }
-    let rights = Rights::new(role, scopes.iter().map(String::as_str));
-    Ok(Admission {
+    let scopes = scopes_of(&params, role)?;
+    let key = prove_identity(&params, role, facts)?;
+    let entry = Entry {
         id: request.id.get().to_owned(),
-        params,
+        role,
         scopes,
-        rights,
-        device,
-    })
+        params,
+    };
+    let nothing = ConnectAuth::default();
+    let secret = auth::check(
+        facts.credentials,
+        entry.params.auth.as_ref().unwrap_or(&nothing),
+    );
+    let vouched = match (facts.tailnet, secret) {
+        (Tailnet::Confirmed, _) => Some(Proof::Tailnet),
+        (_, Ok(())) => Some(Proof::Secret),
+        (_, Err(_)) => None,
+    };
+    match (key, vouched) {
+        (Some(key), _) => entry.with_device(key, vouched, secret, facts),
+        (None, Some(by)) => Ok(entry.admit(by, None, None)),
+        (None, None) => entry.stranger(None, secret, facts),
+    }
+}
+
+/// A client that has passed every check before the one for what speaks for it.
+struct Entry {
+    id: String,
+    role: Role,
+    scopes: Vec<String>,
+    params: ConnectParams,
+}
+
+impl Entry {
+    fn with_device(
+        self,
+        key: ProvenKey,
+        vouched: Option<Proof>,
+        secret: Result<(), auth::Failure>,
+        facts: &Facts<'_>,
+    ) -> Result<Step, Box<No>> {
+        let ask = self.ask(key, vouched, facts);
+        let stored = match (facts.device)(&ask.device) {
+            Ok(stored) => stored,
+            Err(trouble) => return self.without_store(ask, &trouble),
+        };
+        match standing::decide(&ask, stored.as_ref()) {
+            Standing::Stranger => self.stranger(Some(ask.device), secret, facts),
+            Standing::Admitted { by, token } => {
+                let token = token.map(|token| hello_auth(self.role, token));
+                Ok(self.admit(by, Some(ask), token))
+            }
+            Standing::NeedsToken | Standing::PairSilently | Standing::AskOwner => {
+                Ok(Step::Settle(Box::new(Unsettled { id: self.id, ask })))
+            }
+        }
+    }
+
+    fn ask(&self, key: ProvenKey, vouched: Option<Proof>, facts: &Facts<'_>) -> Ask {
+        let client = &self.params.client;
+        let auth = self.params.auth.as_ref();
+        let address = facts.address.filter(|_| !facts.is_local);
+        Ask {
+            device: key.device,
+            public_key: key.public_key,
+            role: self.role,
+            scopes: self.scopes.clone(),
+            vouched,
+            token: auth.and_then(|auth| auth.token.clone()).map(Secret::new),
+            is_local: facts.is_local,
+            may_go_unpaired: client.id == ClientId::ControlUi
+                && facts.control_ui.allow_insecure_auth,
+            says: description(client, address),
+        }
+    }
+
+    fn without_store(self, ask: Ask, trouble: &StoreError) -> Result<Step, Box<No>> {
+        match ask.vouched {
+            Some(by) if ask.is_local && self.role == Role::Operator => {
+                Ok(self.admit(by, Some(ask), None))
+            }
+            Some(_) | None => Err(No::policy(ErrorShape::unavailable(trouble.to_string()))),
+        }
+    }
+
+    fn admit(self, by: Proof, device: Option<Ask>, token: Option<HelloAuth>) -> Step {
+        let rights = Rights::new(self.role, self.scopes.iter().map(String::as_str));
+        Step::Decided(Verdict::Admit(Box::new(Admission {
+            id: self.id,
+            params: self.params,
+            scopes: self.scopes,
+            rights,
+            by,
+            device,
+            token,
+        })))
+    }
+
+    /// Nothing speaks for it yet.
+    fn stranger(
+        self,
+        device: Option<String>,
+        secret: Result<(), auth::Failure>,
+        facts: &Facts<'_>,
+    ) -> Result<Step, Box<No>> {
+        if facts.tailnet == Tailnet::Claimed {
+            return Ok(Step::AskTailnet);
+        }
+        let Err(failure) = secret else {
+            return Err(No::invalid("unauthorized"));
+        };
+        let text = match (failure, facts.tailnet) {
+            (auth::Failure::Missing(_), Tailnet::Refused(why)) => why.text().to_owned(),
+            _ => failure.text(&self.params.client),
+        };
+        // What is no shared secret may still be meant as the token of the device.
+        let shows_token = self
+            .params
+            .auth
+            .as_ref()
+            .is_some_and(|auth| is_there(&auth.token));
+        Err(Box::new(No {
+            is_guess: failure.is_guess() || (device.is_some() && shows_token),
+            device,
+            ..*No::invalid(text)
+        }))
+    }
+}
+
+fn hello_auth(role: Role, token: Token) -> HelloAuth {
+    HelloAuth {
+        issued_at_ms: Some(token.rotated_at_ms.unwrap_or(token.created_at_ms)),
+        device_token: token.token,
+        role,
+        scopes: token.scopes,
+    }
+}
+
+/// A device that holds the key it claims.
+struct ProvenKey {
+    device: String,
+    public_key: String,
 }
 
 fn parse_params(request: &Request<'_>, schema: &Validator) -> Result<ConnectParams, Box<No>> {
@@ -209,12 +405,32 @@ fn parse_params(request: &Request<'_>, schema: &Validator) -> Result<ConnectPara
     schema.parse("connect", raw).map_err(No::invalid)
 }
 
-/// Absent scopes mean admin for an operator, because clients rely on it; an explicitly empty list means none.
-fn scopes_of(params: &ConnectParams, role: Role) -> Vec<String> {
-    match (&params.scopes, role) {
-        (Some(scopes), _) => scopes.iter().map(|scope| scope.to_string()).collect(),
-        (None, Role::Operator) => vec!["operator.admin".to_owned()],
-        (None, Role::Node) => Vec::new(),
+/// What is asked for, as long as it can be a list of scopes: it is kept for as long as the device is known.
+fn scopes_of(params: &ConnectParams, role: Role) -> Result<Vec<String>, Box<No>> {
+    let said = params.scopes.as_ref();
+    let is_list = |scopes: &&Vec<_>| {
+        let fits =
+            |scope: &openclaw_shared::protocol::strict::NonEmpty| scope.len() <= LONGEST_SCOPE;
+        scopes.len() <= MOST_SCOPES && scopes.iter().all(fits)
+    };
+    if said.is_some_and(|scopes| !is_list(&scopes)) {
+        return Err(No::invalid("too many scopes"));
+    }
+    Ok(scopes::asked(
+        said.map(|scopes| scopes.iter().map(|scope| &**scope)),
+        role,
+    ))
+}
+
+fn description(client: &ClientInfo, address: Option<IpAddr>) -> Description {
+    let optional = |text: &Option<_>| text.as_deref().map(Description::cut);
+    Description {
+        display_name: optional(&client.display_name),
+        platform: Description::cut(&client.platform),
+        device_family: optional(&client.device_family),
+        client_id: client.id.to_string(),
+        client_mode: client.mode.to_string(),
+        remote_ip: address.map(|address| address.to_string()),
     }
 }
 
@@ -223,7 +439,7 @@ fn prove_identity(
     params: &ConnectParams,
     role: Role,
     facts: &Facts<'_>,
-) -> Result<Option<String>, Box<No>> {
+) -> Result<Option<ProvenKey>, Box<No>> {
     let is_control_ui = params.client.id == ClientId::ControlUi;
     let rules = facts.control_ui;
     let device = params
@@ -242,7 +458,10 @@ fn prove_identity(
         };
     };
     match device::verify(proof, params, role, facts.nonce, facts.now) {
-        Ok(()) => Ok(Some(proof.id.to_string())),
+        Ok(public_key) => Ok(Some(ProvenKey {
+            device: proof.id.to_string(),
+            public_key,
+        })),
         Err(failure) => {
             let mut error = ErrorShape::invalid_request(failure.text());
             if let device::Failure::Expired(ahead) = failure {
@@ -257,11 +476,14 @@ fn presents_secret(params: &ConnectParams, facts: &Facts<'_>) -> bool {
     let Some(auth) = &params.auth else {
         return false;
     };
-    let is_there = |secret: &Option<String>| secret.as_ref().is_some_and(|text| !text.is_empty());
     let mode = facts
         .credentials
         .map_or(AuthMode::Token, |credentials| credentials.mode);
     is_there(&auth.token) || (mode == AuthMode::Password && is_there(&auth.password))
+}
+
+fn is_there(secret: &Option<String>) -> bool {
+    secret.as_ref().is_some_and(|text| !text.is_empty())
 }
 
 fn cut(message: &str) -> String {

@@ -5,15 +5,21 @@ use std::sync::Arc;
 use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::protocol::PROTOCOL_VERSION;
 use openclaw_shared::protocol::event;
-use openclaw_shared::protocol::hello::{Features, HelloOk, HelloType, Policy, ServerInfo};
+use openclaw_shared::protocol::hello::{
+    Features, HelloAuth, HelloOk, HelloType, Policy, ServerInfo,
+};
 use openclaw_shared::protocol::method;
+use openclaw_shared::protocol::scope::Role;
 use openclaw_shared::protocol::snapshot::Snapshot;
 
 use super::handshake::Admission;
 use super::link::{Admitted, AdmittedBy, Link};
 use super::{Arrival, Caller, queue_answer};
 use crate::context::Context;
+use crate::limits::largest_message;
+use crate::nodes;
 use crate::prepared::Prepared;
+use crate::services::devices::standing::Proof;
 use crate::services::presence::Arrived;
 
 /// Queues the `hello-ok` and admits the client to the hub, in this order: no event comes before the hello.
@@ -21,6 +27,7 @@ pub(super) fn welcome(
     context: &Context,
     link: &Arc<Link>,
     admission: Admission,
+    secret_generation: u64,
     arrival: &Arrival,
 ) -> Arc<Caller> {
     let conn_id = uuid::Uuid::new_v4().to_string();
@@ -29,9 +36,15 @@ pub(super) fn welcome(
         params,
         scopes,
         rights,
+        by,
         device,
+        token,
     } = admission;
-    let client = params.client;
+    let client = params.client.clone();
+    if let Some(ask) = &device {
+        context.sightings(|sightings| sightings.note(ask, by, WallTime::now()));
+    }
+    let device: Option<Arc<str>> = device.map(|ask| ask.device.into());
     let arrived = Arrived {
         conn_id: &conn_id,
         client: &client,
@@ -51,17 +64,30 @@ pub(super) fn welcome(
         role = %rights.role(),
         "client connected"
     );
-    let hello = Prepared::new(&hello(context, conn_id, arrival));
+    let hello = Prepared::new(&hello(context, conn_id, token, arrival, rights.role()));
     queue_answer(&mut link.state().outbound, &id, &Ok(hello.json().clone()));
-    let device: Option<Arc<str>> = device.map(Arc::from);
     context.hub.admit(
         link,
         Admitted {
             rights,
-            by: AdmittedBy::Secret(context.secret_generation()),
+            by: match by {
+                Proof::Secret => AdmittedBy::Secret(secret_generation),
+                Proof::Tailnet => AdmittedBy::Tailnet,
+                Proof::DeviceToken => AdmittedBy::DeviceToken,
+            },
             device: device.clone(),
         },
     );
+    if let (Role::Node, Some(node)) = (rights.role(), &device) {
+        let address = arrival.address.filter(|_| !arrival.is_local);
+        nodes::arrive(
+            context,
+            link,
+            node,
+            &params,
+            address.map(|address| address.to_string()),
+        );
+    }
     context.health_is_stale();
     Arc::new(Caller {
         link: link.id,
@@ -72,7 +98,13 @@ pub(super) fn welcome(
     })
 }
 
-fn hello(context: &Context, conn_id: String, arrival: &Arrival) -> HelloOk {
+fn hello(
+    context: &Context,
+    conn_id: String,
+    token: Option<HelloAuth>,
+    arrival: &Arrival,
+    role: Role,
+) -> HelloOk {
     let now = WallTime::now();
     let settings = context.settings();
     HelloOk {
@@ -89,7 +121,7 @@ fn hello(context: &Context, conn_id: String, arrival: &Arrival) -> HelloOk {
         },
         snapshot: Snapshot {
             presence: context.presence(|presence| presence.list(now)).raw(),
-            health: context.health(|health| health.summary(now)).raw(),
+            health: context.health_summary().raw(),
             state_version: context.state_version(),
             uptime_ms: u64::try_from(Moment::now().since(context.started).as_millis())
                 .unwrap_or(u64::MAX),
@@ -108,8 +140,10 @@ fn hello(context: &Context, conn_id: String, arrival: &Arrival) -> HelloOk {
             session_defaults: Some(settings.session_defaults()),
         },
         canvas_host_url: arrival.canvas_host_url.clone(),
-        // A device gets a token of its own when devices can be paired.
-        auth: None,
-        policy: Policy::default(),
+        auth: token,
+        policy: Policy {
+            max_payload: largest_message(role) as u64,
+            ..Policy::default()
+        },
     }
 }

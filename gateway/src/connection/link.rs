@@ -4,6 +4,8 @@
 //! the task.
 
 use std::fmt;
+use std::io::IoSlice;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use futures_util::task::AtomicWaker;
 use openclaw_shared::protocol::MAX_BUFFERED_BYTES;
 use openclaw_shared::protocol::event::Audience;
 use openclaw_shared::protocol::scope::{Rights, Role};
+use openclaw_shared::serve::WriteHalf;
 
 use super::care::{Care, Seen, Vigil};
 use super::handshake::close_code;
@@ -23,6 +26,12 @@ use crate::limits::WAITING_ANSWERS;
 pub(crate) const SLOW_CONSUMER: &str = "slow consumer";
 /// The reason of every close that comes with the end of this life of the gateway.
 pub(crate) const SERVICE_RESTART: &str = "service restart";
+
+/// Events up to this size are written where they are published when nothing else waits for the client. For a thousand clients
+/// that saves a thousand turns of their tasks; a large event would keep everybody else waiting for as long as it is copied.
+const AT_ONCE: usize = 8 * 1024;
+/// Of how many pieces such an event consists at most.
+const PIECES_AT_ONCE: usize = 4;
 
 /// Which connection, within this life of the gateway; the oldest has the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +89,8 @@ impl Leave {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     waker: AtomicWaker,
+    /// What it has sent of a frame that is not complete, in bytes, while it is a stranger. Changed under the lock of the hub.
+    held: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -94,6 +105,8 @@ pub(crate) struct State {
     leaving: Option<Leave>,
     /// It shall end at once: there is no use in being polite.
     cut: bool,
+    /// The direction to the client, while the task sleeps and nothing waits.
+    writer: Option<WriteHalf>,
     pub(crate) heard: bool,
     pub(crate) drained: bool,
     vigil: Vigil,
@@ -103,6 +116,36 @@ impl State {
     /// Whether the connection shall end without a word.
     pub(crate) const fn is_cut(&self) -> bool {
         self.cut
+    }
+
+    /// Leaves the direction to the client here while the task sleeps.
+    pub(crate) fn park(&mut self, writer: WriteHalf) {
+        debug_assert!(
+            self.outbound.is_empty(),
+            "what waits is written by the task"
+        );
+        self.writer = Some(writer);
+    }
+
+    /// Takes it back.
+    pub(crate) fn unpark(&mut self) -> Option<WriteHalf> {
+        self.writer.take()
+    }
+
+    /// Writes what waits, if that is little and the task sleeps. Whether all of it went out; the rest is for the task.
+    fn write_at_once(&mut self) -> bool {
+        let Some(writer) = self.writer.as_ref() else {
+            return false;
+        };
+        let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
+        let filled = self.outbound.slices(&mut slices);
+        // The task finds out what is wrong with a socket that takes nothing.
+        let Ok(count @ 1..) = writer.try_write_vectored(&slices[..filled]) else {
+            return false;
+        };
+        self.outbound.advance(count);
+        self.drained = true;
+        self.outbound.is_empty()
     }
 }
 
@@ -115,12 +158,14 @@ impl Link {
         Self {
             id,
             waker: AtomicWaker::new(),
+            held: AtomicUsize::new(0),
             state: Mutex::new(State {
                 outbound: Outbound::new(budget),
                 admitted: None,
                 seq: 0,
                 leaving: None,
                 cut: false,
+                writer: None,
                 heard: false,
                 drained: false,
                 vigil: Vigil::default(),
@@ -131,6 +176,15 @@ impl Link {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // Each critical section leaves the state whole, so a poisoned one is as good as any.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down what it holds of an incomplete frame, and returns what was written there before.
+    pub(crate) fn hold(&self, bytes: usize) -> usize {
+        self.held.swap(bytes, Ordering::Relaxed)
+    }
+
+    pub(crate) fn holds_something(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > 0
     }
 
     /// The task that is to be woken when something is queued or asked.
@@ -150,7 +204,11 @@ impl Link {
     /// Queues an event, if the client may see it. `version` is what follows `seq` in the frame, with its comma.
     pub(crate) fn offer(&self, event: &Published<'_>) {
         let mut state = self.state();
-        if !state.admitted.as_ref().is_some_and(|admitted| may_see(admitted.rights, event.audience)) {
+        if !state
+            .admitted
+            .as_ref()
+            .is_some_and(|admitted| may_see(admitted.rights, event.audience))
+        {
             return;
         }
         state.seq += 1;
@@ -163,7 +221,11 @@ impl Link {
             .outbound
             .event(event.head, tail.as_slice(), event.may_be_lost)
         {
-            Offered::Queued => {}
+            Offered::Queued => {
+                if event.head.len() <= AT_ONCE && state.write_at_once() {
+                    return;
+                }
+            }
             Offered::Skipped => return,
             Offered::Overflow => {
                 tracing::info!(target: "gateway/ws", conn = %self.id, waiting = state.outbound.waiting(), "closed a slow consumer");
@@ -291,5 +353,72 @@ impl Tail {
 
     fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use openclaw_shared::protocol::event::Audience;
+    use openclaw_shared::protocol::scope::{Rights, Role};
+    use openclaw_shared::serve::Stream;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::UnixStream;
+
+    use super::{Admitted, AdmittedBy, Link, LinkId, Published};
+
+    fn admitted() -> Link {
+        let link = Link::new(LinkId(1));
+        link.admit(Admitted {
+            rights: Rights::new(Role::Operator, ["operator.read"]),
+            by: AdmittedBy::DeviceToken,
+            device: None,
+        });
+        link
+    }
+
+    fn offer(link: &Link, payload: &str) {
+        link.offer(&Published {
+            head: &Bytes::from(payload.to_owned()),
+            version: b"",
+            audience: Audience::Everybody,
+            may_be_lost: true,
+        });
+    }
+
+    #[tokio::test]
+    async fn an_event_goes_out_where_it_is_published_and_the_rest_waits_for_the_task() {
+        let link = admitted();
+        let (ours, mut client) = UnixStream::pair().unwrap();
+        let (_reader, writer) = Stream::Local(ours).into_split();
+        link.state().park(writer);
+        offer(&link, "small");
+        assert!(link.state().outbound.is_empty());
+        let mut frame = [0; 16];
+        client.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame[2..], b"small,\"seq\":1}");
+
+        let large = "x".repeat(4000);
+        while link.state().outbound.is_empty() {
+            offer(&link, &large);
+        }
+        let waiting = link.state().outbound.waiting();
+        offer(&link, "behind it");
+        assert!(link.state().outbound.waiting() > waiting);
+        assert!(link.state().unpark().is_some());
+    }
+
+    #[tokio::test]
+    async fn while_the_task_has_the_socket_or_the_event_is_large_it_waits() {
+        let link = admitted();
+        offer(&link, "small");
+        assert!(!link.state().outbound.is_empty());
+
+        let link = admitted();
+        let (ours, _client) = UnixStream::pair().unwrap();
+        let (_reader, writer) = Stream::Local(ours).into_split();
+        link.state().park(writer);
+        offer(&link, &"x".repeat(super::AT_ONCE + 1));
+        assert!(!link.state().outbound.is_empty());
     }
 }

@@ -15,6 +15,8 @@ use serde_json::Value;
 use valico::common::error::ValicoErrors;
 use valico::json_schema::{SchemaVersion, Scope, ValidationState};
 
+mod branch;
+
 /// At most this many complaints are listed; a client that sends thousands of unexpected keys learns enough from these.
 const MOST_COMPLAINTS: usize = 20;
 /// A key of the client is repeated to it only up to this length.
@@ -193,7 +195,8 @@ impl Report {
                 );
             }
         }
-        if self.has("any_of", path) {
+        // A value of the wrong type has been told so; that it matches no branch follows.
+        if self.has("any_of", path) && !self.has("wrong_type", path) {
             self.any_of(schema, value, pointer);
         }
     }
@@ -244,13 +247,8 @@ impl Report {
         let properties = schema.get("properties").and_then(Value::as_object);
         let is_known = |key: &String| properties.is_some_and(|known| known.contains_key(key));
         if self.has("properties", path) {
-            let place = if pointer.is_empty() { "root" } else { pointer };
             for key in object.keys().filter(|key| !is_known(key)) {
-                let key: String = key.chars().take(LONGEST_KEY).collect();
-                self.push(format!(
-                    "at {place}: unexpected property '{}'",
-                    key.escape_debug()
-                ));
+                self.push(unexpected(key, pointer));
             }
         }
         for (name, property) in properties.into_iter().flatten() {
@@ -292,21 +290,11 @@ impl Report {
         path.truncate(length);
     }
 
-    /// The complaints of each branch first, then that none matches. valico keeps the branches to itself, so the two
-    /// keywords that branches consist of are judged here.
+    /// The complaints of each branch first, then that none matches.
     fn any_of(&mut self, schema: &Value, value: &Value, pointer: &str) {
         let branches = schema.get("anyOf").and_then(Value::as_array);
         for branch in branches.into_iter().flatten() {
-            let wanted = &branch["type"];
-            if wanted.is_string() && !has_type(value, wanted) {
-                self.say(pointer, &format!("must be {}", type_names(wanted)));
-            }
-            if branch
-                .get("const")
-                .is_some_and(|constant| constant != value)
-            {
-                self.say(pointer, "must be equal to constant");
-            }
+            branch::complain(branch, value, pointer, &mut |piece| self.push(piece));
         }
         self.say(pointer, "must match a schema in anyOf");
     }
@@ -330,6 +318,13 @@ impl Report {
     }
 }
 
+/// A key of the client that the schema does not know.
+fn unexpected(key: &str, pointer: &str) -> String {
+    let place = if pointer.is_empty() { "root" } else { pointer };
+    let key: String = key.chars().take(LONGEST_KEY).collect();
+    format!("at {place}: unexpected property '{}'", key.escape_debug())
+}
+
 fn type_names(wanted: &Value) -> String {
     match wanted {
         Value::Array(names) => names
@@ -346,7 +341,11 @@ fn has_type(value: &Value, wanted: &Value) -> bool {
     match value {
         Value::Null => wanted == "null",
         Value::Bool(_) => wanted == "boolean",
-        Value::Number(_) => wanted == "number" || wanted == "integer",
+        Value::Number(number) => {
+            wanted == "number"
+                || (wanted == "integer"
+                    && number.as_f64().is_some_and(|number| number.fract() == 0.0))
+        }
         Value::String(_) => wanted == "string",
         Value::Array(_) => wanted == "array",
         Value::Object(_) => wanted == "object",

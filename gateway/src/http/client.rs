@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_local_only_without_a_proxy_and_by_a_loopback_name() {
+    fn rules_10_11_12_loopback_is_local_only_without_a_proxy_and_by_a_loopback_name() {
         check("127.0.0.1", "localhost:1", &[], "127.0.0.1", true);
         check("::1", "[::1]:1", &[], "::1", true);
         check("::ffff:127.0.0.1", "127.0.0.1", &[], "127.0.0.1", true);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_is_believed_as_far_as_a_client_cannot_write() {
+    fn rule_14_a_trusted_proxy_is_believed_as_far_as_a_client_cannot_write() {
         let forwarded = |list| [("x-forwarded-for", list)];
         check(
             "10.0.0.1",

@@ -14,7 +14,8 @@ use openclaw_shared::serve::{self, Peer};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::reply::Response as Reply;
 
-use super::client::{self, Client};
+use super::client;
+use crate::auth::tailnet;
 use crate::connection::{self, Arrival, Entered};
 use crate::context::Context;
 
@@ -92,7 +93,7 @@ fn accept(
 
 /// The connection lives in a task of its own; it is known to the hub from its first moment and leaves by itself.
 fn hand_over(context: &Arc<Context>, pending: OnUpgrade, arrival: Arrival) {
-    let entered = Entered::new(context.clone());
+    let entered = Entered::new(context.clone(), arrival.address);
     tokio::task::spawn_local(async move {
         match serve::upgrade(pending).await {
             Ok(upgrade) => connection::serve(entered, upgrade, arrival).await,
@@ -115,7 +116,12 @@ fn arrival(
         Peer::Local => None,
     };
     let client = client::resolve(peer, headers, host, &settings.trusted_proxies);
-    let scheme = scheme(&client, headers);
+    // Serve connects over loopback and says so itself; it is the one proxy that need not be listed.
+    let is_serve = settings.serves_tailnet
+        && peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+        && headers.contains_key("x-forwarded-host");
+    let is_proxied = client.through_trusted_proxy || is_serve;
+    let scheme = scheme(is_proxied, headers);
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let origin = match (origins.next().map(HeaderValue::to_str), origins.next()) {
         (None, _) => None,
@@ -136,22 +142,25 @@ fn arrival(
     Ok(Arrival {
         address: client.address,
         is_local: client.is_local,
+        tailnet: (!client.is_local && context.believes_tailnet())
+            .then(|| tailnet::claim(peer, headers))
+            .flatten(),
         origin: origin.map(str::to_owned),
         canvas_host_url: settings
             .has_canvas
-            .then(|| canvas_host_url(&client, scheme, host, context.instance.ports.gateway)),
+            .then(|| canvas_host_url(is_proxied, scheme, host, context.instance.ports.gateway)),
     })
 }
 
 /// HTTPS ends at a proxy; only a trusted one may say so.
-fn scheme(client: &Client, headers: &HeaderMap) -> Scheme {
+fn scheme(is_proxied: bool, headers: &HeaderMap) -> Scheme {
     let forwarded = headers
         .get("x-forwarded-proto")
         .and_then(|value| value.to_str().ok());
     let first = forwarded
         .and_then(|list| list.split(',').next())
         .map(str::trim);
-    if client.through_trusted_proxy && first == Some("https") {
+    if is_proxied && first == Some("https") {
         Scheme::Https
     } else {
         Scheme::Http
@@ -159,15 +168,13 @@ fn scheme(client: &Client, headers: &HeaderMap) -> Scheme {
 }
 
 /// Canvas pages are on the base port too, so the client finds them where it found us.
-fn canvas_host_url(client: &Client, scheme: Scheme, host: &Host, base_port: u16) -> String {
+fn canvas_host_url(is_proxied: bool, scheme: Scheme, host: &Host, base_port: u16) -> String {
     let scheme = match scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",
     };
     // Without a port in `Host`, a proxy is on the scheme's own port; a client that spoke to us directly left it out.
-    let port = host
-        .port()
-        .or((!client.through_trusted_proxy).then_some(base_port));
+    let port = host.port().or((!is_proxied).then_some(base_port));
     let name = match host.name() {
         HostName::Address(IpAddr::V6(address)) => format!("[{address}]"),
         HostName::Address(IpAddr::V4(address)) => address.to_string(),

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::prepared::Prepared;
 use crate::services::health;
 use crate::services::log_tail::{self, Wanted};
+use crate::services::system_events;
 
 pub(super) fn register(routes: Routes) -> Routes {
     routes
@@ -39,7 +40,7 @@ pub(super) async fn health(
         context.health(health::Health::look_again);
         context.health_is_stale();
     }
-    Ok(context.health(|health| health.summary(WallTime::now())))
+    Ok(context.health_summary())
 }
 
 async fn status(
@@ -47,7 +48,7 @@ async fn status(
     _caller: &Caller,
     _params: StatusParams,
 ) -> Result<Prepared<StatusSummary>, MethodError> {
-    Ok(context.health(health::Health::status))
+    Ok(context.status_summary())
 }
 
 async fn system_presence(
@@ -66,7 +67,10 @@ async fn system_event(
     let text = params.text.to_string();
     let note = context.presence(|presence| presence.note(WallTime::now(), params));
     if note.is_news {
-        context.health(|health| health.queue_system_event(text));
+        context
+            .store
+            .write(move |tx| system_events::note(tx, WallTime::now(), &text))
+            .await?;
     }
     context.presence_changed();
     Ok(SystemEventReply { ok: true })

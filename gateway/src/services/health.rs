@@ -2,7 +2,7 @@
 //!
 //! Invariant: answering costs no serialisation; a summary is built when it is asked for after a change, once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::control::FleetStatus;
@@ -10,17 +10,22 @@ use openclaw_shared::instance::Instance;
 use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::params::health::{
     AgentHealth, AgentHeartbeat, AgentHeartbeatStatus, AgentSessionsStatus, HealthSummary,
-    HeartbeatStatus, SessionModelDefaults, SessionStoreSummary, SessionsStatus, StatusSummary,
+    HeartbeatStatus, RecentSession, SessionModelDefaults, SessionStoreSummary, SessionsStatus,
+    StatusSession, StatusSummary,
 };
 use std::sync::Arc;
 
 use crate::prepared::Prepared;
+use crate::services::overview::{AgentSessions, Overview, Recent};
+use crate::services::session_key;
 use crate::settings::{Agent, Settings};
 
-/// Notes that wait for the main session at most; older ones go.
-const MOST_SYSTEM_EVENTS: usize = 20;
-/// How much of a note is kept, in characters.
-const LONGEST_SYSTEM_EVENT: usize = 2_000;
+/// The newest sessions in the health summary, at most.
+const MOST_RECENT: usize = 5;
+/// The newest sessions in the status summary, at most.
+const MOST_STATUS_RECENT: usize = 10;
+/// How long ages in the status summary may stand still, in milliseconds.
+const AGES_STAND_STILL: u64 = 1_000;
 /// An answer of an agent up to this long is taken for "all is well".
 const ACK_MAX_CHARS: u64 = 300;
 
@@ -30,10 +35,13 @@ pub(crate) struct Health {
     instance: Arc<Instance>,
     settings: Arc<Settings>,
     fleet: FleetStatus,
-    system_events: VecDeque<String>,
+    overview: Overview,
+    /// The version of the store that the overview is of; `None` before the first look.
+    seen: Option<i64>,
+    store_is_broken: bool,
     version: u64,
     summary: Option<Prepared<HealthSummary>>,
-    status: Option<Prepared<StatusSummary>>,
+    status: Option<(WallTime, Prepared<StatusSummary>)>,
 }
 
 impl Health {
@@ -46,7 +54,9 @@ impl Health {
             instance,
             settings,
             fleet,
-            system_events: VecDeque::new(),
+            overview: Overview::default(),
+            seen: None,
+            store_is_broken: false,
             version: 1,
             summary: None,
             status: None,
@@ -80,17 +90,26 @@ impl Health {
         self.status = None;
     }
 
-    /// Leaves a note for the main session.
-    pub(crate) fn queue_system_event(&mut self, text: String) {
-        let text: String = text.chars().take(LONGEST_SYSTEM_EVENT).collect();
-        if self.system_events.back() == Some(&text) {
-            return;
-        }
-        self.system_events.push_back(text);
-        if self.system_events.len() > MOST_SYSTEM_EVENTS {
-            self.system_events.pop_front();
-        }
+    /// Whether the summaries are of this version of the store.
+    pub(crate) fn has_seen(&self, version: i64) -> bool {
+        self.seen == Some(version) && !self.store_is_broken
+    }
+
+    /// What the store holds.
+    pub(crate) fn see(&mut self, version: i64, overview: Overview) {
+        self.overview = overview;
+        self.seen = Some(version);
+        self.store_is_broken = false;
+        self.summary = None;
         self.status = None;
+    }
+
+    /// The store cannot be read; what was seen last is still shown.
+    pub(crate) fn store_failed(&mut self) {
+        if !self.store_is_broken {
+            self.store_is_broken = true;
+            self.summary = None;
+        }
     }
 
     /// Looks again; the result goes to everybody.
@@ -117,19 +136,22 @@ impl Health {
     }
 
     /// The short summary.
-    pub(crate) fn status(&mut self) -> Prepared<StatusSummary> {
-        if let Some(status) = &self.status {
+    pub(crate) fn status(&mut self, now: WallTime) -> Prepared<StatusSummary> {
+        if let Some((made, status)) = &self.status
+            && (self.overview.agents.is_empty()
+                || now.as_millis().abs_diff(made.as_millis()) < AGES_STAND_STILL)
+        {
             return status.clone();
         }
-        let status = Prepared::new(&self.short());
-        self.status = Some(status.clone());
+        let status = Prepared::new(&self.short(now));
+        self.status = Some((now, status.clone()));
         status
     }
 
     fn look(&self, now: WallTime) -> HealthSummary {
         let default_agent = self.settings.default_agent();
         HealthSummary {
-            ok: true,
+            ok: !self.store_is_broken,
             ts: now.as_millis(),
             // Everything is at hand: no channel is probed.
             duration_ms: 0,
@@ -143,14 +165,14 @@ impl Health {
                 .settings
                 .agents
                 .iter()
-                .map(|agent| self.agent(agent))
+                .map(|agent| self.agent(agent, now))
                 .collect(),
-            sessions: self.store(default_agent),
+            sessions: self.store(default_agent, now),
             supervisor: self.fleet.clone(),
         }
     }
 
-    fn agent(&self, agent: &Agent) -> AgentHealth {
+    fn agent(&self, agent: &Agent, now: WallTime) -> AgentHealth {
         AgentHealth {
             agent_id: agent.id.clone(),
             is_default: agent.is_default,
@@ -163,25 +185,72 @@ impl Health {
                 target: "last".to_owned(),
                 ack_max_chars: ACK_MAX_CHARS,
             },
-            sessions: self.store(&agent.id),
+            sessions: self.store(&agent.id, now),
         }
     }
 
-    fn store(&self, agent: &str) -> SessionStoreSummary {
+    fn store(&self, agent: &str, now: WallTime) -> SessionStoreSummary {
+        let kept = self.overview.agents.get(agent);
+        let recent = kept.map_or(&[][..], |sessions| &sessions.recent);
         SessionStoreSummary {
-            path: self.store_path(agent),
-            count: 0,
-            recent: Vec::new(),
+            path: self.store_path(),
+            count: kept.map_or(0, |sessions| sessions.count),
+            recent: recent
+                .iter()
+                .take(MOST_RECENT)
+                .map(|session| RecentSession {
+                    key: session.key.clone(),
+                    updated_at: Some(session.entry.updated_at),
+                    age: Some(age(session, now)),
+                })
+                .collect(),
         }
     }
 
-    fn store_path(&self, agent: &str) -> String {
+    fn store_path(&self) -> String {
         let identity = &self.instance.identity;
-        identity.display(&StatePaths(&identity.state_dir).sessions_index(agent))
+        identity.display(&StatePaths(&identity.state_dir).store())
     }
 
-    fn short(&self) -> StatusSummary {
+    fn short(&self, now: WallTime) -> StatusSummary {
         let agents = &self.settings.agents;
+        let defaults = self.settings.catalog.models.defaults();
+        let defaults = SessionModelDefaults {
+            model: defaults.model,
+            context_tokens: defaults.context_tokens,
+        };
+        let rows = |sessions: &AgentSessions| -> Vec<StatusSession> {
+            let recent = sessions.recent.iter();
+            recent
+                .map(|session| status_row(session, &defaults, now))
+                .collect()
+        };
+        let mut ids: Vec<&str> = agents.iter().map(|agent| agent.id.as_str()).collect();
+        ids.extend(
+            self.overview
+                .agents
+                .keys()
+                .map(String::as_str)
+                .filter(|id| !agents.iter().any(|agent| agent.id == *id)),
+        );
+        let by_agent: Vec<AgentSessionsStatus> = ids
+            .iter()
+            .map(|id| {
+                let kept = self.overview.agents.get(*id);
+                AgentSessionsStatus {
+                    agent_id: (*id).to_owned(),
+                    path: self.store_path(),
+                    count: kept.map_or(0, |sessions| sessions.count),
+                    recent: kept.map(rows).unwrap_or_default(),
+                }
+            })
+            .collect();
+        let mut recent: Vec<StatusSession> = by_agent
+            .iter()
+            .flat_map(|agent| agent.recent.iter().cloned())
+            .collect();
+        recent.sort_by_key(|session| std::cmp::Reverse(session.updated_at));
+        recent.truncate(MOST_STATUS_RECENT);
         StatusSummary {
             link_channel: None,
             heartbeat: HeartbeatStatus {
@@ -197,30 +266,76 @@ impl Health {
                     .collect(),
             },
             channel_summary: Vec::new(),
-            queued_system_events: self.system_events.iter().cloned().collect(),
+            queued_system_events: self.overview.system_events.clone(),
             sessions: SessionsStatus {
-                paths: agents
-                    .iter()
-                    .map(|agent| self.store_path(&agent.id))
-                    .collect(),
-                count: 0,
-                defaults: SessionModelDefaults {
-                    model: None,
-                    context_tokens: None,
-                },
-                recent: Vec::new(),
-                by_agent: agents
-                    .iter()
-                    .map(|agent| AgentSessionsStatus {
-                        agent_id: agent.id.clone(),
-                        path: self.store_path(&agent.id),
-                        count: 0,
-                        recent: Vec::new(),
-                    })
-                    .collect(),
+                paths: vec![self.store_path()],
+                count: by_agent.iter().map(|agent| agent.count).sum(),
+                defaults,
+                recent,
+                by_agent,
             },
             supervisor: self.fleet.clone(),
         }
+    }
+}
+
+fn age(session: &Recent, now: WallTime) -> u64 {
+    now.as_millis().saturating_sub(session.entry.updated_at)
+}
+
+fn status_row(session: &Recent, defaults: &SessionModelDefaults, now: WallTime) -> StatusSession {
+    let entry = session.entry.clone();
+    let total_tokens = entry.total_tokens.unwrap_or(0);
+    let model = entry
+        .model_override
+        .clone()
+        .or_else(|| defaults.model.clone());
+    // The size of another model's context is not known here.
+    let context_tokens = defaults
+        .context_tokens
+        .filter(|_| entry.model_override.is_none());
+    let levels = [
+        ("think", &entry.thinking_level),
+        ("verbose", &entry.verbose_level),
+        ("reasoning", &entry.reasoning_level),
+        ("elevated", &entry.elevated_level),
+    ];
+    let mut flags: Vec<String> = levels
+        .into_iter()
+        .filter_map(|(name, level)| Some(format!("{name}:{}", level.as_ref()?)))
+        .collect();
+    for (is_set, flag) in [
+        (entry.system_sent, "system"),
+        (entry.aborted_last_run, "aborted"),
+    ] {
+        if is_set == Some(true) {
+            flags.push(flag.to_owned());
+        }
+    }
+    flags.push(format!("id:{}", entry.session_id));
+    StatusSession {
+        agent_id: session.agent.clone(),
+        kind: session_key::kind(&session.key),
+        key: session.key.clone(),
+        updated_at: entry.updated_at,
+        age: age(session, now),
+        session_id: entry.session_id,
+        thinking_level: entry.thinking_level,
+        verbose_level: entry.verbose_level,
+        reasoning_level: entry.reasoning_level,
+        elevated_level: entry.elevated_level,
+        system_sent: entry.system_sent,
+        aborted_last_run: entry.aborted_last_run,
+        input_tokens: entry.input_tokens,
+        output_tokens: entry.output_tokens,
+        total_tokens,
+        remaining_tokens: context_tokens.map(|size| size.saturating_sub(total_tokens)),
+        percent_used: context_tokens
+            .filter(|size| *size > 0)
+            .map(|size| (total_tokens.saturating_mul(100) / size).min(999)),
+        model,
+        context_tokens,
+        flags,
     }
 }
 
@@ -240,9 +355,11 @@ mod tests {
     use openclaw_shared::clock::WallTime;
     use openclaw_shared::config::Config;
     use openclaw_shared::control::ChildState;
+    use openclaw_shared::protocol::params::sessions::SessionEntry;
     use serde_json::{Value, json};
 
     use super::Health;
+    use crate::services::overview::{AgentSessions, Overview, Recent};
     use crate::settings::Settings;
     use crate::testing::{fleet, instance};
 
@@ -281,10 +398,7 @@ mod tests {
                 "supervisor"
             ]
         );
-        assert_eq!(
-            summary["sessions"]["path"],
-            "~/.openclaw/agents/main/sessions/sessions.json"
-        );
+        assert_eq!(summary["sessions"]["path"], "~/.openclaw/openclaw.sqlite");
         let child = summary["supervisor"]["children"][0].as_object().unwrap();
         let keys: Vec<&str> = child.keys().map(String::as_str).collect();
         assert_eq!(
@@ -309,7 +423,7 @@ mod tests {
 
     #[test]
     fn the_short_summary_has_the_shape_that_clients_know() {
-        let status = json_of(health().status().json());
+        let status = json_of(health().status(WallTime::from_millis(7)).json());
         let keys: Vec<&str> = status
             .as_object()
             .unwrap()
@@ -347,16 +461,49 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_bounded_and_a_repeated_one_is_kept_once() {
+    fn what_the_store_holds_is_shown_and_a_store_that_fails_is_not_well() {
         let mut health = health();
-        for number in 0..50 {
-            health.queue_system_event(format!("note {}", number / 2));
-        }
-        let status = json_of(health.status().json());
-        let notes = status["queuedSystemEvents"].as_array().unwrap().clone();
-        assert_eq!(
-            (notes.len(), &notes[0], &notes[19]),
-            (20, &json!("note 5"), &json!("note 24"))
+        let entry: SessionEntry = serde_json::from_value(
+            json!({"sessionId": "s", "updatedAt": 5, "thinkingLevel": "high"}),
+        )
+        .unwrap();
+        let recent = Recent {
+            agent: "main".to_owned(),
+            key: "agent:main:main".to_owned(),
+            entry,
+        };
+        let sessions = AgentSessions {
+            count: 1,
+            recent: vec![recent],
+        };
+        health.see(
+            3,
+            Overview {
+                agents: [("main".to_owned(), sessions)].into(),
+                system_events: vec!["note".to_owned()],
+            },
         );
+        assert!(health.has_seen(3) && !health.has_seen(4));
+        let now = WallTime::from_millis(7);
+        let status = json_of(health.status(now).json());
+        assert_eq!(status["queuedSystemEvents"], json!(["note"]));
+        assert_eq!(status["sessions"]["count"], 1);
+        assert_eq!(
+            status["sessions"]["recent"][0]["flags"],
+            json!(["think:high", "id:s"])
+        );
+        assert_eq!(status["sessions"]["recent"][0]["model"], Value::Null);
+        let later = json_of(health.status(WallTime::from_millis(2_007)).json());
+        assert_eq!(later["sessions"]["byAgent"][0]["recent"][0]["age"], 2_002);
+        let summary = json_of(health.summary(now).json());
+        assert_eq!(
+            summary["sessions"]["recent"],
+            json!([{"key": "agent:main:main", "updatedAt": 5, "age": 2}])
+        );
+        health.store_failed();
+        assert!(!health.has_seen(3));
+        assert_eq!(json_of(health.summary(now).json())["ok"], false);
+        health.see(3, Overview::default());
+        assert_eq!(json_of(health.summary(now).json())["ok"], true);
     }
 }

@@ -41,7 +41,10 @@ async fn what_is_answered_is_there_and_what_failed_is_not() {
             Err(StoreError::Failed("changed my mind".to_owned()))
         })
         .await;
-    assert_eq!(undone, Err(StoreError::Failed("changed my mind".to_owned())));
+    assert_eq!(
+        undone,
+        Err(StoreError::Failed("changed my mind".to_owned()))
+    );
     assert_eq!(pid(&store), 7);
 }
 
@@ -61,7 +64,11 @@ async fn a_job_that_fails_or_panics_costs_its_neighbours_nothing() {
         })
     });
     for (number, outcome) in join_all(jobs).await.into_iter().enumerate() {
-        assert_eq!(outcome.is_ok(), ![3, 4].contains(&(number % 10)), "{outcome:?}");
+        assert_eq!(
+            outcome.is_ok(),
+            ![3, 4].contains(&(number % 10)),
+            "{outcome:?}"
+        );
     }
     assert_eq!(pid(&store), 99);
 }
@@ -118,4 +125,32 @@ async fn a_file_that_is_no_store_is_an_error_and_stays_as_it_is() {
     assert!(store.version().is_err());
     assert!(store.write(|tx| note(tx, 1, 1)).await.is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), garbage);
+}
+
+#[tokio::test]
+async fn rule_121_a_full_disk_fails_writes_changes_nothing_and_is_got_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.write(|tx| note(tx, 1, 1)).await.unwrap();
+    // SQLite refuses to grow the file exactly as it does when the disk is full.
+    let limit = |pages: u32| {
+        store.write(move |tx| {
+            Ok::<_, StoreError>(tx.pragma_update(None, "max_page_count", pages)?)
+        })
+    };
+    limit(1).await.unwrap();
+    let grown: Result<(), StoreError> = store
+        .write(|tx| {
+            note(tx, 1, 2)?;
+            tx.execute_batch(
+                "CREATE TABLE grows (bytes BLOB); INSERT INTO grows VALUES (zeroblob(1000000))",
+            )?;
+            Ok(())
+        })
+        .await;
+    assert_eq!(grown, Err(StoreError::Full));
+    assert_eq!(pid(&store), 1);
+    limit(1_000_000).await.unwrap();
+    store.write(|tx| note(tx, 1, 3)).await.unwrap();
+    assert_eq!(pid(&store), 3);
 }

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::path::KeyPath;
 
 /// How much an issue matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum IssueLevel {
     /// The configuration is refused.
@@ -22,7 +25,7 @@ pub enum IssueLevel {
 ///
 /// Printed, it is one line: `/path/openclaw.json:3:11: gateway.port: expected …; write it without quotes`.
 /// The value of a secret, or of an environment variable, never appears in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Issue {
     /// The file that holds the place, if the configuration came from files.
@@ -43,6 +46,14 @@ pub struct Issue {
     pub hint: Option<String>,
     /// How much it matters.
     pub level: IssueLevel,
+}
+
+impl Issue {
+    /// Whether it is about a key that belongs to an older version.
+    #[must_use]
+    pub fn is_legacy(&self) -> bool {
+        self.message == super::legacy::MESSAGE
+    }
 }
 
 impl fmt::Display for Issue {

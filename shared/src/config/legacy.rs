@@ -62,19 +62,17 @@ const MOVED: &[Moved] = &[
     },
 ];
 
+/// What is said of every old key.
+pub(crate) const MESSAGE: &str =
+    "this key belongs to an older version; it is kept, but has no effect";
+
 /// Replaces "not known" by "moved" for every old key in a configuration.
 pub(crate) fn explain(config: &Value, findings: &mut Vec<Finding>) {
     for moved in MOVED {
         let path = KeyPath::of_keys(moved.from.iter().copied());
         if path.find(config).is_some() {
             findings.retain(|finding| finding.path != path);
-            findings.push(
-                Finding::warning(
-                    path,
-                    "this key belongs to an older version; it is kept, but has no effect",
-                )
-                .hint(moved.advice),
-            );
+            findings.push(Finding::warning(path, MESSAGE).hint(moved.advice));
         }
     }
 }

@@ -88,6 +88,18 @@ pub fn load_candidate(
     assemble(path, Some(text.to_owned()), &mut source::read, env)
 }
 
+/// The text of the main file, if it exists.
+///
+/// # Errors
+/// When it is there and cannot be read, is too large, or is no text.
+pub fn read_text(path: &Path) -> Result<Option<String>, LoadError> {
+    match source::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(ReadError::Missing) => Ok(None),
+        Err(error) => Err(refused(path, &error)),
+    }
+}
+
 fn refused(path: &Path, error: &ReadError) -> LoadError {
     let finding = Finding::error(super::path::KeyPath::root(), error.to_string());
     LoadError {

@@ -6,26 +6,14 @@
 use serde_json::Value;
 
 use super::path::{KeyPath, Step};
-use crate::secret::PLACEHOLDER;
-
-/// Endings of key names that mark a secret, lowercase and without separators.
-const ENDINGS: &[&str] = &[
-    "token",
-    "password",
-    "passphrase",
-    "secret",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "secretkey",
-    "credential",
-    "credentials",
-    "authorization",
-    "cookie",
-];
+use crate::log::redact;
+use crate::secret::{PLACEHOLDER, names_a_secret};
 
 /// Objects whose every value may be a secret, whatever its name.
 const BLOCKS: &[&str] = &["env", "headers"];
+
+/// Keys that hold secrets by their type, though their names do not say so: an address may carry a token in its path.
+const TYPED: &[&str] = &["cdpUrl"];
 
 /// Whether the value at this path must not be shown.
 pub fn is_secret(path: &KeyPath) -> bool {
@@ -33,45 +21,62 @@ pub fn is_secret(path: &KeyPath) -> bool {
         Step::Key(key) => Some(key.as_str()),
         Step::Index(_) => None,
     });
-    keys.any(|key| BLOCKS.contains(&key) || names_a_secret(key))
+    keys.any(is_secret_key)
 }
 
-/// Whether a key's name says that its value is a secret.
-fn names_a_secret(key: &str) -> bool {
-    let name: String = key
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
+/// Whether a key says that everything below it is a secret.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    BLOCKS.contains(&key) || TYPED.contains(&key) || names_a_secret(key)
+}
+
+/// Whether a text gives a secret away whatever its key is: an address with a password or a token in it.
+pub(super) fn holds_a_secret(text: &str) -> bool {
+    text.contains("://") && matches!(redact(text), std::borrow::Cow::Owned(_))
 }
 
 /// A copy to show: every secret string or number is replaced by a placeholder, `${VAR}` references stay.
 pub fn redacted(value: &Value) -> Value {
-    fn walk(value: &Value, secret: bool) -> Value {
+    hidden(value, PLACEHOLDER, true)
+}
+
+/// A copy in which every secret string or number is replaced by `placeholder`; `${VAR}` references stay, or not.
+pub(super) fn hidden(value: &Value, placeholder: &str, keeps_references: bool) -> Value {
+    fn walk(value: &Value, is_secret: bool, hide: &dyn Fn(&Value, bool) -> Option<Value>) -> Value {
         match value {
             Value::Object(members) => Value::Object(
                 members
                     .iter()
                     .map(|(key, member)| {
-                        let secret =
-                            secret || BLOCKS.contains(&key.as_str()) || names_a_secret(key);
-                        (key.clone(), walk(member, secret))
+                        (
+                            key.clone(),
+                            walk(member, is_secret || is_secret_key(key), hide),
+                        )
                     })
                     .collect(),
             ),
             Value::Array(elements) => elements
                 .iter()
-                .map(|element| walk(element, secret))
+                .map(|element| walk(element, is_secret, hide))
                 .collect(),
-            Value::String(text) if secret && !text.is_empty() && !is_reference(text) => {
-                PLACEHOLDER.into()
+            Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {
+                hide(value, is_secret).unwrap_or_else(|| value.clone())
             }
-            Value::Number(_) if secret => PLACEHOLDER.into(),
-            Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => value.clone(),
         }
     }
-    walk(value, false)
+    walk(value, false, &|value, is_secret| {
+        must_hide(value, is_secret, keeps_references).then(|| placeholder.into())
+    })
+}
+
+/// Whether a value that is no container must be hidden.
+pub(super) fn must_hide(value: &Value, is_secret: bool, keeps_references: bool) -> bool {
+    match value {
+        Value::String(text) if keeps_references && is_reference(text) => false,
+        Value::String(text) if is_secret => !text.is_empty(),
+        Value::String(text) => holds_a_secret(text),
+        Value::Number(_) => is_secret,
+        Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
 }
 
 /// Whether a text is one `${VAR}` and nothing else.

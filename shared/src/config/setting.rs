@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::issue::Finding;
+use super::model::Shape;
 use super::path::{KeyPath, Step};
 use super::sensitive;
 use crate::secret::Secret;
@@ -22,6 +23,9 @@ use crate::secret::Secret;
 pub(crate) trait Setting: Sized {
     /// Reads a value, or reports to the walk why it cannot be read.
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self>;
+
+    /// What values it takes, for everything that describes the configuration.
+    fn shape() -> Shape;
 }
 
 /// The walk through a configuration: where it stands and what it found.
@@ -151,15 +155,15 @@ pub(crate) fn nearest<'n>(key: &str, known: &[&'n str]) -> Option<&'n str> {
 /// ```
 macro_rules! section {
     (
-        $(#[$meta:meta])*
+        $(#[doc = $doc:literal])+
         pub struct $name:ident {
-            $( $(#[$field_meta:meta])* $key:literal => $field:ident : $type:ty = $default:expr; )*
+            $( $(#[doc = $field_doc:literal])+ $key:literal => $field:ident : $type:ty = $default:expr; )*
         }
     ) => {
-        $(#[$meta])*
+        $(#[doc = $doc])+
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize)]
         pub struct $name {
-            $( $(#[$field_meta])* #[serde(rename = $key)] pub $field: $type, )*
+            $( $(#[doc = $field_doc])+ #[serde(rename = $key)] pub $field: $type, )*
         }
 
         impl $name {
@@ -191,6 +195,21 @@ macro_rules! section {
                 walk.unknown_keys(object, Self::KEYS);
                 Some(section)
             }
+
+            fn shape() -> $crate::config::model::Shape {
+                let section = Self::default();
+                $crate::config::model::Shape::Section($crate::config::model::Section {
+                    doc: concat!($($doc, "\n"),+),
+                    fields: vec![$(
+                        $crate::config::model::Field::new(
+                            $key,
+                            concat!($($field_doc, "\n"),+),
+                            <$type as $crate::config::setting::Setting>::shape(),
+                            &section.$field,
+                        )
+                    ),*],
+                })
+            }
         }
     };
 }
@@ -198,13 +217,13 @@ macro_rules! section {
 /// Declares a setting that is one of a few words.
 macro_rules! choice {
     (
-        $(#[$meta:meta])*
-        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal, )* }
+        $(#[doc = $doc:literal])+
+        pub enum $name:ident { $( $(#[doc = $variant_doc:literal])+ $variant:ident = $word:literal, )* }
     ) => {
-        $(#[$meta])*
+        $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize)]
         pub enum $name {
-            $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )*
+            $( $(#[doc = $variant_doc])+ #[serde(rename = $word)] $variant, )*
         }
 
         impl $name {
@@ -244,6 +263,12 @@ macro_rules! choice {
                     let what = $crate::config::setting::UnknownWord { known: Self::WORDS }.one_of();
                     walk.expected(&what, value)
                 })
+            }
+
+            fn shape() -> $crate::config::model::Shape {
+                $crate::config::model::Shape::Words(&[$(
+                    $crate::config::model::Word { word: $word, doc: concat!($($variant_doc, "\n"),+) }
+                ),*])
             }
         }
     };
@@ -298,6 +323,10 @@ impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
             .map(Self)
             .or_else(|| walk.expected(&format!("an integer from {MIN} to {MAX}"), value))
     }
+
+    fn shape() -> Shape {
+        Shape::Integer { min: MIN, max: MAX }
+    }
 }
 
 /// A value as an integer that is not negative; a float counts when it has no fraction.
@@ -321,11 +350,25 @@ impl Setting for NonZeroU16 {
             .and_then(Self::new);
         read.or_else(|| walk.expected("an integer from 1 to 65535", value))
     }
+
+    fn shape() -> Shape {
+        Shape::Integer {
+            min: 1,
+            max: u16::MAX.into(),
+        }
+    }
 }
 
 impl Setting for u64 {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         integer(value).or_else(|| walk.expected("an integer of 0 or more", value))
+    }
+
+    fn shape() -> Shape {
+        Shape::Integer {
+            min: 0,
+            max: u64::MAX,
+        }
     }
 }
 
@@ -334,11 +377,22 @@ impl Setting for u32 {
         let read = integer(value).and_then(|n| Self::try_from(n).ok());
         read.or_else(|| walk.expected("an integer from 0 to 4294967295", value))
     }
+
+    fn shape() -> Shape {
+        Shape::Integer {
+            min: 0,
+            max: Self::MAX.into(),
+        }
+    }
 }
 
 impl Setting for f64 {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         value.as_f64().or_else(|| walk.expected("a number", value))
+    }
+
+    fn shape() -> Shape {
+        Shape::Number
     }
 }
 
@@ -347,6 +401,10 @@ impl Setting for bool {
         value
             .as_bool()
             .or_else(|| walk.expected("true or false", value))
+    }
+
+    fn shape() -> Shape {
+        Shape::Flag
     }
 }
 
@@ -357,11 +415,19 @@ impl Setting for String {
             .map(str::to_owned)
             .or_else(|| walk.expected("a string", value))
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Setting for Secret<String> {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         String::read(value, walk).map(Secret::new)
+    }
+
+    fn shape() -> Shape {
+        Shape::Secret
     }
 }
 
@@ -379,6 +445,10 @@ impl Untyped {
 impl Setting for Untyped {
     fn read(value: &Value, _: &mut Walk<'_>) -> Option<Self> {
         Some(Self(value.clone()))
+    }
+
+    fn shape() -> Shape {
+        Shape::Any
     }
 }
 
@@ -409,6 +479,10 @@ impl Setting for Block {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         walk.object(value).cloned().map(Self)
     }
+
+    fn shape() -> Shape {
+        Shape::Block
+    }
 }
 
 impl fmt::Debug for Block {
@@ -428,17 +502,29 @@ impl Setting for IpAddr {
         let read = value.as_str().and_then(|text| text.parse().ok());
         read.or_else(|| walk.expected("an IP address", value))
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         T::read(value, walk).map(Some)
     }
+
+    fn shape() -> Shape {
+        T::shape()
+    }
 }
 
 impl<T: Setting> Setting for Box<T> {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         T::read(value, walk).map(Box::new)
+    }
+
+    fn shape() -> Shape {
+        T::shape()
     }
 }
 
@@ -455,6 +541,10 @@ impl<T: Setting> Setting for Vec<T> {
             .collect();
         read.into_iter().collect()
     }
+
+    fn shape() -> Shape {
+        Shape::List(Box::new(T::shape()))
+    }
 }
 
 impl<T: Setting> Setting for BTreeMap<String, T> {
@@ -467,6 +557,10 @@ impl<T: Setting> Setting for BTreeMap<String, T> {
         read.into_iter()
             .map(|(key, member)| Some((key, member?)))
             .collect()
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(T::shape()))
     }
 }
 

@@ -12,8 +12,8 @@ mod splice;
 
 use serde_json::Value;
 
-pub use edit::{merge_patch, set, unset};
-pub use file::{WriteError, Written, replace_private, write_atomically};
+pub use edit::{merge_patch, refuse_forbidden_keys, set, unset};
+pub use file::{WriteError, Written, create_private, replace_private, write_atomically};
 
 use super::path::KeyPath;
 use super::tree;

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
-use super::redact::{HIDDEN, is_sensitive_name, redact};
+use super::redact::{HIDDEN, redact};
 use super::text::{Bounded, cut, printable};
 use crate::clock::WallTime;
+use crate::secret::names_a_secret;
 
 /// One value of a field, in bytes.
 const VALUE_BYTES: usize = 400;
@@ -143,7 +144,7 @@ impl Collect {
     fn text(&mut self, field: &Field, value: &dyn fmt::Display) {
         if field.name() == "message" {
             self.message = safe(value, MESSAGE_BYTES);
-        } else if is_sensitive_name(field.name()) {
+        } else if names_a_secret(field.name()) {
             self.put(field, Value::from(HIDDEN));
         } else {
             let text = safe(value, VALUE_BYTES);

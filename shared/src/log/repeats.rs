@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_ends_the_window() {
+    fn rule_125_a_clock_set_back_ends_the_window() {
         let mut repeats = Repeats::new();
         let _ = repeats.judge(at(5000), &"x", 1);
         let _ = repeats.judge(at(5000), &"x", 1);

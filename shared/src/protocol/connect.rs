@@ -127,7 +127,7 @@ pub struct DeviceProof {
     pub nonce: Option<NonEmpty>,
 }
 
-/// The shared secret the client presents.
+/// What the client presents: the shared secret, or a device's own token.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectAuth {
@@ -210,7 +210,8 @@ pub struct ConnectParams {
     )]
     #[schemars(with = "NonEmpty")]
     pub role: Option<NonEmpty>,
-    /// What the client asks to be allowed; absent and empty differ.
+    /// What the client asks to be allowed. Absent means everything for an operator; an empty list means nothing. A device gets
+    /// no more than it was approved for.
     #[serde(
         default,
         deserialize_with = "present",
@@ -218,7 +219,7 @@ pub struct ConnectParams {
     )]
     #[schemars(with = "Vec<NonEmpty>")]
     pub scopes: Option<Vec<NonEmpty>>,
-    /// The device's proof.
+    /// The device's proof. A node needs one; whoever has one gets a token of its own once the device is approved.
     #[serde(
         default,
         deserialize_with = "present_object",
@@ -226,7 +227,7 @@ pub struct ConnectParams {
     )]
     #[schemars(with = "DeviceProof")]
     pub device: Option<DeviceProof>,
-    /// The shared secret.
+    /// The shared secret, or the token of the device.
     #[serde(
         default,
         deserialize_with = "present_object",

@@ -4,9 +4,20 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::method::{Availability, schema_in, schema_of};
+use super::params::agent_runs::AgentPayload;
+use super::params::approvals::{ApprovalResolvedPayload, PendingApproval};
+use super::params::chat::ChatPayload;
+use super::params::cron::CronEventPayload;
+use super::params::devices::{
+    DevicePairResolvedPayload, NodePairResolvedPayload, PendingDevice, PendingNode,
+};
 use super::params::health::HealthSummary;
+use super::params::nodes::NodeInvokeRequestPayload;
+use super::params::speech::TalkModePayload;
+use super::params::voicewake::VoicewakeTriggers;
 use super::scope::Scope;
 use super::snapshot::PresenceEntry;
+use crate::literals;
 
 /// Who sees an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +122,32 @@ events! {
     Shutdown = "shutdown", Audience::Everybody, drop false, versioned false, ShutdownPayload;
     /// The health summary was refreshed.
     Health = "health", Audience::Operators, drop false, versioned true, HealthSummary;
+    /// A step of an agent's run.
+    Agent = "agent", Audience::Operators, drop false, versioned false, AgentPayload, planned "agent runs are not built";
+    /// The answer of a run, for people: a `delta` may be dropped for a slow client, an end may not.
+    Chat = "chat", Audience::Operators, drop false, versioned false, ChatPayload, planned "agent runs are not built";
+    /// A heartbeat of an agent is over.
+    Heartbeat = "heartbeat", Audience::Operators, drop true, versioned false, HeartbeatPayload, planned "heartbeats are not built";
+    /// People talk, or no longer do.
+    TalkMode = "talk.mode", Audience::Everybody, drop true, versioned false, TalkModePayload;
+    /// A job was added, changed or removed, or it runs.
+    Cron = "cron", Audience::Operators, drop true, versioned false, CronEventPayload;
+    /// The words that wake an assistant are others.
+    VoicewakeChanged = "voicewake.changed", Audience::Everybody, drop true, versioned false, VoicewakeTriggers;
+    /// A node waits for approval.
+    NodePairRequested = "node.pair.requested", Audience::Holders(Scope::Pairing), drop true, versioned false, PendingNode;
+    /// A node waits no longer.
+    NodePairResolved = "node.pair.resolved", Audience::Holders(Scope::Pairing), drop true, versioned false, NodePairResolvedPayload;
+    /// A device waits for approval.
+    DevicePairRequested = "device.pair.requested", Audience::Holders(Scope::Pairing), drop true, versioned false, PendingDevice;
+    /// A device waits no longer.
+    DevicePairResolved = "device.pair.resolved", Audience::Holders(Scope::Pairing), drop true, versioned false, DevicePairResolvedPayload;
+    /// A node is asked to run one of its commands.
+    NodeInvokeRequest = "node.invoke.request", Audience::One, drop false, versioned false, NodeInvokeRequestPayload;
+    /// Something waits for a person's approval before it is executed.
+    ExecApprovalRequested = "exec.approval.requested", Audience::Holders(Scope::Approvals), drop true, versioned false, PendingApproval;
+    /// An approval was decided, or it is too late.
+    ExecApprovalResolved = "exec.approval.resolved", Audience::Holders(Scope::Approvals), drop true, versioned false, ApprovalResolvedPayload;
 }
 
 /// Payload of [`Challenge`].
@@ -134,6 +171,68 @@ pub struct PresencePayload {
 pub struct TickPayload {
     /// The gateway's time, in milliseconds since the epoch.
     pub ts: u64,
+}
+
+literals! {
+    /// How a heartbeat ended.
+    pub enum HeartbeatStatus {
+        /// The agent had something to say, and it was sent.
+        Sent = "sent",
+        /// The agent had nothing to say.
+        OkEmpty = "ok-empty",
+        /// The agent said that all is well.
+        OkToken = "ok-token",
+        /// It did not take place.
+        Skipped = "skipped",
+        /// It could not be done.
+        Failed = "failed",
+    }
+}
+
+literals! {
+    /// What a heartbeat shows people.
+    pub enum HeartbeatIndicator {
+        /// All is well.
+        Ok = "ok",
+        /// There is something to read.
+        Alert = "alert",
+        /// It failed.
+        Error = "error",
+    }
+}
+
+/// Payload of [`Heartbeat`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatPayload {
+    /// When, in milliseconds since the epoch.
+    pub ts: u64,
+    /// How it ended.
+    pub status: HeartbeatStatus,
+    /// Whom the answer went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The beginning of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
+    /// Why it did not take place, or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How long it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Whether the answer has media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_media: Option<bool>,
+    /// The channel the answer went by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Whether it was kept from people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<bool>,
+    /// What it shows people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indicator_type: Option<HeartbeatIndicator>,
 }
 
 /// Payload of [`Shutdown`].

@@ -60,6 +60,7 @@ impl<'a> Request<'a> {
 /// The JSON Schema of a request; the source of the texts that refuse a frame.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "RequestFrame")]
 pub struct RequestShape {
     /// Always `req`.
     #[serde(rename = "type")]
@@ -77,6 +78,75 @@ pub struct RequestShape {
 
 fn request_type(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "const": "req", "type": "string" })
+}
+
+/// The JSON Schema of a response, and a response as strictly as clients read it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ResponseFrame")]
+pub struct ResponseShape {
+    /// Always `res`.
+    #[serde(rename = "type")]
+    #[schemars(schema_with = "response_type")]
+    pub kind: ResponseType,
+    /// The request's id.
+    pub id: NonEmpty,
+    /// Whether it was done.
+    pub ok: bool,
+    /// The reply of its method; a failure may carry one beside its error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Value")]
+    pub payload: Option<serde_json::Value>,
+    /// Why it was not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorShape>,
+}
+
+/// The JSON Schema of an event, and an event as strictly as clients read it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "EventFrame")]
+pub struct EventShape {
+    /// Always `event`.
+    #[serde(rename = "type")]
+    #[schemars(schema_with = "event_type")]
+    pub kind: EventType,
+    /// Which event.
+    pub event: NonEmpty,
+    /// Its payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Value")]
+    pub payload: Option<serde_json::Value>,
+    /// Counts the events of this connection; a gap means that one was dropped. Absent on what is sent to one client alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// The versions after this event; on `presence` and `health` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_version: Option<StateVersion>,
+}
+
+literals! {
+    /// The mark of a response.
+    pub enum ResponseType {
+        /// The only one.
+        Res = "res",
+    }
+}
+
+literals! {
+    /// The mark of an event.
+    pub enum EventType {
+        /// The only one.
+        Event = "event",
+    }
+}
+
+fn response_type(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "const": "res", "type": "string" })
+}
+
+fn event_type(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "const": "event", "type": "string" })
 }
 
 /// A request as a client writes it.

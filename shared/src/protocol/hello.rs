@@ -38,7 +38,8 @@ pub struct Features {
     pub events: Vec<String>,
 }
 
-/// What a paired device is given.
+/// What an approved device is given: its own token, which is accepted in place of the shared secret, from this device alone. It
+/// stays the same while it covers what the device asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HelloAuth {
@@ -93,7 +94,7 @@ pub struct HelloOk {
     /// Where canvas pages are, without a path; absent when the canvas host is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canvas_host_url: Option<String>,
-    /// The device's token; absent without a paired device.
+    /// The device's token; absent without an approved device, and for one whose token was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<HelloAuth>,
     /// The limits.

@@ -11,7 +11,23 @@ use serde::de::DeserializeOwned;
 
 use super::scope::Scope;
 
+pub mod agents;
+pub mod browser;
+pub mod channels;
+pub mod chat;
+pub mod config;
+pub mod cron;
+pub mod delivery;
+pub mod devices;
+pub mod heartbeat;
+pub mod nodes;
+pub mod sessions;
+pub mod setup;
+pub mod skills;
+pub mod speech;
 pub mod system;
+pub mod usage;
+pub mod voicewake;
 
 /// A method of the protocol, as a type.
 pub trait Method {
@@ -67,7 +83,25 @@ pub struct Family {
 }
 
 /// Every family, in the order of `features.methods`.
-pub const FAMILIES: &[Family] = &[system::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    system::FAMILY,
+    config::FAMILY,
+    chat::FAMILY,
+    delivery::FAMILY,
+    speech::FAMILY,
+    setup::FAMILY,
+    browser::FAMILY,
+    devices::FAMILY,
+    nodes::FAMILY,
+    sessions::FAMILY,
+    agents::FAMILY,
+    channels::FAMILY,
+    usage::FAMILY,
+    heartbeat::FAMILY,
+    voicewake::FAMILY,
+    cron::FAMILY,
+    skills::FAMILY,
+];
 
 /// Every method, in the order of `features.methods`.
 pub fn all() -> impl Iterator<Item = &'static MethodInfo> {

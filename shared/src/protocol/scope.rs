@@ -32,6 +32,40 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Every scope, in the order of the table in the documentation.
+    pub const ALL: &'static [Self] = &[
+        Self::Read,
+        Self::Write,
+        Self::Admin,
+        Self::Pairing,
+        Self::Approvals,
+        Self::Node,
+    ];
+
+    /// The scope as a client asks for it; `node` for what only the role grants.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Read | Self::Write | Self::Admin | Self::Pairing | Self::Approvals => {
+                self.missing()
+            }
+        }
+    }
+
+    /// Who may call what asks for it, for people.
+    #[must_use]
+    pub const fn granted_to(self) -> &'static str {
+        match self {
+            Self::Read => "operators with `operator.read`, `operator.write` or `operator.admin`",
+            Self::Write => "operators with `operator.write` or `operator.admin`",
+            Self::Admin => "operators with `operator.admin`",
+            Self::Pairing => "operators with `operator.pairing` or `operator.admin`",
+            Self::Approvals => "operators with `operator.approvals` or `operator.admin`",
+            Self::Node => "connections with the role `node`, whatever their scopes; nobody else",
+        }
+    }
+
     const fn missing(self) -> &'static str {
         match self {
             Self::Read => "operator.read",

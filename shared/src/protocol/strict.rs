@@ -11,7 +11,7 @@ use std::ops::Deref;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Reads an optional field that may be left out, but not be null.
 ///
@@ -61,6 +61,27 @@ where
     }
 
     deserializer.deserialize_map(ObjectVisitor(PhantomData))
+}
+
+/// Reads an optional object that may be left out or null, but not be an array.
+///
+/// # Errors
+/// When the value is neither null nor an object, or as the object's type.
+pub fn object_or_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Object<T>(T);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Self)
+        }
+    }
+
+    let read = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(read.map(|Object(value)| value))
 }
 
 /// An integer between two bounds; `i64::MIN` and `i64::MAX` stand for no bound.
@@ -208,6 +229,169 @@ impl JsonSchema for NonEmpty {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
+/// A string whose number of characters lies between two bounds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Text<const MIN: usize, const MAX: usize>(String);
+
+impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
+    /// The text, when its length lies between the bounds.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Option<Self> {
+        let text = text.into();
+        (MIN..=MAX)
+            .contains(&text.chars().count())
+            .then_some(Self(text))
+    }
+
+    /// The text as an owned string.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> Deref for Text<MIN, MAX> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let length = text.chars().count();
+        Self::new(text).ok_or_else(|| {
+            let expected = format!("a string of {MIN} to {MAX} characters");
+            D::Error::invalid_length(length, &expected.as_str())
+        })
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Text_{MIN}_{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut schema = json_schema!({ "type": "string", "maxLength": MAX });
+        if MIN != 0 {
+            schema.insert("minLength".to_owned(), MIN.into());
+        }
+        schema
+    }
+}
+
+/// A list whose length lies between two bounds; `usize::MAX` stands for no upper one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct List<T, const MIN: usize, const MAX: usize = { usize::MAX }>(Vec<T>);
+
+impl<T, const MIN: usize, const MAX: usize> List<T, MIN, MAX> {
+    /// The list, when its length lies between the bounds.
+    #[must_use]
+    pub fn new(items: Vec<T>) -> Option<Self> {
+        (MIN..=MAX).contains(&items.len()).then_some(Self(items))
+    }
+
+    /// The items as an owned list.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<T, const MIN: usize, const MAX: usize> Deref for List<T, MIN, MAX> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MIN: usize, const MAX: usize> Deserialize<'de>
+    for List<T, MIN, MAX>
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = Vec::deserialize(deserializer)?;
+        let length = items.len();
+        Self::new(items)
+            .ok_or_else(|| D::Error::invalid_length(length, &"a list within its bounds"))
+    }
+}
+
+impl<T: JsonSchema, const MIN: usize, const MAX: usize> JsonSchema for List<T, MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("List_{}_{MIN}_{MAX}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = json_schema!({ "type": "array", "items": generator.subschema_for::<T>() });
+        if MIN != 0 {
+            schema.insert("minItems".to_owned(), MIN.into());
+        }
+        if MAX != usize::MAX {
+            schema.insert("maxItems".to_owned(), MAX.into());
+        }
+        schema
+    }
+}
+
+/// A value, or null: what clears a field in a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrNull<T> {
+    /// Null.
+    Null,
+    /// A value.
+    Value(T),
+}
+
+impl<T: Serialize> Serialize for OrNull<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_none(),
+            Self::Value(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OrNull<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OrNull<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("OrNull_{}", T::schema_name()).into()
+    }
+
+    /// The branches of the value and one more; the published schema writes them so, and the wording of errors depends on it.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::json_schema(generator);
+        let cleared = serde_json::json!({ "type": "null" });
+        if let Some(serde_json::Value::Array(branches)) = schema.get_mut("anyOf") {
+            branches.push(cleared);
+            return schema;
+        }
+        json_schema!({ "anyOf": [schema, cleared] })
     }
 }
 

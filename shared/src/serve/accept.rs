@@ -16,7 +16,7 @@ use hyper::service::Service;
 use nix::errno::Errno;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet, yield_now};
 use tokio::time::sleep;
 use tracing::{error, warn};
 
@@ -27,6 +27,10 @@ use super::{Drained, Limits, Peer, Stage, connection};
 /// How long to wait when the process or the machine is out of descriptors or memory. The
 /// listener stays readable all the while, so without a pause the loop would spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections accepted before everybody else gets a turn. A thousand that come at once would otherwise all be accepted
+/// before the first of them is served, and whoever is connected already would wait for all of them.
+const ACCEPTED_PER_TURN: usize = 2;
 
 /// The listeners, asked in turn so that a busy one cannot starve the others.
 pub(super) struct Listeners {
@@ -129,7 +133,12 @@ where
     }
 
     async fn accept(&mut self) {
+        let mut in_a_row = 0;
         loop {
+            if in_a_row == ACCEPTED_PER_TURN {
+                in_a_row = 0;
+                yield_now().await;
+            }
             let floor = self.floor.clone();
             tokio::select! {
                 biased;
@@ -141,7 +150,10 @@ where
                 () = floor.idled.notified(), if self.waiting.is_some() => self.make_room(),
                 accepted = poll_fn(|cx| self.listeners.poll_accept(cx)), if self.waiting.is_none() => {
                     match accepted {
-                        Ok(accepted) => self.admit(accepted),
+                        Ok(accepted) => {
+                            in_a_row += 1;
+                            self.admit(accepted);
+                        }
                         Err(error) => self.survive(&error).await,
                     }
                 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,20 +13,75 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::answer::Answering;
 use super::progress::{Phase, Progress, Waiting};
-use super::stream::{Stream, Watched};
+use super::stream::{Stream, Watched, discard};
 use super::{Limits, Peer, Stage};
 
 /// What is read and thrown away at most after the last answer.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-type Http<S> = http1::UpgradeableConnection<TokioIo<Watched>, Answering<S>>;
+type Conn<S> = http1::UpgradeableConnection<TokioIo<Watched>, Answering<S>>;
+
+/// HTTP on one connection. hyper, whose buffers take 16 KB, comes in when the client has said something: a flood of
+/// silent sockets costs little more than the sockets.
+enum Http<S, C> {
+    Quiet(Option<(Watched, Answering<S>)>, usize),
+    Speaking(C),
+}
+
+impl<S, B> Http<S, Conn<S>>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Unpin + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        loop {
+            match self {
+                Self::Speaking(conn) => return Pin::new(conn).poll(cx),
+                Self::Quiet(waiting, max_header_bytes) => {
+                    if let Some((io, _)) = waiting
+                        && io.stream.poll_read_ready(cx).is_pending()
+                    {
+                        return Poll::Pending;
+                    }
+                    let (io, service) = waiting.take().expect("it is taken once, just here");
+                    *self = Self::Speaking(
+                        http1::Builder::new()
+                            // hyper would time a quiet connection by the deadline for headers; see `allowance`.
+                            .header_read_timeout(None)
+                            .max_header_size(*max_header_bytes)
+                            .max_buf_size(*max_header_bytes)
+                            .serve_connection(TokioIo::new(io), service)
+                            .with_upgrades(),
+                    );
+                }
+            }
+        }
+    }
+
+    fn graceful_shutdown(&mut self) {
+        match self {
+            Self::Speaking(conn) => Pin::new(conn).graceful_shutdown(),
+            Self::Quiet(..) => {}
+        }
+    }
+
+    fn into_stream(self) -> Option<Stream> {
+        match self {
+            Self::Speaking(conn) => Some(conn.into_parts()?.io.into_inner().stream),
+            Self::Quiet(waiting, _) => Some(waiting?.0.stream),
+        }
+    }
+}
 
 /// Why a connection's HTTP life ended.
 enum Ended {
@@ -51,24 +106,18 @@ pub(super) async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let io = TokioIo::new(Watched::new(stream, progress.clone()));
+    let io = Watched::new(stream, progress.clone());
     let service = Answering {
         service,
         peer,
         progress: progress.clone(),
     };
-    let mut http = http1::Builder::new()
-        // hyper would time a quiet connection by the deadline for headers; see `allowance`.
-        .header_read_timeout(None)
-        .max_header_size(limits.max_header_bytes)
-        .max_buf_size(limits.max_header_bytes)
-        .serve_connection(io, service)
-        .with_upgrades();
+    let mut http = Http::Quiet(Some((io, service)), limits.max_header_bytes);
     match drive(&mut http, &limits, stage, &progress).await {
         Ended::ByItself => {
             progress.leave();
-            if let Some(parts) = http.into_parts() {
-                linger(parts.io.into_inner().stream, limits.linger, &progress).await;
+            if let Some(stream) = http.into_stream() {
+                linger(stream, limits.linger, &progress).await;
             }
         }
         Ended::Late(waiting) => debug!(target: "http", ?waiting, "closed a late connection"),
@@ -77,7 +126,7 @@ pub(super) async fn serve<S, B>(
 }
 
 async fn drive<S, B>(
-    http: &mut Http<S>,
+    http: &mut Http<S, Conn<S>>,
     limits: &Limits,
     mut stage: watch::Receiver<Stage>,
     progress: &Progress,
@@ -98,7 +147,7 @@ where
     let mut deadline = pin!(sleep(limits.header_timeout));
     poll_fn(|cx| {
         loop {
-            if let Poll::Ready(outcome) = Pin::new(&mut *http).poll(cx) {
+            if let Poll::Ready(outcome) = http.poll(cx) {
                 if let Err(error) = outcome {
                     debug!(target: "http", %error, "a connection ended by an error");
                 }
@@ -133,7 +182,7 @@ where
                 // Nobody waits for an answer, so hyper may close the connection in order.
                 told = true;
                 deadline.set(sleep(limits.linger));
-                Pin::new(&mut *http).graceful_shutdown();
+                http.graceful_shutdown();
                 continue;
             }
             return Poll::Pending;
@@ -162,16 +211,8 @@ const fn allowance((waiting, draining): (Waiting, bool), limits: &Limits) -> Opt
 async fn linger(mut stream: Stream, budget: Duration, progress: &Progress) {
     let goodbye = async {
         // Fails when the client has gone already, and then there is nobody to be polite to.
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        let mut scrap = [0; 4096];
-        let mut read = 0;
-        while read < LINGER_BYTES {
-            match stream.read(&mut scrap).await {
-                Ok(0) | Err(_) => return,
-                Ok(count) => read += count,
-            }
+        if stream.shutdown().await.is_ok() {
+            discard(&mut stream, LINGER_BYTES).await;
         }
     };
     tokio::select! {

@@ -162,6 +162,30 @@ fn read_length(value: &[u8], cut_off: bool) -> Length {
     }
 }
 
+/// A door for the fuzz target: the first byte says where the rest is cut, and any cut must give the same verdict.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let Some((cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let watch = |pieces: &[&[u8]]| {
+        let mut framing = Framing::default();
+        for piece in pieces {
+            framing.observe(piece);
+        }
+        let begun: Vec<bool> = (0..4)
+            .map(|request| framing.has_begun_after(request))
+            .collect();
+        (framing.heads, framing.ambiguous, begun)
+    };
+    let whole = watch(&[bytes]);
+    let (front, back) = bytes.split_at(usize::from(*cut).min(bytes.len()));
+    assert_eq!(whole, watch(&[front, back]));
+    let drip: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(whole, watch(&drip));
+    assert!(whole.0 <= bytes.iter().filter(|byte| **byte == b'\n').count() as u64);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

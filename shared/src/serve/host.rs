@@ -158,6 +158,7 @@ fn parse_port(text: &str) -> Option<u16> {
 pub struct HostPolicy {
     allowed: Vec<Host>,
     any_address: bool,
+    tailnet: bool,
 }
 
 impl HostPolicy {
@@ -179,7 +180,16 @@ impl HostPolicy {
         Self {
             allowed,
             any_address,
+            tailnet: false,
         }
+    }
+
+    /// Allows the names that Tailscale gives to machines, for a gateway that Tailscale publishes. Nobody can point such a name
+    /// at a loopback address.
+    #[must_use]
+    pub const fn and_tailnet_names(mut self) -> Self {
+        self.tailnet = true;
+        self
     }
 
     /// Allows one more host: the name of a reverse proxy, or a name in a tailnet.
@@ -234,8 +244,10 @@ impl HostPolicy {
 
     fn allows(&self, host: &Host) -> bool {
         let is_address = matches!(host.name, HostName::Address(_));
+        let is_of_tailnet = matches!(&host.name, HostName::Name(name) if name.ends_with(".ts.net"));
         host.is_loopback()
             || (self.any_address && is_address)
+            || (self.tailnet && is_of_tailnet)
             || self
                 .allowed
                 .iter()
@@ -253,6 +265,16 @@ mod tests {
         HostPolicy::bound_to(&["127.0.0.1".parse().unwrap(), "192.168.1.5".parse().unwrap()])
             .and(Host::parse("gw.example.com").unwrap())
             .and(Host::parse("one.example.com:8443").unwrap())
+    }
+
+    #[test]
+    fn tailnet_names_are_ours_only_when_tailscale_publishes_us() {
+        let allows = |policy: HostPolicy, host| policy.check(Some(host)).is_ok();
+        assert!(!allows(policy(), "gw.tail.ts.net"));
+        let published = || policy().and_tailnet_names();
+        assert!(allows(published(), "gw.tail.ts.net"));
+        assert!(!allows(published(), "gw.ts.net.evil.example"));
+        assert!(!allows(published(), "evilts.net"));
     }
 
     #[track_caller]

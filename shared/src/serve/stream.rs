@@ -1,6 +1,8 @@
 //! The sockets a server speaks on, as one type, and how a handler gets one back by an upgrade.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use super::progress::Progress;
 
@@ -24,6 +26,142 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A connection on the local socket.
     Local(UnixStream),
+}
+
+impl Stream {
+    /// Ready when there is something to read, the end included.
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Local(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Takes the two directions apart.
+    #[must_use]
+    pub fn into_split(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Self::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            Self::Local(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Local(read), WriteHalf::Local(write))
+            }
+        }
+    }
+}
+
+/// Reads and throws away what comes, up to the peer's end or for `most` bytes.
+///
+/// The bytes go to the stack of one poll, because what is kept across polls is resident for every connection, and others get
+/// their turn in between, because a flood is read faster than it is sent.
+pub async fn discard(reader: &mut (impl AsyncRead + Unpin), most: usize) {
+    const PER_TURN: usize = 16 * 1024;
+    let mut read = 0;
+    poll_fn(|cx| {
+        let mut scrap = [MaybeUninit::uninit(); PER_TURN];
+        let mut scrap = ReadBuf::uninit(&mut scrap);
+        match Pin::new(&mut *reader).poll_read(cx, &mut scrap) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Ready(Ok(())) => {}
+        }
+        let count = scrap.filled().len();
+        read += count;
+        if count == 0 || read >= most {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The direction from the client.
+#[derive(Debug)]
+pub enum ReadHalf {
+    /// Of a TCP connection.
+    Tcp(tcp::OwnedReadHalf),
+    /// Of a connection on the local socket.
+    Local(unix::OwnedReadHalf),
+}
+
+impl ReadHalf {
+    /// Ready when there is something to read, the end included.
+    ///
+    /// # Errors
+    /// When the runtime is about to end.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(half) => half.as_ref().poll_read_ready(cx),
+            Self::Local(half) => half.as_ref().poll_read_ready(cx),
+        }
+    }
+}
+
+impl AsyncRead for ReadHalf {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+            Self::Local(half) => Pin::new(half).poll_read(cx, buf),
+        }
+    }
+}
+
+/// The direction to the client. Dropping it tells the client that nothing more comes.
+#[derive(Debug)]
+pub enum WriteHalf {
+    /// Of a TCP connection.
+    Tcp(tcp::OwnedWriteHalf),
+    /// Of a connection on the local socket.
+    Local(unix::OwnedWriteHalf),
+}
+
+impl WriteHalf {
+    /// Writes what the socket takes at once.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes nothing, and what the system says.
+    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, pieces) {
+            (Self::Tcp(half), [only]) => half.try_write(only),
+            (Self::Tcp(half), several) => half.try_write_vectored(several),
+            (Self::Local(half), [only]) => half.try_write(only),
+            (Self::Local(half), several) => half.try_write_vectored(several),
+        }
+    }
+
+    /// Writes what the socket takes, or waits until it takes something.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_write_vectored(pieces) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+            let ready = match self {
+                Self::Tcp(half) => half.as_ref().poll_write_ready(cx),
+                Self::Local(half) => half.as_ref().poll_write_ready(cx),
+            };
+            match ready {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+    }
 }
 
 /// A connection that has left HTTP behind.

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Arg, Args};
 use openclaw_shared::secret::Secret;
+
+use super::span;
 
 /// Options that mean the same wherever they stand on the line.
 #[derive(Debug, Clone, Default, Args)]
@@ -59,6 +61,19 @@ pub(crate) struct RpcFlags {
     /// Give up after this many milliseconds [default: 10000]
     #[arg(long, value_name = "MS", value_parser = millis)]
     pub(crate) timeout: Option<Duration>,
+    /// Say more, also about the connection
+    #[arg(long, alias = "debug")]
+    pub(crate) verbose: bool,
+}
+
+/// Makes the options of a group of commands those of each of its commands, on either side of the command's name.
+pub(crate) fn everywhere(argument: Arg) -> Arg {
+    argument.global(true).help_heading("Gateway options")
+}
+
+/// Reads a span of time.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    span::parse(text)
 }
 
 /// How long a request may take when nothing else is said.
@@ -78,6 +93,7 @@ impl RpcFlags {
                 .or(before.token_file.filter(|_| !token_said)),
             password: self.password.or(before.password),
             timeout: self.timeout.or(before.timeout),
+            verbose: self.verbose || before.verbose,
         }
     }
 

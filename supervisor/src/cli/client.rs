@@ -2,16 +2,19 @@
 //!
 //! It reads answers leniently, because `--url` may lead to a gateway of another version.
 
-use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use openclaw_shared::clock::Moment;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::VERSION;
-use openclaw_shared::log::printable;
+use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::PROTOCOL_VERSION;
+use openclaw_shared::protocol::connect::{
+    ClientId, ClientInfo, ClientMode, ConnectAuth, ConnectParams,
+};
+use openclaw_shared::protocol::scope::Role;
+use openclaw_shared::protocol::strict::{Int, NonEmpty};
 use openclaw_shared::secret::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,9 +28,14 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::args::RpcFlags;
 use super::context::Context;
 use super::control_client::Asked;
+use super::device::Device;
 use super::failure::{Failure, Kind};
 use super::target::{self, Inputs, Target};
 use crate::supervise::read_token;
+
+mod call_error;
+
+pub(crate) use call_error::{CallError, Refusal};
 
 /// The largest answer we take, as other clients of the protocol do.
 const MAX_ANSWER: usize = 25 * 1024 * 1024;
@@ -52,122 +60,8 @@ pub(crate) struct Client {
     limit: Duration,
     /// The payload of `hello-ok`.
     pub(crate) hello: Value,
-}
-
-/// Why a call did not succeed.
-#[derive(Debug)]
-pub(crate) enum CallError {
-    /// No TCP connection.
-    Connect { to: String, error: io::Error },
-    /// The server does not speak WebSocket.
-    NotWebSocket(String),
-    /// The address needs something this build cannot do.
-    Unsupported(String),
-    /// It took too long.
-    Timeout(Duration),
-    /// The connection ended.
-    Closed { code: u16, reason: String },
-    /// The gateway does not let us in.
-    NotAdmitted(Refusal),
-    /// The gateway refused the request.
-    Refused(Refusal),
-}
-
-/// An error answer.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Refusal {
-    #[serde(default)]
-    pub(crate) message: String,
-}
-
-impl fmt::Display for CallError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect { to, error } => {
-                match error.raw_os_error().map(nix::errno::Errno::from_raw) {
-                    Some(errno) => write!(formatter, "connect {errno:?} {to}"),
-                    None => write!(formatter, "connect {to}: {error}"),
-                }
-            }
-            Self::NotWebSocket(why) => write!(formatter, "no gateway answers there: {why}"),
-            Self::Unsupported(what) => formatter.write_str(what),
-            Self::Timeout(limit) => {
-                write!(formatter, "gateway timeout after {}ms", limit.as_millis())
-            }
-            Self::Closed { code, reason } => {
-                let meaning = match code {
-                    1006 => " abnormal closure (no close frame)",
-                    1012 => " service restart",
-                    _ => "",
-                };
-                let reason = if reason.is_empty() {
-                    "no close reason"
-                } else {
-                    reason
-                };
-                write!(
-                    formatter,
-                    "gateway closed ({code}{meaning}): {}",
-                    printable(reason)
-                )
-            }
-            Self::NotAdmitted(refusal) | Self::Refused(refusal) => {
-                formatter.write_str(&printable(&refusal.message))
-            }
-        }
-    }
-}
-
-impl CallError {
-    pub(crate) const fn kind(&self) -> Kind {
-        match self {
-            Self::Connect { .. } | Self::NotWebSocket(_) | Self::Closed { .. } => Kind::Unreachable,
-            Self::Unsupported(_) => Kind::Unsupported,
-            Self::Timeout(_) => Kind::Timeout,
-            Self::NotAdmitted(_) => Kind::Unauthorized,
-            Self::Refused(_) => Kind::Refused,
-        }
-    }
-
-    /// Whether asking again may help: the gateway is being replaced, or not there yet.
-    pub(crate) const fn may_pass(&self) -> bool {
-        match self {
-            Self::Connect { .. } | Self::Closed { .. } | Self::Timeout(_) => true,
-            Self::NotWebSocket(_)
-            | Self::Unsupported(_)
-            | Self::NotAdmitted(_)
-            | Self::Refused(_) => false,
-        }
-    }
-
-    /// The failure of a command, with the target it was about and what to do next.
-    pub(crate) fn into_failure(self, prefix: &str, target: &Target, context: &Context) -> Failure {
-        let mut failure = Failure::new(self.kind(), format!("{prefix}{self}"))
-            .detail("Gateway target", &*target.url)
-            .detail("Source", target.source.describe())
-            .detail("Config", &*target.config);
-        if let Some(bind) = target.bind {
-            failure = failure.detail("Bind", bind.as_str());
-        }
-        match &self {
-            Self::Connect { .. } | Self::Closed { .. } | Self::Timeout(_) if target.source.is_local() => {
-                failure
-                    .hint(format!("See what it is doing: {}", context.command("gateway status")))
-                    .hint(format!("Start it: {}", context.command("gateway")))
-            }
-            Self::NotAdmitted(_) if target.token.is_none() && target.password.is_none() => failure
-                .hint("No token was presented. Set OPENCLAW_GATEWAY_TOKEN, or pass --token-file."),
-            Self::NotAdmitted(_) => failure.hint(
-                "The token or password presented is not the gateway's. Check --token, OPENCLAW_GATEWAY_TOKEN and gateway.auth.",
-            ),
-            Self::Connect { .. }
-            | Self::NotWebSocket(_)
-            | Self::Unsupported(_)
-            | Self::Timeout(_)
-            | Self::Closed { .. }
-            | Self::Refused(_) => failure,
-        }
-    }
+    /// What did not work although the gateway was reached, for people who ask for it.
+    pub(crate) trouble: Vec<String>,
 }
 
 /// Chooses the gateway to talk to. A running instance of ours is asked for its port first, because it may have been
@@ -208,6 +102,7 @@ pub(crate) async fn find_target(
             .map(secret),
         // A token that cannot be read is like none: the gateway then says that it is missing.
         generated_token: read_token(&context.identity.state_dir),
+        identity: Some(StatePaths(&context.identity.state_dir).operator_identity()),
         fall_back,
     })
 }
@@ -274,7 +169,7 @@ impl Client {
         timeout_at(deadline, async {
             match self.request(method, params, to_the_end).await? {
                 Ok(payload) => Ok(payload),
-                Err(refusal) => Err(CallError::Refused(refusal)),
+                Err(refusal) => Err(CallError::Refused(Box::new(refusal))),
             }
         })
         .await
@@ -329,12 +224,70 @@ impl Client {
     }
 }
 
+/// Opens a connection that has been let in. The secret is the one that was given for this call; else the token that the
+/// gateway issued to this device; else, or when it does not take that one any more, the secret of the configuration.
 async fn open(
     target: &Target,
     as_what: As,
     deadline: Moment,
     limit: Duration,
 ) -> Result<Client, CallError> {
+    let (client, nonce) = reach(target, deadline, limit).await?;
+    let mut device = Device::of(target.identity.as_deref(), as_what);
+    // Without a nonce there is nothing to sign, and a device's token is worth nothing without its signature.
+    let issued = match target.secret_is_given || nonce.is_none() {
+        true => None,
+        false => device.token_for(&target.url),
+    };
+    let opened = match issued {
+        Some(issued) => {
+            let auth = ConnectAuth {
+                token: Some(issued.expose().clone()),
+                password: None,
+            };
+            match client.introduce(as_what, auth, &device, nonce).await {
+                Err(CallError::NotAdmitted(refusal, _)) if refusal.is_about_the_secret() => {
+                    device.forget();
+                    if !target.has_secret() {
+                        return Err(CallError::NotAdmitted(refusal, None));
+                    }
+                    let (client, nonce) = reach(target, deadline, limit).await?;
+                    let auth = shared_secret(target, device.exists() && nonce.is_some());
+                    client.introduce(as_what, auth, &device, nonce).await
+                }
+                outcome => outcome,
+            }
+        }
+        None => {
+            let auth = shared_secret(target, device.exists() && nonce.is_some());
+            client.introduce(as_what, auth, &device, nonce).await
+        }
+    };
+    let mut client = opened?;
+    device.keep(&target.url, &client.hello);
+    client.trouble = device.trouble().to_vec();
+    Ok(client)
+}
+
+/// What proves that the caller knows the secret.
+fn shared_secret(target: &Target, with_device: bool) -> ConnectAuth {
+    let own = |secret: &Option<Secret<String>>| secret.as_ref().map(|own| own.expose().clone());
+    let password = own(&target.password);
+    // A gateway of the existing kind asks for a device identity when there is no token at all, also when it is the
+    // password that counts; a caller without an identity therefore presents its password in both places.
+    let stand_in = password.clone().filter(|_| !with_device);
+    ConnectAuth {
+        token: own(&target.token).or(stand_in),
+        password,
+    }
+}
+
+/// Opens a WebSocket and waits for the challenge; older gateways send none.
+async fn reach(
+    target: &Target,
+    deadline: Moment,
+    limit: Duration,
+) -> Result<(Client, Option<NonEmpty>), CallError> {
     let uri: Uri = target.url.parse().map_err(|_| {
         CallError::Unsupported(format!("the address {} cannot be used", target.url))
     })?;
@@ -366,74 +319,101 @@ async fn open(
         deadline,
         limit,
         hello: Value::Null,
+        trouble: Vec::new(),
     };
-    client.wait_for_challenge().await?;
-    let params = connect_params(target, as_what);
-    match client.request("connect", &params, false).await {
-        Ok(Ok(hello)) => {
-            client.hello = hello;
-            Ok(client)
-        }
-        Ok(Err(refusal)) => Err(CallError::NotAdmitted(refusal)),
-        // The refusal may be lost when the server closes fast; its reason says the same.
-        Err(CallError::Closed { code: 1008, reason }) if reason.starts_with("unauthorized") => {
-            Err(CallError::NotAdmitted(Refusal { message: reason }))
-        }
-        Err(error) => Err(error),
-    }
+    let nonce = client.wait_for_challenge().await?;
+    Ok((client, nonce))
 }
 
 impl Client {
-    async fn wait_for_challenge(&mut self) -> Result<(), CallError> {
+    async fn wait_for_challenge(&mut self) -> Result<Option<NonEmpty>, CallError> {
         let deadline = Moment::now() + CHALLENGE_WAIT;
         let challenge = async {
             loop {
                 if let Frame::Event(event) = self.receive().await?
                     && event.event == "connect.challenge"
                 {
-                    return Ok(());
+                    let nonce = event.payload["nonce"].as_str();
+                    return Ok(nonce.and_then(NonEmpty::new));
                 }
             }
         };
-        // Older gateways send none.
         timeout_at(deadline.into_std().into(), challenge)
             .await
-            .unwrap_or(Ok(()))
+            .unwrap_or(Ok(None))
+    }
+
+    /// Says who we are.
+    async fn introduce(
+        mut self,
+        as_what: As,
+        auth: ConnectAuth,
+        device: &Device,
+        nonce: Option<NonEmpty>,
+    ) -> Result<Self, CallError> {
+        let mut params = introduction(as_what, auth);
+        if let Some(nonce) = &nonce {
+            device.sign(&mut params, nonce);
+        }
+        let params = serde_json::to_value(params).unwrap_or_default();
+        let without_device = || device.trouble().first().cloned();
+        match self.request("connect", &params, false).await {
+            Ok(Ok(hello)) => {
+                self.hello = hello;
+                Ok(self)
+            }
+            Ok(Err(refusal)) => Err(CallError::NotAdmitted(Box::new(refusal), without_device())),
+            // The refusal may be lost when the server closes fast; its reason says the same.
+            Err(CallError::Closed { code: 1008, reason }) if is_a_refusal(&reason) => {
+                let refusal = Refusal::saying(reason);
+                Err(CallError::NotAdmitted(Box::new(refusal), without_device()))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
-fn connect_params(target: &Target, as_what: As) -> Value {
-    let (mode, scopes): (&str, &[&str]) = match as_what {
+fn is_a_refusal(reason: &str) -> bool {
+    ["unauthorized", "pairing required", "device "]
+        .iter()
+        .any(|beginning| reason.starts_with(beginning))
+}
+
+fn introduction(as_what: As, auth: ConnectAuth) -> ConnectParams {
+    let (mode, scopes): (ClientMode, &[&str]) = match as_what {
         As::Cli => (
-            "cli",
+            ClientMode::Cli,
             &["operator.admin", "operator.approvals", "operator.pairing"],
         ),
-        As::Probe => ("probe", &["operator.admin"]),
+        As::Probe => (ClientMode::Probe, &["operator.admin"]),
     };
-    let mut params = json!({
-        "minProtocol": PROTOCOL_VERSION,
-        "maxProtocol": PROTOCOL_VERSION,
-        "client": {
-            "id": "cli",
-            "version": VERSION,
-            "platform": std::env::consts::OS,
-            "mode": mode,
+    let filled = |text: &str| NonEmpty::new(text).expect("a name of ours has characters");
+    let version = || Int::new(PROTOCOL_VERSION).expect("versions of the protocol begin with 1");
+    let has_secret = auth.token.is_some() || auth.password.is_some();
+    ConnectParams {
+        min_protocol: version(),
+        max_protocol: version(),
+        client: ClientInfo {
+            id: ClientId::Cli,
+            display_name: None,
+            version: filled(VERSION),
+            platform: filled(std::env::consts::OS),
+            device_family: None,
+            model_identifier: None,
+            mode,
+            instance_id: None,
         },
-        "role": "operator",
-        "scopes": scopes,
-        "caps": [],
-    });
-    let password = target.password.as_ref().map(Secret::expose);
-    // A gateway of the existing kind asks for a device identity when there is no token at all, also when it is the
-    // password that counts; a caller without an identity therefore presents its password in both places.
-    let token = target.token.as_ref().map(Secret::expose).or(password);
-    let mut auth = serde_json::Map::new();
-    auth.extend(token.map(|token| ("token".to_owned(), Value::from(token.as_str()))));
-    auth.extend(password.map(|password| ("password".to_owned(), Value::from(password.as_str()))));
-    if !auth.is_empty() {
-        params["auth"] = Value::Object(auth);
+        caps: Some(Vec::new()),
+        commands: None,
+        permissions: None,
+        path_env: None,
+        role: Some(filled(Role::Operator.as_str())),
+        scopes: Some(scopes.iter().map(|scope| filled(scope)).collect()),
+        device: None,
+        auth: has_secret.then_some(auth),
+        locale: None,
+        user_agent: None,
     }
-    params
 }
 
 /// What a gateway sends, as far as a command reads it.
@@ -458,19 +438,13 @@ struct Response {
 #[derive(Debug, Deserialize)]
 struct Event {
     event: String,
+    #[serde(default)]
+    payload: Value,
 }
 
 impl Frame {
     fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
-    }
-}
-
-impl Refusal {
-    fn unexplained() -> Self {
-        Self {
-            message: "the gateway gave no reason".to_owned(),
-        }
     }
 }
 
@@ -556,6 +530,8 @@ mod tests {
             password: None,
             bind: None,
             config: String::new(),
+            secret_is_given: false,
+            identity: None,
         };
         (listener, target)
     }

@@ -1,9 +1,16 @@
 //! `openclaw config`: reads, changes and checks the configuration.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use clap::{Args, Subcommand};
-use openclaw_shared::config::{Issue, IssueLevel, KeyPath, is_secret, redacted};
+use openclaw_shared::config::schema::json_schema;
+use openclaw_shared::config::write::parse_value;
+use openclaw_shared::config::{
+    Issue, IssueLevel, KeyPath, LoadError, Loaded, Outcome, is_secret, load, redacted,
+};
 use openclaw_shared::exit::Exit;
 use serde::Serialize;
 use serde_json::Value;
@@ -44,8 +51,18 @@ enum ConfigCommand {
         /// Where it is
         path: String,
     },
+    /// Merge a JSON5 patch into the file; null removes a key, objects merge
+    Patch {
+        /// The file that holds the patch; - reads it from standard input
+        file: PathBuf,
+    },
+    /// Show the JSON Schema of the file, for editors and forms
+    Schema,
     /// Check the file; exit with 1 when it is refused
-    Validate,
+    Validate {
+        /// Check this file instead
+        file: Option<PathBuf>,
+    },
     /// Show where the file is
     File,
 }
@@ -74,7 +91,25 @@ pub(crate) async fn perform(context: &Context, arguments: ConfigArgs) -> Result<
             );
             Ok(Exit::Ok)
         }
-        ConfigCommand::Validate => Ok(validate(context)),
+        ConfigCommand::Patch { file } => {
+            let applied = apply(context, &[Edit::Patch(patch(&file)?)]).await?;
+            let unchanged = "The file says so already.";
+            report(context, &applied, "Patched the configuration.", unchanged);
+            Ok(Exit::Ok)
+        }
+        ConfigCommand::Schema => {
+            context.out.document(&json_schema());
+            Ok(Exit::Ok)
+        }
+        ConfigCommand::Validate { file: None } => Ok(validate(
+            context,
+            &context.identity.config_path,
+            context.loaded(),
+        )),
+        ConfigCommand::Validate { file: Some(file) } => {
+            let loaded = load(&file, context.environment.variables());
+            Ok(validate(context, &file, &loaded))
+        }
         ConfigCommand::File => {
             let path = &context.identity.config_path;
             if context.out.is_json() {
@@ -92,6 +127,19 @@ pub(crate) async fn perform(context: &Context, arguments: ConfigArgs) -> Result<
 fn parse(path: &str) -> Result<KeyPath, Failure> {
     KeyPath::from_str(path)
         .map_err(|error| Failure::new(Kind::Usage, format!("Error: failed to {error}")))
+}
+
+/// Reads a patch from a file, or from standard input.
+fn patch(file: &Path) -> Result<Value, Failure> {
+    let shown = file.display();
+    let mut text = String::new();
+    let read = match file.as_os_str() == "-" {
+        true => std::io::stdin().read_to_string(&mut text),
+        false => File::open(file).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.map_err(|error| Failure::new(Kind::Usage, format!("{shown} cannot be read: {error}.")))?;
+    parse_value(&text)
+        .map_err(|reason| Failure::new(Kind::Usage, format!("{shown} is not JSON5: {reason}.")))
 }
 
 fn get(context: &Context, path: Option<&str>, show_secrets: bool) -> Result<Exit, Failure> {
@@ -134,13 +182,17 @@ fn report(context: &Context, applied: &Applied, done: &str, unchanged: &str) {
     let text = match applied {
         Applied::Unchanged => unchanged.to_owned(),
         Applied::Written => format!("{done} Restart the gateway to apply."),
-        Applied::Live(message) => format!("{done} {message}"),
+        Applied::Taken(outcome) => format!("{done} {outcome}"),
     };
     if context.out.is_json() {
         let changed = *applied != Applied::Unchanged;
-        let live = matches!(applied, Applied::Live(_));
+        let outcome = match applied {
+            Applied::Unchanged | Applied::Written => None,
+            Applied::Taken(outcome) => Some(outcome),
+        };
+        let live = outcome.is_some_and(Outcome::is_in_force);
         context.out.document(&serde_json::json!({
-            "ok": true, "changed": changed, "live": live, "message": text,
+            "ok": true, "changed": changed, "live": live, "outcome": outcome, "message": text,
         }));
     } else {
         context.out.line(text);
@@ -157,9 +209,8 @@ struct Verdict<'a> {
     issues: Vec<&'a Issue>,
 }
 
-fn validate(context: &Context) -> Exit {
-    let path = &context.identity.config_path;
-    let (valid, exists, issues): (bool, bool, Vec<&Issue>) = match context.loaded() {
+fn validate(context: &Context, path: &Path, loaded: &Result<Loaded, LoadError>) -> Exit {
+    let (valid, exists, issues): (bool, bool, Vec<&Issue>) = match loaded {
         Ok(loaded) => (true, loaded.exists, loaded.warnings.iter().collect()),
         Err(error) => (false, true, error.issues.iter().collect()),
     };

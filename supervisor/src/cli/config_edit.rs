@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use openclaw_shared::config::write::{self, EditError, parse_value};
-use openclaw_shared::config::{Issue, KeyPath, LoadError, load_candidate};
-use openclaw_shared::control::{CliReply, CliRequest};
+use openclaw_shared::config::{Issue, KeyPath, LoadError, Outcome, load_candidate};
+use openclaw_shared::control::{CliReply, CliRequest, ConfigText};
 use openclaw_shared::digest;
 use serde_json::Value;
 
@@ -23,8 +23,8 @@ pub(crate) enum Applied {
     Unchanged,
     /// It is in the file; it counts from the next start.
     Written,
-    /// The running instance took it over, and says what it did.
-    Live(String),
+    /// The running instance has it, and says what became of it.
+    Taken(Outcome),
 }
 
 /// One change of the file.
@@ -32,6 +32,8 @@ pub(crate) enum Applied {
 pub(crate) enum Edit {
     Set(KeyPath, Value),
     Unset(KeyPath),
+    /// A merge patch.
+    Patch(Value),
 }
 
 impl Edit {
@@ -39,6 +41,7 @@ impl Edit {
         match self {
             Self::Set(path, value) => write::set(text, path, value, effective),
             Self::Unset(path) => write::unset(text, path, effective),
+            Self::Patch(patch) => write::merge_patch(text, patch, effective),
         }
     }
 }
@@ -113,15 +116,21 @@ pub(crate) async fn apply(context: &Context, edits: &[Edit]) -> Result<Applied, 
     let base_hash = before.as_deref().map(|text| digest::hex(text.as_bytes()));
     let request = CliRequest::WriteConfig {
         base_hash: base_hash.clone(),
-        text: text.clone(),
+        text: ConfigText(text.clone()),
     };
     match control_client::ask(&context.supervisor_socket(), &request, LIMIT).await {
-        Asked::Answered(CliReply::Done { message }) => Ok(Applied::Live(message)),
-        Asked::Answered(CliReply::Failed { message }) => Err(Failure::new(
-            Kind::Refused,
-            format!("The running gateway refused the change: {message}"),
-        )),
-        Asked::Answered(CliReply::Status(_)) => Err(Failure::new(
+        Asked::Answered(CliReply::Written { outcome }) => match outcome {
+            Outcome::Live { .. } | Outcome::Replaced { .. } | Outcome::Pending { .. } => {
+                Ok(Applied::Taken(outcome))
+            }
+            Outcome::RolledBack { .. } => Err(Failure::new(Kind::Refused, outcome.to_string())),
+            Outcome::Refused { .. } => Err(Failure::new(
+                Kind::Refused,
+                format!("The running gateway refused the change: {outcome}"),
+            )),
+        },
+        Asked::Answered(CliReply::Failed { message }) => Err(Failure::new(Kind::Refused, message)),
+        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. }) => Err(Failure::new(
             Kind::Failed,
             "The supervisor gave an answer to another question.",
         )),

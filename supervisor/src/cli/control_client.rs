@@ -39,7 +39,7 @@ pub(crate) async fn status(socket: &Path) -> Asked<InstanceStatus> {
     match ask(socket, &CliRequest::Status, STATUS_LIMIT).await {
         Asked::Answered(CliReply::Status(status)) => Asked::Answered(*status),
         Asked::Answered(CliReply::Failed { message }) => Asked::Failed(message),
-        Asked::Answered(CliReply::Done { .. }) => {
+        Asked::Answered(CliReply::Done { .. } | CliReply::Written { .. }) => {
             Asked::Failed("the supervisor answered something else than its status".to_owned())
         }
         Asked::Absent => Asked::Absent,

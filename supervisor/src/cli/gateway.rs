@@ -14,7 +14,11 @@ use super::gateway_lifecycle::{LifecycleArgs, Verb};
 use super::gateway_probe::ProbeArgs;
 use super::gateway_run::RunFlags;
 use super::gateway_status::GatewayStatusArgs;
-use super::{gateway_call, gateway_health, gateway_lifecycle, gateway_probe, gateway_status};
+use super::gateway_usage_cost::UsageCostArgs;
+use super::{
+    gateway_call, gateway_health, gateway_lifecycle, gateway_probe, gateway_status,
+    gateway_usage_cost,
+};
 
 /// `openclaw gateway [options] [command]`.
 #[derive(Debug, Args)]
@@ -47,6 +51,8 @@ enum GatewayCommand {
     Call(CallArgs),
     /// Look which gateways can be reached from here
     Probe(ProbeArgs),
+    /// Show what runs have used
+    UsageCost(UsageCostArgs),
     /// Stop the gateway, after it has finished what it accepted
     Stop(LifecycleArgs),
     /// Replace the gateway's processes without refusing a connection
@@ -85,6 +91,7 @@ pub(crate) enum Other {
     Health(GatewayHealthArgs),
     Call(CallArgs),
     Probe(ProbeArgs),
+    UsageCost(UsageCostArgs),
     Lifecycle(Verb, LifecycleArgs),
     Service(&'static str),
 }
@@ -110,6 +117,7 @@ impl GatewayArgs {
             token_file: self.run.token_file.clone(),
             password: self.run.password.clone(),
             timeout: self.timeout,
+            verbose: false,
         };
         let about_a_gateway = |name: &str| match stray {
             Some(option) => Err(does_not_apply(option, name)),
@@ -141,6 +149,10 @@ impl GatewayArgs {
                 arguments.rpc = arguments.rpc.or(about_a_gateway("probe")?);
                 Other::Probe(arguments)
             }
+            GatewayCommand::UsageCost(mut arguments) => {
+                arguments.rpc = arguments.rpc.or(about_a_gateway("usage-cost")?);
+                Other::UsageCost(arguments)
+            }
             GatewayCommand::Stop(arguments) => {
                 Other::Lifecycle(Verb::Stop, arguments.or(before, stray, "stop")?)
             }
@@ -162,6 +174,7 @@ impl Other {
             Self::Health(arguments) => gateway_health::perform(context, arguments).await,
             Self::Call(arguments) => gateway_call::perform(context, arguments).await,
             Self::Probe(arguments) => gateway_probe::perform(context, arguments).await,
+            Self::UsageCost(arguments) => gateway_usage_cost::perform(context, arguments).await,
             Self::Lifecycle(verb, arguments) => {
                 gateway_lifecycle::perform(context, verb, arguments).await
             }

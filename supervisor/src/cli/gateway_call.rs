@@ -1,13 +1,15 @@
 //! `openclaw gateway call`: calls one method of the gateway, whatever it is.
 
 use clap::Args;
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use openclaw_shared::exit::Exit;
+use openclaw_shared::protocol::method;
 use serde_json::Value;
 
 use super::args::RpcFlags;
-use super::client::{As, Client, find_target};
 use super::context::Context;
 use super::failure::{Failure, Kind};
+use super::rpc::Rpc;
 
 const PREFIX: &str = "Gateway call failed: Error: ";
 
@@ -15,6 +17,7 @@ const PREFIX: &str = "Gateway call failed: Error: ";
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CallArgs {
     /// The method, for example status
+    #[arg(value_parser = AnyMethod, hide_possible_values = true)]
     method: String,
     /// Its parameters, as a JSON object
     #[arg(long, value_name = "JSON", default_value = "{}")]
@@ -34,16 +37,10 @@ pub(crate) async fn perform(context: &Context, arguments: CallArgs) -> Result<Ex
         )
         .hint("Quote it for the shell: --params '{\"key\": \"value\"}'.")
     })?;
-    let target = find_target(context, &arguments.rpc, false).await?;
-    let calling = async {
-        let mut client = Client::connect(&target, As::Cli, arguments.rpc.limit()).await?;
-        client
-            .call(&arguments.method, &params, arguments.expect_final)
-            .await
-    };
-    let answer = calling
-        .await
-        .map_err(|error| error.into_failure(PREFIX, &target, context))?;
+    let mut rpc = Rpc::open(context, &arguments.rpc, PREFIX).await?;
+    let answer = rpc
+        .call_by_name(&arguments.method, &params, arguments.expect_final)
+        .await?;
     if !context.out.is_json() {
         context
             .out
@@ -51,4 +48,27 @@ pub(crate) async fn perform(context: &Context, arguments: CallArgs) -> Result<Ex
     }
     context.out.document(&answer);
     Ok(Exit::Ok)
+}
+
+/// Any name, because the gateway may be of another version; shells complete those of this one.
+#[derive(Debug, Clone, Copy)]
+struct AnyMethod;
+
+impl TypedValueParser for AnyMethod {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(
+            method::all().map(|method| PossibleValue::new(method.name)),
+        ))
+    }
 }

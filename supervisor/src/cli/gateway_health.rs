@@ -3,13 +3,14 @@
 use clap::Args;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::log::printable;
+use openclaw_shared::protocol::method::system::Health;
 use serde_json::{Value, json};
 
 use super::args::RpcFlags;
-use super::client::{As, Client, find_target};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Tone;
+use super::rpc::Rpc;
 
 /// `gateway health`.
 #[derive(Debug, Clone, Args)]
@@ -45,19 +46,13 @@ pub(crate) async fn perform(
 /// # Errors
 /// When it does not answer.
 pub(crate) async fn ask(context: &Context, rpc: &RpcFlags, probe: bool) -> Result<Value, Failure> {
-    let target = find_target(context, rpc, false).await?;
     let params = if probe {
         json!({ "probe": true })
     } else {
         json!({})
     };
-    let asking = async {
-        let mut client = Client::connect(&target, As::Cli, rpc.limit()).await?;
-        client.call("health", &params, false).await
-    };
-    asking
-        .await
-        .map_err(|error| error.into_failure("", &target, context))
+    let mut rpc = Rpc::open(context, rpc, "").await?;
+    rpc.call::<Health>(params).await
 }
 
 /// One line a channel: `Telegram: linked`.

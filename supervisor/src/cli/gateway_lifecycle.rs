@@ -124,7 +124,7 @@ pub(crate) async fn perform(
                 context.command("gateway status")
             )));
         }
-        Asked::Answered(CliReply::Status(_)) => {
+        Asked::Answered(CliReply::Status(_) | CliReply::Written { .. }) => {
             return Err(Failure::new(
                 Kind::Failed,
                 "The supervisor gave an answer to another question.",

@@ -12,7 +12,7 @@ use super::client::find_target;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Tone;
-use super::probe::{Probe, probe};
+use super::probe::{Probe, probe_with_config};
 use super::target::{Source, Target};
 
 /// How long a look may take when nothing else is said.
@@ -43,7 +43,7 @@ pub(crate) async fn perform(context: &Context, arguments: ProbeArgs) -> Result<E
             Source::Loopback | Source::RemoteMissing => ("localLoopback", "Local loopback"),
             Source::Address(_) => ("localAddress", "Local address"),
         };
-        let probe = probe(&target, "status", budget).await;
+        let probe = probe_with_config(&target, budget).await;
         seen.push(Seen {
             kind,
             title,
@@ -171,8 +171,6 @@ fn target_document(context: &Context, seen: &Seen) -> Value {
     } = seen;
     let connect_error = probe.connect.as_ref().err();
     let close = connect_error.and_then(|error| error.close.as_ref());
-    let valid = context.loaded().is_ok();
-    let config = context.config();
     json!({
         "id": kind,
         "kind": kind,
@@ -186,26 +184,70 @@ fn target_document(context: &Context, seen: &Seen) -> Value {
             "close": close.map(|(code, reason)| json!({ "code": code, "reason": reason })),
         },
         "self": probe.itself(),
-        "config": {
-            "path": context.identity.config_path,
-            "exists": context.identity.config_path.exists(),
-            "valid": valid,
-            "issues": context.loaded().as_ref().err().map(|error| error.issues.clone()).unwrap_or_default(),
-            "gateway": {
-                "mode": config.gateway.mode,
-                "bind": config.gateway.bind,
-                "port": config.gateway.port,
-                "authMode": config.gateway.auth.mode,
-                "authTokenConfigured": config.gateway.auth.token.is_some(),
-                "authPasswordConfigured": config.gateway.auth.password.is_some(),
-                "remoteUrl": config.gateway.remote.url,
-                "remoteTokenConfigured": config.gateway.remote.token.is_some(),
-                "remotePasswordConfigured": config.gateway.remote.password.is_some(),
-            },
-        },
+        "config": config_document(context, seen),
         "health": probe.hello["snapshot"]["health"],
         "summary": probe.answer.as_ref().ok(),
         "presence": probe.hello["snapshot"]["presence"],
+    })
+}
+
+/// The configuration that the gateway runs on: what it says itself, or else the file of this machine when it is this machine's.
+fn config_document(context: &Context, seen: &Seen) -> Value {
+    if let Some(told) = &seen.probe.config {
+        return summary(
+            &told["config"],
+            [
+                told["path"].clone(),
+                told["exists"].clone(),
+                told["valid"].clone(),
+                told["issues"].clone(),
+                told["legacyIssues"].clone(),
+            ],
+        );
+    }
+    if !seen.target.source.is_local() {
+        return Value::Null;
+    }
+    let loaded = context.loaded().as_ref();
+    let issues = loaded.err().map(|error| error.issues.clone());
+    let effective = loaded.ok().map(|loaded| &loaded.effective);
+    summary(
+        effective.unwrap_or(&Value::Null),
+        [
+            json!(context.identity.config_path),
+            json!(context.identity.config_path.exists()),
+            json!(loaded.is_ok()),
+            json!(issues.unwrap_or_default()),
+            json!([]),
+        ],
+    )
+}
+
+fn summary(config: &Value, [path, exists, valid, issues, legacy]: [Value; 5]) -> Value {
+    let gateway = &config["gateway"];
+    let auth = &gateway["auth"];
+    let remote = &gateway["remote"];
+    json!({
+        "path": path,
+        "exists": exists,
+        "valid": valid,
+        "issues": issues,
+        "legacyIssues": legacy,
+        "gateway": {
+            "mode": gateway["mode"],
+            "bind": gateway["bind"],
+            "port": gateway["port"],
+            "controlUiEnabled": gateway["controlUi"]["enabled"],
+            "controlUiBasePath": gateway["controlUi"]["basePath"],
+            "authMode": auth["mode"],
+            "authTokenConfigured": auth["token"].is_string(),
+            "authPasswordConfigured": auth["password"].is_string(),
+            "remoteUrl": remote["url"],
+            "remoteTokenConfigured": remote["token"].is_string(),
+            "remotePasswordConfigured": remote["password"].is_string(),
+            "tailscaleMode": gateway["tailscale"]["mode"],
+        },
+        "discovery": { "wideAreaEnabled": config["discovery"]["wideArea"]["enabled"] },
     })
 }
 

@@ -13,21 +13,19 @@ use super::gateway_health::{ask, channels};
 
 /// `health`.
 #[derive(Debug, Args)]
+#[command(after_help = "With --verbose the gateway looks again, and everything is shown.")]
 pub(crate) struct HealthArgs {
-    /// Let the gateway look again, and show everything
-    #[arg(long, alias = "debug")]
-    verbose: bool,
     #[command(flatten)]
     rpc: RpcFlags,
 }
 
 pub(crate) async fn perform(context: &Context, arguments: HealthArgs) -> Result<Exit, Failure> {
-    let health = ask(context, &arguments.rpc, arguments.verbose).await?;
+    let health = ask(context, &arguments.rpc, arguments.rpc.verbose).await?;
     if context.out.is_json() {
         context.out.document(&health);
         return Ok(Exit::Ok);
     }
-    for line in render(&health, arguments.verbose) {
+    for line in render(&health, arguments.rpc.verbose) {
         context.out.line(printable(&line));
     }
     Ok(Exit::Ok)

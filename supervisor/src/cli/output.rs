@@ -77,11 +77,27 @@ impl Output {
         }
     }
 
+    /// What a program elsewhere wrote to its standard error, passed on as it is.
+    pub(crate) fn write_error(&self, text: &str) {
+        // Nobody is left to be told when standard error is gone.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
     /// The answer as one JSON document, two spaces deep.
     pub(crate) fn document(&self, value: &impl Serialize) {
         match serde_json::to_string_pretty(value) {
             Ok(text) => self.line(text),
             Err(error) => self.note(format!("The answer cannot be shown as JSON: {error}.")),
+        }
+    }
+
+    /// An answer of the gateway: as it came under `--json`, else in these lines.
+    pub(crate) fn answer(&self, answer: &serde_json::Value, lines: impl FnOnce() -> Vec<String>) {
+        if self.json {
+            return self.document(answer);
+        }
+        for line in lines() {
+            self.line(printable(&line));
         }
     }
 

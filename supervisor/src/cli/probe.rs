@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use openclaw_shared::clock::Moment;
 use openclaw_shared::log::printable;
+use openclaw_shared::protocol::method::Method as _;
+use openclaw_shared::protocol::method::config::ConfigGet;
+use openclaw_shared::protocol::method::system::Status as SystemStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -19,6 +22,8 @@ pub(crate) struct Probe {
     pub(crate) answer: Result<Value, ProbeError>,
     /// The payload of `hello-ok`.
     pub(crate) hello: Value,
+    /// What the gateway says of its configuration, when it says anything.
+    pub(crate) config: Option<Value>,
 }
 
 /// Why a look found nothing.
@@ -39,7 +44,7 @@ impl ProbeError {
             | CallError::NotWebSocket(_)
             | CallError::Unsupported(_)
             | CallError::Timeout(_)
-            | CallError::NotAdmitted(_)
+            | CallError::NotAdmitted(..)
             | CallError::Refused(_) => None,
         };
         let reached = !matches!(error, CallError::Connect { .. } | CallError::Unsupported(_));
@@ -80,18 +85,33 @@ impl Probe {
     }
 }
 
+/// Looks at a gateway, and asks for its configuration too.
+pub(crate) async fn probe_with_config(target: &Target, limit: Duration) -> Probe {
+    look(target, SystemStatus::NAME, true, limit).await
+}
+
 /// Looks at a gateway.
 pub(crate) async fn probe(target: &Target, method: &str, limit: Duration) -> Probe {
+    look(target, method, false, limit).await
+}
+
+async fn look(target: &Target, method: &str, with_config: bool, limit: Duration) -> Probe {
     let begin = Moment::now();
     match Client::connect(target, As::Probe, limit).await {
         Ok(mut client) => {
             let connect = Ok(Moment::now().since(begin));
             let answer = client.call(method, &json!({}), false).await;
             let answer = answer.map_err(|error| ProbeError::of(&error));
+            let config = match with_config {
+                // A gateway that does not tell is as well as one that does.
+                true => client.call(ConfigGet::NAME, &json!({}), false).await.ok(),
+                false => None,
+            };
             Probe {
                 connect,
                 answer,
                 hello: client.hello,
+                config,
             }
         }
         Err(error) => {
@@ -100,6 +120,7 @@ pub(crate) async fn probe(target: &Target, method: &str, limit: Duration) -> Pro
                 connect: Err(error.clone()),
                 answer: Err(error),
                 hello: Value::Null,
+                config: None,
             }
         }
     }

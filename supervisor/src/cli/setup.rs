@@ -54,7 +54,7 @@ pub(crate) async fn perform(context: &Context, arguments: SetupArgs) -> Result<E
     }
     out.line(match applied {
         Applied::Unchanged => format!("Config OK: {config}"),
-        Applied::Written | Applied::Live(_) => format!("Wrote {config}"),
+        Applied::Written | Applied::Taken(_) => format!("Wrote {config}"),
     });
     out.line(format!("Workspace OK: {}", context.shown(&workspace)));
     out.line(format!("Sessions OK: {}", context.shown(&sessions)));

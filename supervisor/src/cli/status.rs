@@ -22,15 +22,12 @@ use crate::service::{self, ServiceView};
 /// `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Show everything
+    /// Show everything; --verbose does the same
     #[arg(long)]
     all: bool,
     /// Ask the gateway for its health too
     #[arg(long)]
     deep: bool,
-    /// The same as --all
-    #[arg(long, alias = "debug")]
-    verbose: bool,
     #[command(flatten)]
     rpc: RpcFlags,
 }
@@ -133,7 +130,7 @@ async fn overview(
             row("Channel", printable(line.as_str().unwrap_or_default()));
         }
     }
-    if arguments.all || arguments.verbose || arguments.deep {
+    if arguments.all || arguments.rpc.verbose || arguments.deep {
         row("State folder", context.shown(&context.identity.state_dir));
         row("Log folder", context.shown(&context.log_settings().dir));
         if let Ok(instance) = context.instance() {

@@ -4,6 +4,7 @@
 //! address given by `--url` that lies elsewhere gets only a secret that was given for it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use openclaw_shared::config::Config;
 use openclaw_shared::config::section::{AuthMode, BindMode, GatewayMode};
@@ -24,6 +25,17 @@ pub(crate) struct Target {
     pub(crate) bind: Option<BindMode>,
     /// The configuration file, as shown to people.
     pub(crate) config: String,
+    /// Whether the secret was given for this very call, by an option or the environment.
+    pub(crate) secret_is_given: bool,
+    /// Where the key of this command line is, or will be.
+    pub(crate) identity: Option<PathBuf>,
+}
+
+impl Target {
+    /// Whether there is a secret that every device may present.
+    pub(crate) const fn has_secret(&self) -> bool {
+        self.token.is_some() || self.password.is_some()
+    }
 }
 
 /// Where the address came from.
@@ -81,6 +93,8 @@ pub(crate) struct Inputs {
     pub(crate) password_from_environment: Option<Secret<String>>,
     /// The token that was made for this instance.
     pub(crate) generated_token: Option<Secret<String>>,
+    /// Where the key of this command line is, or will be.
+    pub(crate) identity: Option<PathBuf>,
     /// Whether a remote gateway without an address may be replaced by this instance.
     pub(crate) fall_back: bool,
 }
@@ -110,35 +124,40 @@ pub(crate) fn resolve(inputs: Inputs) -> Result<Target, Failure> {
         .token
         .clone()
         .or(inputs.token_from_file.clone());
-    let given_password = inputs.flags.password.clone();
+    let given_password = inputs
+        .flags
+        .password
+        .clone()
+        .or(inputs.password_from_environment);
     let gateway = &inputs.config.gateway;
-    let (token, password) = if source == Source::Remote {
+    // The environment's token is this machine's; a configured remote gateway has one of its own.
+    let given_token = match source {
+        Source::Remote => given_token,
+        Source::Loopback | Source::Address(_) | Source::Flag | Source::RemoteMissing => {
+            given_token.or(inputs.token_from_environment)
+        }
+    };
+    let secret_is_given = given_token.is_some() || given_password.is_some();
+    let (own_token, own_password) = if source == Source::Remote {
         (
-            given_token.or_else(|| gateway.remote.token.clone()),
-            given_password
-                .or(inputs.password_from_environment)
-                .or_else(|| gateway.remote.password.clone()),
+            gateway.remote.token.clone(),
+            gateway.remote.password.clone(),
         )
     } else if is_this_machine(&host) || source != Source::Flag {
         let by_password = gateway.auth.mode == Some(AuthMode::Password)
             || (gateway.auth.mode.is_none()
                 && gateway.auth.password.is_some()
                 && gateway.auth.token.is_none());
+        let generated = inputs.generated_token.filter(|_| !by_password);
         (
-            given_token
-                .or(inputs.token_from_environment)
-                .or_else(|| gateway.auth.token.clone())
-                .or(inputs.generated_token.filter(|_| !by_password)),
-            given_password
-                .or(inputs.password_from_environment)
-                .or_else(|| gateway.auth.password.clone()),
+            gateway.auth.token.clone().or(generated),
+            gateway.auth.password.clone(),
         )
     } else {
-        (
-            given_token.or(inputs.token_from_environment),
-            given_password.or(inputs.password_from_environment),
-        )
+        (None, None)
     };
+    let token = given_token.or(own_token);
+    let password = given_password.or(own_password);
     let bind = source.is_local().then_some(gateway.bind);
     Ok(Target {
         url,
@@ -147,6 +166,8 @@ pub(crate) fn resolve(inputs: Inputs) -> Result<Target, Failure> {
         password,
         bind,
         config: inputs.config_shown,
+        secret_is_given,
+        identity: inputs.identity,
     })
 }
 
@@ -339,6 +360,24 @@ mod tests {
                 _ => all.config = Config::default(),
             }
         }
+    }
+
+    #[test]
+    fn a_secret_for_this_call_is_told_from_the_secrets_of_the_configuration() {
+        let given = |inputs: Inputs| resolve(inputs).unwrap().secret_is_given;
+        let config = json!({"gateway": {"auth": {"token": "config"}}});
+        let plain = || inputs(config.clone());
+        assert!(!given(plain()));
+        let mut flag = plain();
+        flag.flags.token = secret("flag");
+        assert!(given(flag));
+        let mut environment = plain();
+        environment.password_from_environment = secret("environment");
+        assert!(given(environment));
+        let mut remote =
+            inputs(json!({"gateway": {"mode": "remote", "remote": {"url": "ws://far:1"}}}));
+        remote.token_from_environment = secret("environment");
+        assert!(!given(remote), "that token is for this machine");
     }
 
     #[test]

@@ -46,6 +46,7 @@ fn meaning(text: &str) -> String {
                     Other::Health(arguments) => ("health", Some(arguments.rpc)),
                     Other::Call(arguments) => ("call", Some(arguments.rpc)),
                     Other::Probe(arguments) => ("probe", Some(arguments.rpc)),
+                    Other::UsageCost(arguments) => ("usage-cost", Some(arguments.rpc)),
                     Other::Lifecycle(..) => ("lifecycle", None),
                     Other::Service(verb) => (verb, None),
                 };

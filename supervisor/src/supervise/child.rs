@@ -4,7 +4,7 @@
 //! remembered until they have. Everything that happens carries the generation it belongs to, so an exit or a timer of an
 //! earlier life finds nobody and changes nothing.
 //!
-//! Invariant: a life that serves is told to leave only after its successor serves.
+//! Invariant: a life that serves is told to leave only after its successor serves, and after whoever asked for that has been told.
 
 use std::time::Duration;
 
@@ -367,14 +367,15 @@ impl Child {
         life.phase = Phase::Active;
         let revision = life.revision;
         let mut actions = vec![Action::Arm(Timer::Beat(generation), self.timing.beat)];
+        // Before the predecessor is told to leave: it may be what has to tell how its own replacement ended.
+        if std::mem::take(&mut self.unsettled) {
+            actions.push(Action::Settled(revision, Ok(())));
+        }
         if let Some(successor) = self.successor.take_if(|life| life.generation == generation) {
             let predecessor = std::mem::replace(&mut self.serving, Serving::Life(successor));
             if let Serving::Life(predecessor) = predecessor {
                 actions.extend(self.send_away(predecessor.generation, StopReason::Replaced));
             }
-        }
-        if std::mem::take(&mut self.unsettled) {
-            actions.push(Action::Settled(revision, Ok(())));
         }
         actions
     }

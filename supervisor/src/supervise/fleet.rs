@@ -2,7 +2,8 @@
 //!
 //! A change of configuration is one rollout: every child it concerns takes it, in place or by a successor. It is in force when all
 //! of them have, and rolled back when one could not; the next change waits for the end of the one before, and only the
-//! latest of those that wait counts.
+//! latest of those that wait counts. The gateway comes last in a change: when its successor serves, the change is in force, and
+//! the predecessor can answer the client that asked for it before it leaves; and a change that fails elsewhere never touches it.
 //!
 //! Invariant: a child that is not essential never takes the instance along; an essential one that cannot be kept alive ends
 //! it, with an exit code that says so.
@@ -91,7 +92,16 @@ struct Rollout {
     to: Revision,
     effects: BTreeMap<ChildName, Effect>,
     waiting: BTreeSet<ChildName>,
+    /// What the gateway has to do when all others are done.
+    last: Option<Effect>,
     failed: Option<String>,
+}
+
+impl Rollout {
+    /// Whether this child's turn has not come yet.
+    fn has_yet_to_ask(&self, name: ChildName) -> bool {
+        name == ChildName::Gateway && self.last.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,33 +246,62 @@ impl Fleet {
             .map(|(name, _)| *name)
             .collect();
         let from = self.in_force;
-        let steps: Vec<(ChildName, Effect)> = effects
-            .iter()
-            .map(|(name, effect)| (*name, *effect))
-            .collect();
+        let mut steps = effects.clone();
+        let last = match kind {
+            Kind::Change => steps.remove(&ChildName::Gateway),
+            Kind::Launch { .. } | Kind::Restart | Kind::RollBack => None,
+        };
         self.rollout = Some(Rollout {
             kind,
             from,
             to,
             effects,
             waiting,
+            last,
             failed: None,
         });
         for (name, effect) in steps {
-            match effect {
-                Effect::Start => self.tell(turn, name, child::Event::Start(to)),
-                Effect::Replace => self.tell(turn, name, child::Event::Replace(to)),
-                Effect::Stop => self.tell(turn, name, child::Event::Disable),
-                Effect::Hot => match self.child(name).listening() {
-                    Some(generation) => {
-                        turn.actions.push(Action::Reload(name, generation, to));
-                    }
-                    // Nobody lives who could take it; the next life starts with it.
-                    None => self.settled(turn, name, to, Ok(())),
-                },
-            }
+            self.step(turn, name, effect, to);
         }
         self.conclude(turn);
+    }
+
+    /// Lets one child begin its part of a rollout.
+    fn step(&mut self, turn: &mut Turn, name: ChildName, effect: Effect, to: Revision) {
+        match effect {
+            Effect::Start => self.tell(turn, name, child::Event::Start(to)),
+            Effect::Replace => self.tell(turn, name, child::Event::Replace(to)),
+            Effect::Stop => self.tell(turn, name, child::Event::Disable),
+            Effect::Hot => match self.child(name).listening() {
+                Some(generation) => turn.actions.push(Action::Reload(name, generation, to)),
+                // Nobody lives who could take it; the next life starts with it.
+                None => self.settled(turn, name, to, Ok(())),
+            },
+        }
+    }
+
+    /// Lets the gateway begin its part when all others have done theirs, or leaves it alone when one of them could not.
+    fn step_last(&mut self, turn: &mut Turn) {
+        let Some(rollout) = &mut self.rollout else {
+            return;
+        };
+        let others_wait = rollout
+            .waiting
+            .iter()
+            .any(|name| *name != ChildName::Gateway);
+        if others_wait {
+            return;
+        }
+        let Some(effect) = rollout.last.take() else {
+            return;
+        };
+        let to = rollout.to;
+        if rollout.failed.is_some() {
+            rollout.waiting.remove(&ChildName::Gateway);
+            rollout.effects.remove(&ChildName::Gateway);
+        } else {
+            self.step(turn, ChildName::Gateway, effect, to);
+        }
     }
 
     fn tell(&mut self, turn: &mut Turn, name: ChildName, event: child::Event) {
@@ -309,6 +348,7 @@ impl Fleet {
         if let Some(rollout) = &self.rollout
             && rollout.effects.get(&name) == Some(&Effect::Hot)
             && rollout.waiting.contains(&name)
+            && !rollout.has_yet_to_ask(name)
         {
             let to = rollout.to;
             self.settled(turn, name, to, Err(why));
@@ -325,6 +365,7 @@ impl Fleet {
         let Some(rollout) = &self.rollout else { return };
         let to = rollout.to;
         if rollout.effects.get(&name) == Some(&Effect::Hot)
+            && !rollout.has_yet_to_ask(name)
             && self.child(name).listening() == Some(generation)
         {
             self.settled(turn, name, to, result);
@@ -364,6 +405,7 @@ impl Fleet {
     }
 
     fn conclude(&mut self, turn: &mut Turn) {
+        self.step_last(turn);
         let Some(rollout) = self.rollout.take_if(|rollout| rollout.waiting.is_empty()) else {
             return;
         };

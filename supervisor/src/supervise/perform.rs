@@ -1,17 +1,19 @@
 //! Performs what the core decides.
 
 use openclaw_shared::clock::Moment;
+use openclaw_shared::config::Outcome;
 use openclaw_shared::control::{
     ChildName, CliReply, Drain, Generation, Launch, Reloaded, StopReason, ToChild,
 };
 use openclaw_shared::paths::RunPaths;
+use tokio::sync::oneshot;
 
 use super::channel::Greeting;
 use super::child::{self, Revision};
 use super::fleet::{self, Action};
 use super::notify::{self, Notice};
 use super::spawn::Recipe;
-use super::{Due, Supervisor, last_good, listeners};
+use super::{Due, Supervisor, WaitsFor, last_good, listeners};
 use openclaw_shared::child::inheritance::Use;
 use openclaw_shared::control::ConfigState;
 
@@ -190,19 +192,19 @@ impl Supervisor {
                 "listening on ws://127.0.0.1:{}", settings.instance.ports.gateway
             );
         }
-        self.settle_rewrite(revision, None);
+        self.settle_rewrites(revision, None);
         if settings.config_exists
             && let Err(error) =
                 last_good::keep(&settings.instance.identity.state_dir, &settings.source)
         {
             tracing::warn!(target: "config", %error, "the last-known-good configuration cannot be kept");
         }
-        self.answer(
-            |waited| waited.is_none_or(|waited| waited <= revision),
-            || CliReply::Done {
-                message: "The configuration is in force.".to_owned(),
-            },
-        );
+        for waits_for in self.over(|waited| waited.is_none_or(|waited| waited <= revision)) {
+            match waits_for {
+                WaitsFor::Restart(reply) => done(reply, "The configuration is in force."),
+                WaitsFor::Change(asker, outcome) => self.tell_outcome(asker, outcome),
+            }
+        }
     }
 
     fn rolled_back(&mut self, from: Revision, to: Revision, why: &str) {
@@ -216,13 +218,17 @@ impl Supervisor {
         self.config = ConfigView::not_ok(state, why.to_owned());
         self.in_force = to;
         self.rolling.take_if(|rolling| *rolling == from);
-        self.settle_rewrite(from, Some(why));
-        self.answer(
-            |waited| waited.is_some_and(|waited| waited <= from),
-            || CliReply::Failed {
-                message: format!("The configuration was rolled back: {why}."),
-            },
-        );
+        let kept = self.settle_rewrites(from, Some(why));
+        let outcome = Outcome::RolledBack {
+            reason: why.to_owned(),
+            kept: kept.map(|kept| kept.display().to_string()),
+        };
+        for waits_for in self.over(|waited| waited.is_some_and(|waited| waited <= from)) {
+            match waits_for {
+                WaitsFor::Restart(reply) => failed(reply, &outcome.to_string()),
+                WaitsFor::Change(asker, _) => self.tell_outcome(asker, outcome.clone()),
+            }
+        }
     }
 
     fn restarted(&mut self, result: &Result<(), String>) {
@@ -238,35 +244,25 @@ impl Supervisor {
                 tracing::error!(target: "supervisor", error = %why, "restart failed; the predecessor serves on");
             }
         }
-        self.answer(
-            |waited| waited.is_none(),
-            || match result {
-                Ok(()) => CliReply::Done {
-                    message: "Restarted.".to_owned(),
-                },
-                Err(why) => CliReply::Failed {
-                    message: format!(
-                        "The successor was discarded, the predecessor serves on: {why}."
-                    ),
-                },
-            },
-        );
+        for waits_for in self.over(|waited| waited.is_none()) {
+            match (waits_for, result) {
+                (WaitsFor::Restart(reply), Ok(())) => done(reply, "Restarted."),
+                (WaitsFor::Restart(reply), Err(why)) => failed(
+                    reply,
+                    &format!("The successor was discarded, the predecessor serves on: {why}."),
+                ),
+                // A change always has a revision, and ends with it.
+                (WaitsFor::Change(asker, outcome), _) => self.tell_outcome(asker, outcome),
+            }
+        }
     }
 
-    /// Answers those who wait for something that has come to its end.
-    pub(super) fn answer(
-        &mut self,
-        is_over: impl Fn(Option<Revision>) -> bool,
-        reply: impl Fn() -> CliReply,
-    ) {
-        let (over, waiting) = std::mem::take(&mut self.waiters)
-            .into_iter()
-            .partition(|waiter: &super::Waiter| is_over(waiter.revision));
-        self.waiters = waiting;
-        for waiter in Vec::<super::Waiter>::into_iter(over) {
-            // Whoever waited may have left.
-            let _ = waiter.reply.send(reply());
-        }
+    /// Takes out those whose waiting is over.
+    pub(super) fn over(&mut self, is_over: impl Fn(Option<Revision>) -> bool) -> Vec<WaitsFor> {
+        self.waiters
+            .extract_if(.., |waiter| is_over(waiter.revision))
+            .map(|waiter| waiter.waits_for)
+            .collect()
     }
 
     pub(super) fn settings_of(
@@ -277,6 +273,18 @@ impl Supervisor {
             .get(&revision)
             .map_or_else(|| self.settings_in_force(), std::sync::Arc::clone)
     }
+}
+
+/// Answers the command line; whoever asked may have left.
+fn done(reply: oneshot::Sender<CliReply>, message: &str) {
+    let message = message.to_owned();
+    let _ = reply.send(CliReply::Done { message });
+}
+
+/// Answers the command line that it did not come about.
+fn failed(reply: oneshot::Sender<CliReply>, message: &str) {
+    let message = message.to_owned();
+    let _ = reply.send(CliReply::Failed { message });
 }
 
 /// A number from 0 to 1.

@@ -103,7 +103,7 @@ async fn misbehave(
             ToChild::Drain(_) => return Ok(ExitCode::SUCCESS),
             ToChild::Reload(_) => ToSupervisor::Reloaded { error: None },
             ToChild::AreYouAlive { beat } => ToSupervisor::Alive { beat },
-            ToChild::Fleet(_) => continue,
+            ToChild::Fleet(_) | ToChild::Written { .. } => continue,
         };
         write_message(&mut send, &report).await?;
     }

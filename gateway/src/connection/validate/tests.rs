@@ -1,20 +1,18 @@
-//! The texts that clients know, and that serde and valico never disagree.
+//! The texts that clients know.
 
 use std::fmt;
 
 use openclaw_shared::protocol::connect::ConnectParams;
-use openclaw_shared::protocol::frame::RequestShape;
 use openclaw_shared::protocol::method;
-use openclaw_shared::protocol::params::health::{HealthParams, StatusParams};
 use openclaw_shared::protocol::params::logs::LogsTailParams;
-use openclaw_shared::protocol::params::presence::{SystemEventParams, SystemPresenceParams};
-use proptest::prelude::*;
-use proptest::sample::Index;
+use openclaw_shared::protocol::params::presence::SystemEventParams;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Compiled, Validator};
+
+mod agreement;
 
 /// A connect with every field there is.
 fn full_connect() -> Value {
@@ -28,14 +26,6 @@ fn full_connect() -> Value {
         "role": "operator", "scopes": ["operator.admin"],
         "device": {"id": "d", "publicKey": "k", "signature": "s", "signedAt": 1, "nonce": "n"},
         "auth": {"token": "t", "password": "p"}, "locale": "en", "userAgent": "u",
-    })
-}
-
-fn full_system_event() -> Value {
-    json!({
-        "text": "t", "deviceId": "d", "instanceId": "i", "host": "h", "ip": "1", "mode": "m", "version": "v",
-        "platform": "p", "deviceFamily": "f", "modelIdentifier": "m", "lastInputSeconds": 1.5, "reason": "r",
-        "roles": ["r"], "scopes": ["s"], "tags": ["t"],
     })
 }
 
@@ -165,136 +155,4 @@ fn the_schemas_say_what_the_published_ones_say() {
         ),
         (&json!(1), &json!(5000))
     );
-}
-
-/// One change of a JSON value.
-#[derive(Debug, Clone)]
-enum Change {
-    Replace(Value),
-    Remove,
-    Add(Value),
-}
-
-fn scalar() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(json!(null)),
-        any::<bool>().prop_map(Value::from),
-        prop::sample::select(vec![
-            json!(0),
-            json!(1),
-            json!(-1),
-            json!(3),
-            json!(3.0),
-            json!(3.5),
-            json!(5000),
-            json!(5001),
-            json!(5001.0),
-            json!(1e20),
-            json!(-1e20),
-            json!(1e300),
-            json!(i64::MIN),
-            json!(u64::MAX),
-            json!(-0.0),
-            json!(0.0),
-            json!(1_000_000),
-            json!(1_000_001),
-        ]),
-        prop::sample::select(vec![
-            "", "x", "cli", "webchat", "req", "operator", "ü", "\u{0}"
-        ])
-        .prop_map(Value::from),
-    ]
-}
-
-fn value() -> impl Strategy<Value = Value> {
-    scalar().prop_recursive(2, 8, 3, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::btree_map("[a-z]{0,3}|text|limit|id|token", inner, 0..3)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    prop_oneof![
-        4 => value().prop_map(Change::Replace),
-        2 => Just(Change::Remove),
-        1 => value().prop_map(Change::Add),
-    ]
-}
-
-/// Applies a change at one of the places of a value.
-fn apply(root: &mut Value, place: &Index, change: Change) {
-    let mut pointers = Vec::new();
-    collect(root, String::new(), &mut pointers);
-    let pointer = place.get(&pointers).clone();
-    match change {
-        Change::Replace(value) => {
-            if let Some(target) = root.pointer_mut(&pointer) {
-                *target = value;
-            }
-        }
-        Change::Remove => {
-            if let Some((parent, key)) = pointer.rsplit_once('/')
-                && let Some(Value::Object(object)) = root.pointer_mut(parent)
-            {
-                object.remove(key);
-            }
-        }
-        Change::Add(value) => match root.pointer_mut(&pointer) {
-            Some(Value::Object(object)) => drop(object.insert("extra".to_owned(), value)),
-            Some(Value::Array(array)) => array.push(value),
-            _ => {}
-        },
-    }
-}
-
-fn collect(value: &Value, pointer: String, pointers: &mut Vec<String>) {
-    if let Value::Object(object) = value {
-        for (key, value) in object {
-            collect(value, format!("{pointer}/{key}"), pointers);
-        }
-    }
-    if let Value::Array(array) = value {
-        for (at, value) in array.iter().enumerate() {
-            collect(value, format!("{pointer}/{at}"), pointers);
-        }
-    }
-    pointers.push(pointer);
-}
-
-/// Both verdicts on a value are one, and a refusal says why.
-fn agree<P: DeserializeOwned + JsonSchema>(value: &Value) -> Result<(), TestCaseError> {
-    let raw = value.to_string();
-    let validator = Validator::of::<P>();
-    let typed = raw.starts_with('{') && serde_json::from_str::<P>(&raw).is_ok();
-    let complaints = validator.complaints(value);
-    prop_assert_eq!(typed, complaints.is_none(), "{}: {:?}", raw, complaints);
-    prop_assert_ne!(
-        complaints.as_deref(),
-        Some("must match the schema"),
-        "{}",
-        raw
-    );
-    Ok(())
-}
-
-proptest! {
-    #[test]
-    fn serde_and_valico_agree(changes in prop::collection::vec((any::<Index>(), change()), 0..4)) {
-        let changed = |mut value: Value| {
-            for (place, change) in changes.clone() {
-                apply(&mut value, &place, change);
-            }
-            value
-        };
-        agree::<ConnectParams>(&changed(full_connect()))?;
-        agree::<LogsTailParams>(&changed(json!({"cursor": 1, "limit": 2, "maxBytes": 3})))?;
-        agree::<HealthParams>(&changed(json!({"probe": true})))?;
-        agree::<StatusParams>(&changed(json!({})))?;
-        agree::<SystemPresenceParams>(&changed(json!({"a": 1})))?;
-        agree::<SystemEventParams>(&changed(full_system_event()))?;
-        agree::<RequestShape>(&changed(json!({"type": "req", "id": "1", "method": "m", "params": {}})))?;
-    }
 }

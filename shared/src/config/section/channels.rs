@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::config::model::Shape;
 use crate::config::setting::{Block, Setting, Walk};
 
 /// The block of every channel, by the channel's name; `defaults` holds for all.
@@ -18,5 +19,9 @@ pub struct Channels {
 impl Setting for Channels {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         Setting::read(value, walk).map(|blocks| Self { blocks })
+    }
+
+    fn shape() -> Shape {
+        BTreeMap::<String, Block>::shape()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::config::model::{Field, Section, Shape};
 use crate::config::path::Step;
 use crate::config::setting::{Setting, Walk, section};
 use crate::secret::Secret;
@@ -48,5 +49,25 @@ impl Setting for Env {
             env.variables.extend(read.unwrap_or_default());
         }
         Some(env)
+    }
+
+    fn shape() -> Shape {
+        let empty = Self::default();
+        let vars = Shape::Map(Box::new(Shape::Secret));
+        Shape::Open(
+            Section {
+                doc: "Environment variables.",
+                fields: vec![
+                    Field::new("vars", "The variables.", vars, &empty.variables),
+                    Field::new(
+                        "shellEnv",
+                        "The import from the login shell.",
+                        ShellEnv::shape(),
+                        &empty.shell_env,
+                    ),
+                ],
+            },
+            Box::new(Shape::Secret),
+        )
     }
 }

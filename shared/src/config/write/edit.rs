@@ -81,7 +81,11 @@ fn refuse_forbidden_path(path: &KeyPath) -> Result<(), EditError> {
     })
 }
 
-fn refuse_forbidden_keys(patch: &Value) -> Result<(), EditError> {
+/// Refuses keys, at any depth, that JavaScript programs would take for something else.
+///
+/// # Errors
+/// With the first such key.
+pub fn refuse_forbidden_keys(patch: &Value) -> Result<(), EditError> {
     match patch {
         Value::Object(members) => members.iter().try_for_each(|(key, value)| {
             if FORBIDDEN.contains(&key.as_str()) {

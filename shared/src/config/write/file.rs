@@ -112,6 +112,24 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Beside::write(path, bytes)?.rename_over(path)
 }
 
+/// Creates a file that only its owner can read, whole or not at all, creating its folder for the owner alone if there is none.
+///
+/// # Errors
+/// With [`io::ErrorKind::AlreadyExists`] when there is something at the path already, which then is as it was.
+pub fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        create_private_folder(folder)?;
+    }
+    let beside = Beside::write(path, bytes)?;
+    let written = beside
+        .path
+        .as_deref()
+        .expect("it is taken only when the rename is done");
+    // A link is made only where nothing is, unlike a rename; the name beside goes when `beside` does.
+    fs::hard_link(written, path)?;
+    sync_folder(path)
+}
+
 /// A finished file beside the one it will replace; removed if it never does.
 struct Beside {
     path: Option<PathBuf>,

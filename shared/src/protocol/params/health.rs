@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::control::FleetStatus;
+use crate::protocol::params::sessions::SessionKind;
 
 /// Parameters of `health`; unknown ones are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -155,6 +156,60 @@ pub struct SessionModelDefaults {
     pub context_tokens: Option<u64>,
 }
 
+/// A session in the status summary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusSession {
+    /// The agent.
+    pub agent_id: String,
+    /// Its key.
+    pub key: String,
+    /// What kind of conversation it is.
+    pub kind: SessionKind,
+    /// Which conversation it is.
+    pub session_id: String,
+    /// When it last changed, in milliseconds since the epoch.
+    pub updated_at: u64,
+    /// How long ago that was, in milliseconds.
+    pub age: u64,
+    /// How much is thought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking_level: Option<String>,
+    /// How much is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbose_level: Option<String>,
+    /// Whether reasoning is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_level: Option<String>,
+    /// Whether tools run elevated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elevated_level: Option<String>,
+    /// Whether the system prompt was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_sent: Option<bool>,
+    /// Whether the last run was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted_last_run: Option<bool>,
+    /// Tokens read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Tokens written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Tokens in its context.
+    pub total_tokens: u64,
+    /// Tokens that still fit; null when nobody knows how many do.
+    pub remaining_tokens: Option<u64>,
+    /// How full its context is; null when nobody knows its size.
+    pub percent_used: Option<u64>,
+    /// Its model; null when none is configured.
+    pub model: Option<String>,
+    /// The size of its context; null when nobody knows it.
+    pub context_tokens: Option<u64>,
+    /// How it is set, in short.
+    pub flags: Vec<String>,
+}
+
 /// One agent's sessions in the status summary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -166,7 +221,7 @@ pub struct AgentSessionsStatus {
     /// How many sessions it has.
     pub count: u64,
     /// The newest.
-    pub recent: Vec<Value>,
+    pub recent: Vec<StatusSession>,
 }
 
 /// The sessions in the status summary.
@@ -180,7 +235,7 @@ pub struct SessionsStatus {
     /// What they use unless they say otherwise.
     pub defaults: SessionModelDefaults,
     /// The newest, at most ten.
-    pub recent: Vec<Value>,
+    pub recent: Vec<StatusSession>,
     /// The same for each agent.
     pub by_agent: Vec<AgentSessionsStatus>,
 }

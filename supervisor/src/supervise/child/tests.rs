@@ -133,7 +133,7 @@ fn a_successor_serves_before_its_predecessor_leaves() {
         g1 activated  => arm beat g1 5s, settled r1 | active
         replace r2    => spawn g2 r2, arm ready g2 30s | active
         g2 ready      => activate g2 | active
-        g2 activated  => arm beat g2 5s, drain g1 replaced, arm drain g1 10s, settled r2 | active
+        g2 activated  => arm beat g2 5s, settled r2, drain g1 replaced, arm drain g1 10s | active
         timer beat g1 => nothing | active
         g1 exited     => nothing | active
         timer drain g1 => nothing | active
@@ -170,7 +170,7 @@ fn several_requests_at_once_are_one_replacement() {
         replace r3    => kill g2, spawn g3 r3, arm ready g3 30s | active
         g2 exited     => nothing | active
         g3 ready      => activate g3 | active
-        g3 activated  => arm beat g3 5s, drain g1 replaced, arm drain g1 10s, settled r3 | active
+        g3 activated  => arm beat g3 5s, settled r3, drain g1 replaced, arm drain g1 10s | active
     ",
     );
 }
@@ -191,7 +191,7 @@ fn a_predecessor_that_dies_during_a_replacement_leaves_the_place_to_its_successo
 }
 
 #[test]
-fn a_child_that_hangs_is_killed_and_started_again() {
+fn rule_111_a_child_that_hangs_is_killed_and_started_again() {
     check(
         "
         start r1      => spawn g1 r1, arm ready g1 30s | starting

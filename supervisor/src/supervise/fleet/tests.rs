@@ -185,6 +185,61 @@ fn a_change_one_child_cannot_take_is_rolled_back_everywhere() {
 }
 
 #[test]
+fn a_change_that_fails_elsewhere_never_touches_the_gateway() {
+    for effect in [Effect::Replace, Effect::Hot] {
+        let mut play = Play::launched();
+        play.bad.push((CanvasHost, 2));
+        play.change(2, &[(Gateway, effect), (CanvasHost, Effect::Replace)]);
+        assert_eq!(play.fleet.child(Gateway).generation(), Generation(1));
+        assert_eq!(play.revisions(), [Some(1), Some(1), Some(1)]);
+    }
+}
+
+#[test]
+fn a_change_is_in_force_before_the_gateway_it_replaces_is_told_to_leave() {
+    let mut play = Play::launched();
+    let change = Event::Change(
+        Revision(2),
+        BTreeMap::from([(Gateway, Effect::Replace), (CanvasHost, Effect::Replace)]),
+    );
+    let at = |name, generation, event: fn(Generation) -> child::Event| {
+        Event::Child(name, event(Generation(generation)))
+    };
+    // The gateway's turn comes when the canvas host serves.
+    let mut said = Vec::new();
+    for event in [
+        change,
+        at(CanvasHost, 2, child::Event::Ready),
+        at(CanvasHost, 2, child::Event::Activated),
+        at(Gateway, 2, child::Event::Ready),
+        at(Gateway, 2, child::Event::Activated),
+    ] {
+        let actions = play.fleet.on(play.now, event, 0.0);
+        said.extend(actions.into_iter().filter_map(|action| match action {
+            Action::Child(name, child::Action::Spawn(..)) => Some(format!("spawn {name}")),
+            Action::Child(name, child::Action::Drain(..)) => Some(format!("drain {name}")),
+            Action::InForce(_) => Some("in force".to_owned()),
+            Action::Child(..)
+            | Action::Reload(..)
+            | Action::RolledBack { .. }
+            | Action::Restarted(_)
+            | Action::GaveUp(..)
+            | Action::Finish(_) => None,
+        }));
+    }
+    assert_eq!(
+        said,
+        [
+            "spawn canvas-host",
+            "spawn gateway",
+            "drain canvas-host",
+            "in force",
+            "drain gateway"
+        ]
+    );
+}
+
+#[test]
 fn a_hot_change_that_is_refused_is_rolled_back_too() {
     let mut play = Play::launched();
     play.bad.push((Gateway, 2));

@@ -1,0 +1,45 @@
+//! The gateway: WebSocket control plane and HTTP on the base port of an instance.
+//!
+//! A library with one function, so that the fuzz targets reach what parses bytes; the program is `main.rs`.
+
+use std::process::ExitCode;
+
+use openclaw_shared::child;
+use openclaw_shared::control::ChildName;
+
+mod approvals;
+mod auth;
+mod connection;
+mod context;
+mod drain;
+#[cfg(test)]
+mod family_tests;
+mod http;
+mod hub;
+mod life;
+mod limits;
+#[cfg(test)]
+mod loopback_tests;
+mod machine;
+mod memory;
+mod methods;
+mod nodes;
+mod phase;
+mod prepared;
+mod quiet;
+mod rounds;
+mod services;
+mod settings;
+mod store;
+#[cfg(test)]
+mod testing;
+
+#[cfg(fuzzing)]
+pub use connection::fuzzing;
+
+/// Runs the gateway as a child of the supervisor, to its end.
+#[must_use]
+pub fn run() -> ExitCode {
+    memory::settle();
+    child::run(ChildName::Gateway, life::serve)
+}

@@ -1,0 +1,295 @@
+//! Nodes: who they are, asking them, and what they tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_shared::clock::WallTime;
+use openclaw_shared::exec_approvals::{self, ApprovalsError, ApprovalsSnapshot};
+use openclaw_shared::paths::StatePaths;
+use openclaw_shared::protocol::method::nodes::{
+    ExecApprovalList, ExecApprovalRequest, ExecApprovalResolve, ExecApprovalsGet,
+    ExecApprovalsNodeGet, ExecApprovalsNodeSet, ExecApprovalsSet, NodeDescribe, NodeEvent,
+    NodeInvoke, NodeInvokeResult, NodeList, SkillsBins,
+};
+use openclaw_shared::protocol::params::approvals::{
+    ApprovalDecision, ApprovalListParams, ApprovalListReply, ApprovalRequestParams,
+    ApprovalRequestReply, ApprovalResolveParams, ApprovalResolveReply, ApprovalsGetParams,
+    ApprovalsReply, ApprovalsSetParams, NodeApprovalsGetParams, NodeApprovalsSetParams,
+};
+use openclaw_shared::protocol::params::nodes::{
+    NodeDescribeParams, NodeDescription, NodeEventParams, NodeEventReply, NodeInvokeParams,
+    NodeInvokeReply, NodeInvokeResultParams, NodeInvokeResultReply, NodeListParams, NodeListReply,
+    SkillsBinsParams, SkillsBinsReply,
+};
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+
+use super::{MethodError, Routes};
+use crate::approvals;
+use crate::connection::Caller;
+use crate::context::Context;
+use crate::nodes::{self, Question};
+use crate::prepared::Prepared;
+use crate::services::devices;
+use crate::services::nodes::happening::{self, Happening};
+use crate::services::skills;
+use crate::services::system_events;
+use crate::store::StoreError;
+
+pub(super) fn register(routes: Routes) -> Routes {
+    routes
+        .on(NodeList, list)
+        .on(NodeDescribe, describe)
+        .on(NodeInvoke, invoke)
+        .on(NodeInvokeResult, result)
+        .on(NodeEvent, event)
+        .on(SkillsBins, bins)
+        .on(ExecApprovalRequest, request)
+        .on(ExecApprovalResolve, resolve)
+        .on(ExecApprovalList, waiting)
+        .on(ExecApprovalsGet, get_file)
+        .on(ExecApprovalsSet, set_file)
+        .on(ExecApprovalsNodeGet, get_file_of_node)
+        .on(ExecApprovalsNodeSet, set_file_of_node)
+}
+
+async fn list(
+    context: &Context,
+    _caller: &Caller,
+    _params: NodeListParams,
+) -> Result<Prepared<NodeListReply>, MethodError> {
+    let version = context.store.version()?;
+    let paired = || context.store.read(devices::paired_nodes);
+    Ok(context.nodes(|nodes| nodes.list(WallTime::now(), version, paired))?)
+}
+
+async fn describe(
+    context: &Context,
+    _caller: &Caller,
+    params: NodeDescribeParams,
+) -> Result<NodeDescription, MethodError> {
+    let wanted = params.node_id.trim();
+    let paired = context
+        .store
+        .read(|reader| devices::paired_node(reader, wanted))?;
+    let rows = context.nodes(|nodes| nodes.rows(paired.into_iter().collect()));
+    let node = rows.into_iter().find(|row| row.node_id == wanted);
+    Ok(NodeDescription {
+        ts: WallTime::now().as_millis(),
+        node: node.ok_or_else(|| MethodError::invalid("unknown nodeId"))?,
+    })
+}
+
+async fn invoke(
+    context: &Context,
+    caller: &Caller,
+    params: NodeInvokeParams,
+) -> Result<Prepared<NodeInvokeReply>, MethodError> {
+    let question = Question {
+        node: params.node_id.trim().to_owned(),
+        command: params.command.trim().to_owned(),
+        params: params.params,
+        timeout: params
+            .timeout_ms
+            .map(|millis| Duration::from_millis(millis.get_unsigned())),
+    };
+    let answer = nodes::invoke(
+        context,
+        caller,
+        question,
+        params.idempotency_key.into_string(),
+    )
+    .await;
+    answer.map(Prepared::of_json).map_err(MethodError::from)
+}
+
+/// The node that calls.
+fn node_of(caller: &Caller) -> Result<&Arc<str>, MethodError> {
+    caller
+        .device
+        .as_ref()
+        .ok_or_else(|| MethodError::invalid("device identity required"))
+}
+
+async fn result(
+    context: &Context,
+    caller: &Caller,
+    params: NodeInvokeResultParams,
+) -> Result<NodeInvokeResultReply, MethodError> {
+    let node = node_of(caller)?;
+    if *params.node_id != **node {
+        return Err(MethodError::invalid("nodeId mismatch"));
+    }
+    let was_awaited = nodes::answer(context, node, caller.link, params).await;
+    Ok(NodeInvokeResultReply {
+        ok: true,
+        ignored: (!was_awaited).then_some(true),
+    })
+}
+
+async fn event(
+    context: &Context,
+    caller: &Caller,
+    params: NodeEventParams,
+) -> Result<NodeEventReply, MethodError> {
+    let node = node_of(caller)?;
+    let is_current = context.nodes(|nodes| nodes.is_current(node, caller.link));
+    match happening::read(&params) {
+        Happening::Unknown => {}
+        Happening::NeedsRuns(name) => {
+            return Err(MethodError::unavailable(format!(
+                "{name} is not available yet: agent runs are not built"
+            )));
+        }
+        Happening::Follow { session, wants } => {
+            if !context.nodes(|nodes| nodes.subscribe(node, &session, wants)) {
+                return Err(MethodError::unavailable("too many sessions are followed"));
+            }
+        }
+        Happening::Run(told) => {
+            let is_known = is_current
+                && context.nodes(|nodes| nodes.knows_run(node, &told.run, told.is_over()));
+            if is_known {
+                let (now, text) = (WallTime::now(), told.text(node));
+                let kept: Result<(), StoreError> = context
+                    .store
+                    .write(move |tx| system_events::note(tx, now, &text))
+                    .await;
+                kept?;
+            } else {
+                tracing::debug!(target: "gateway/nodes", node = &**node, "dropped an event of a run that the node was not given");
+            }
+        }
+    }
+    Ok(NodeEventReply { ok: true })
+}
+
+async fn bins(
+    context: &Context,
+    _caller: &Caller,
+    _params: SkillsBinsParams,
+) -> Result<SkillsBinsReply, MethodError> {
+    let settings = context.settings();
+    let bins = spawn_blocking(move || skills::bins(&settings)).await;
+    let bins = bins.map_err(|_| MethodError::unavailable("skills cannot be read"))?;
+    Ok(SkillsBinsReply { bins })
+}
+
+async fn request(
+    context: &Context,
+    caller: &Caller,
+    params: ApprovalRequestParams,
+) -> Result<ApprovalRequestReply, MethodError> {
+    approvals::request(context, caller, params).await
+}
+
+async fn resolve(
+    context: &Context,
+    caller: &Caller,
+    params: ApprovalResolveParams,
+) -> Result<ApprovalResolveReply, MethodError> {
+    let decision = ApprovalDecision::from_text(&params.decision)
+        .ok_or_else(|| MethodError::invalid("invalid decision"))?;
+    approvals::resolve(context, caller, params.id.trim().to_owned(), decision).await?;
+    Ok(ApprovalResolveReply { ok: true })
+}
+
+async fn waiting(
+    context: &Context,
+    _caller: &Caller,
+    _params: ApprovalListParams,
+) -> Result<ApprovalListReply, MethodError> {
+    Ok(ApprovalListReply {
+        pending: approvals::list(context)?,
+    })
+}
+
+async fn get_file(
+    context: &Context,
+    _caller: &Caller,
+    _params: ApprovalsGetParams,
+) -> Result<ApprovalsReply, MethodError> {
+    let path = StatePaths(&context.instance.identity.state_dir).exec_approvals();
+    shown(context, exec_approvals::load(&path))
+}
+
+/// Read, compared and replaced without a pause in between, so that no two callers of this process can overtake each other.
+async fn set_file(
+    context: &Context,
+    _caller: &Caller,
+    params: ApprovalsSetParams,
+) -> Result<ApprovalsReply, MethodError> {
+    let path = StatePaths(&context.instance.identity.state_dir).exec_approvals();
+    let base = params.base_hash.as_deref();
+    shown(context, exec_approvals::replace(&path, params.file, base))
+}
+
+fn shown(
+    context: &Context,
+    read: Result<ApprovalsSnapshot, ApprovalsError>,
+) -> Result<ApprovalsReply, MethodError> {
+    let identity = &context.instance.identity;
+    let snapshot = read.map_err(|error| match error {
+        ApprovalsError::BaseRequired | ApprovalsError::Changed => {
+            MethodError::invalid(error.to_string())
+        }
+        ApprovalsError::Unreadable { .. }
+        | ApprovalsError::Broken { .. }
+        | ApprovalsError::Unwritable { .. } => MethodError::unavailable(error.to_string()),
+    })?;
+    Ok(ApprovalsReply {
+        path: identity.display(&StatePaths(&identity.state_dir).exec_approvals()),
+        exists: snapshot.exists,
+        hash: snapshot.hash,
+        file: snapshot.file.redacted(),
+    })
+}
+
+async fn get_file_of_node(
+    context: &Context,
+    _caller: &Caller,
+    params: NodeApprovalsGetParams,
+) -> Result<Value, MethodError> {
+    ask(
+        context,
+        &params.node_id,
+        "system.execApprovals.get",
+        json!({}),
+    )
+    .await
+}
+
+async fn set_file_of_node(
+    context: &Context,
+    _caller: &Caller,
+    params: NodeApprovalsSetParams,
+) -> Result<Value, MethodError> {
+    let mut wanted = json!({ "file": params.file });
+    if let Some(base) = params.base_hash {
+        wanted["baseHash"] = json!(&*base);
+    }
+    ask(context, &params.node_id, "system.execApprovals.set", wanted).await
+}
+
+async fn ask(
+    context: &Context,
+    node: &str,
+    command: &str,
+    params: Value,
+) -> Result<Value, MethodError> {
+    let question = Question {
+        node: node.trim().to_owned(),
+        command: command.to_owned(),
+        params: Some(params),
+        timeout: None,
+    };
+    let said = nodes::ask(context, question)
+        .await
+        .map_err(MethodError::from)?;
+    let payload = said
+        .payload
+        .as_deref()
+        .map_or("null", |payload| payload.get());
+    serde_json::from_str(payload)
+        .map_err(|_| MethodError::unavailable("the node's answer cannot be read"))
+}

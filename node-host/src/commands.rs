@@ -1,0 +1,136 @@
+//! What this node can be asked for, and how a request becomes an answer.
+
+use std::sync::{Mutex, PoisonError};
+
+use openclaw_shared::paths::StatePaths;
+use openclaw_shared::protocol::params::nodes::NodeError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::consent::Spent;
+use crate::environment::HostEnvironment;
+
+mod approvals;
+mod system_run;
+mod system_which;
+
+use approvals::Approvals;
+
+/// The groups of commands.
+pub(crate) const CAPS: [&str; 1] = ["system"];
+/// The commands.
+pub(crate) const COMMANDS: [&str; 4] = [
+    "system.run",
+    "system.which",
+    "system.execApprovals.get",
+    "system.execApprovals.set",
+];
+
+/// Everything that commands need, for as long as the process lives.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) host: HostEnvironment,
+    approvals: Approvals,
+    spent: Mutex<Spent>,
+}
+
+impl Services {
+    pub(crate) fn new(host: HostEnvironment, state: StatePaths<'_>) -> Self {
+        Self {
+            host,
+            approvals: Approvals::at(state.exec_approvals()),
+            spent: Mutex::default(),
+        }
+    }
+}
+
+/// A request as the gateway made it.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) command: String,
+    /// Its parameters as text.
+    pub(crate) params: Option<String>,
+    /// How long the gateway waits.
+    pub(crate) timeout_ms: Option<u64>,
+    /// The longest frame that the gateway takes.
+    pub(crate) room: usize,
+}
+
+/// What a request is answered with.
+pub(crate) type Answer = Result<String, Refused>;
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    code: &'static str,
+    message: String,
+}
+
+impl Refused {
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            code: "UNAVAILABLE",
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            code: "INVALID_REQUEST",
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn to_error(&self) -> NodeError {
+        NodeError {
+            code: Some(self.code.to_owned()),
+            message: Some(self.message.clone()),
+        }
+    }
+}
+
+/// Something that the gateway is told besides the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Happened {
+    pub(crate) event: &'static str,
+    pub(crate) payload: Value,
+}
+
+/// Carries a request out.
+pub(crate) async fn perform(
+    services: &Services,
+    invocation: Invocation,
+) -> (Answer, Option<Happened>) {
+    let params = invocation.params.as_deref();
+    match invocation.command.as_str() {
+        "system.run" => system_run::perform(services, &invocation).await,
+        "system.which" => (system_which::perform(services, params), None),
+        "system.execApprovals.get" => (services.approvals.get(), None),
+        "system.execApprovals.set" => (services.approvals.set(params), None),
+        _ => (Err(Refused::unavailable("command not supported")), None),
+    }
+}
+
+/// Reads parameters; none are an empty object.
+fn read<T: DeserializeOwned>(params: Option<&str>) -> Result<T, Refused> {
+    let text = params.unwrap_or("{}");
+    // Serde would take an array for the struct.
+    let is_object = text.trim_ascii_start().starts_with('{');
+    let read = serde_json::from_str(text).map_err(|error| error.to_string());
+    read.and_then(|params| {
+        is_object
+            .then_some(params)
+            .ok_or("not an object".to_owned())
+    })
+    .map_err(|error| Refused::invalid(format!("INVALID_REQUEST: invalid params: {error}")))
+}
+
+fn answer(reply: &impl Serialize) -> Answer {
+    serde_json::to_string(reply).map_err(|error| Refused::unavailable(error.to_string()))
+}
+
+/// Locks what no panic can leave half done.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,17 @@
+//! What wakes an agent by itself.
+
+use super::methods;
+use crate::protocol::event::HeartbeatPayload;
+use crate::protocol::params::heartbeat::{
+    LastHeartbeatParams, SetHeartbeatsParams, SetHeartbeatsReply, WakeParams, WakeReply,
+};
+
+methods! {
+    "Heartbeats";
+    /// How the last heartbeat went; null when there was none.
+    LastHeartbeat = "last-heartbeat", Read, LastHeartbeatParams => Option<HeartbeatPayload>;
+    /// Switches heartbeats on or off.
+    SetHeartbeats = "set-heartbeats", Admin, SetHeartbeatsParams => SetHeartbeatsReply, planned "heartbeats come with agent runs";
+    /// Leaves a note for the main session. It waits, durably, for an agent to read it.
+    Wake = "wake", Write, WakeParams => WakeReply;
+}

@@ -1,0 +1,125 @@
+//! `approvals allowlist add|remove`: one pattern more or less in the file, and nothing else changed.
+
+use clap::{Args, Subcommand};
+use openclaw_shared::exit::Exit;
+use serde_json::{Value, json};
+
+use super::super::args::RpcFlags;
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::rules::{Place, Rules, render};
+
+/// `approvals allowlist`.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum AllowlistCommand {
+    /// Allow the programs that match a pattern
+    Add(PatternArgs),
+    /// Allow them no longer
+    Remove(PatternArgs),
+}
+
+/// A pattern, and for whom.
+#[derive(Debug, Clone, Args)]
+pub(super) struct PatternArgs {
+    /// The path of a program; * stands for anything within a folder, ** for anything
+    #[arg(value_name = "PATTERN")]
+    pattern: String,
+    /// For this agent; * is every agent
+    #[arg(long, value_name = "AGENT", default_value = "*")]
+    agent: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) async fn perform(
+    context: &Context,
+    flags: &RpcFlags,
+    command: AllowlistCommand,
+) -> Result<Exit, Failure> {
+    let (name, arguments, change): (_, _, fn(&mut Value, &str, &str) -> bool) = match command {
+        AllowlistCommand::Add(arguments) => ("approvals allowlist add", arguments, add),
+        AllowlistCommand::Remove(arguments) => ("approvals allowlist remove", arguments, remove),
+    };
+    let mut rules = Rules::open(context, flags, name, &arguments.place).await?;
+    let before = rules.read().await?;
+    let mut file = before["file"].clone();
+    let answer = match change(&mut file, &arguments.agent, &arguments.pattern) {
+        true => rules.write(file, &before).await?,
+        false => {
+            context.out.note("The list says so already.");
+            before
+        }
+    };
+    context.out.answer(&answer, || render(&answer));
+    Ok(Exit::Ok)
+}
+
+/// Adds a pattern; false when it is there.
+fn add(file: &mut Value, agent: &str, pattern: &str) -> bool {
+    if !file.is_object() {
+        *file = json!({});
+    }
+    if file["version"].is_null() {
+        file["version"] = 1.into();
+    }
+    let list = &mut file["agents"][agent]["allowlist"];
+    if list.is_null() {
+        *list = json!([]);
+    }
+    let Some(list) = list.as_array_mut() else {
+        return false;
+    };
+    if list.iter().any(|entry| entry["pattern"] == pattern) {
+        return false;
+    }
+    list.push(json!({ "pattern": pattern }));
+    true
+}
+
+/// Removes a pattern; false when it is not there.
+fn remove(file: &mut Value, agent: &str, pattern: &str) -> bool {
+    let list = file.pointer_mut(&format!("/agents/{}/allowlist", escaped(agent)));
+    let Some(list) = list.and_then(Value::as_array_mut) else {
+        return false;
+    };
+    let before = list.len();
+    list.retain(|entry| entry["pattern"] != pattern);
+    list.len() != before
+}
+
+/// A key as part of a JSON pointer.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pattern_changes_and_nothing_else() {
+        let mut file = json!({"version": 1, "defaults": {"ask": "always"}, "agents": {"main": {"ask": "off"}}});
+        let before = file.clone();
+        assert!(add(&mut file, "main", "/bin/echo"));
+        assert!(!add(&mut file, "main", "/bin/echo"));
+        assert_eq!(
+            file["agents"]["main"],
+            json!({"ask": "off", "allowlist": [{"pattern": "/bin/echo"}]})
+        );
+        assert!(!remove(&mut file, "other", "/bin/echo"));
+        assert!(remove(&mut file, "main", "/bin/echo"));
+        assert!(!remove(&mut file, "main", "/bin/echo"));
+        file["agents"]["main"]
+            .as_object_mut()
+            .unwrap()
+            .shift_remove("allowlist");
+        assert_eq!(file, before);
+
+        let mut none = Value::Null;
+        assert!(add(&mut none, "*", "/bin/ls"));
+        assert_eq!(
+            none,
+            json!({"version": 1, "agents": {"*": {"allowlist": [{"pattern": "/bin/ls"}]}}})
+        );
+    }
+}

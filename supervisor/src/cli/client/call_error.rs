@@ -1,0 +1,281 @@
+//! Why a call did not succeed, and what a person can do about it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use openclaw_shared::log::printable;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::context::Context;
+use super::super::failure::{Failure, Kind};
+use super::super::target::Target;
+
+/// Why a call did not succeed.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// No TCP connection.
+    Connect { to: String, error: io::Error },
+    /// The server does not speak WebSocket.
+    NotWebSocket(String),
+    /// The address needs something this build cannot do.
+    Unsupported(String),
+    /// It took too long.
+    Timeout(Duration),
+    /// The connection ended.
+    Closed { code: u16, reason: String },
+    /// The gateway does not let us in; the second is why we came without a device, if we did.
+    NotAdmitted(Box<Refusal>, Option<String>),
+    /// The gateway refused the request.
+    Refused(Box<Refusal>),
+}
+
+/// An error answer.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Refusal {
+    #[serde(default)]
+    pub(crate) code: String,
+    #[serde(default)]
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) details: Value,
+}
+
+impl Refusal {
+    /// A refusal of which only the words are known.
+    pub(crate) fn saying(message: impl Into<String>) -> Self {
+        Self {
+            code: String::new(),
+            message: message.into(),
+            details: Value::Null,
+        }
+    }
+
+    /// Whether the device has to be approved first, whatever the secret.
+    fn is_about_pairing(&self) -> bool {
+        self.code == "NOT_PAIRED" || self.message.starts_with("pairing required")
+    }
+
+    /// Whether another secret could be the right one.
+    pub(super) fn is_about_the_secret(&self) -> bool {
+        self.message.starts_with("unauthorized")
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { to, error } => {
+                match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+                    Some(errno) => write!(formatter, "connect {errno:?} {to}"),
+                    None => write!(formatter, "connect {to}: {error}"),
+                }
+            }
+            Self::NotWebSocket(why) => write!(formatter, "no gateway answers there: {why}"),
+            Self::Unsupported(what) => formatter.write_str(what),
+            Self::Timeout(limit) => {
+                write!(formatter, "gateway timeout after {}ms", limit.as_millis())
+            }
+            Self::Closed { code, reason } => {
+                let meaning = match code {
+                    1006 => " abnormal closure (no close frame)",
+                    1012 => " service restart",
+                    _ => "",
+                };
+                let reason = if reason.is_empty() {
+                    "no close reason"
+                } else {
+                    reason
+                };
+                write!(
+                    formatter,
+                    "gateway closed ({code}{meaning}): {}",
+                    printable(reason)
+                )
+            }
+            Self::NotAdmitted(refusal, _) | Self::Refused(refusal) => {
+                formatter.write_str(&printable(&refusal.message))
+            }
+        }
+    }
+}
+
+impl CallError {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Connect { .. } | Self::NotWebSocket(_) | Self::Closed { .. } => Kind::Unreachable,
+            Self::Unsupported(_) => Kind::Unsupported,
+            Self::Timeout(_) => Kind::Timeout,
+            Self::NotAdmitted(..) => Kind::Unauthorized,
+            Self::Refused(_) => Kind::Refused,
+        }
+    }
+
+    /// Whether asking again may help: the gateway is being replaced, or not there yet.
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Closed { .. } | Self::Timeout(_) => true,
+            Self::NotWebSocket(_)
+            | Self::Unsupported(_)
+            | Self::NotAdmitted(..)
+            | Self::Refused(_) => false,
+        }
+    }
+
+    /// The failure of a command: where it happened, when that matters, and what to do next.
+    pub(crate) fn into_failure(self, prefix: &str, target: &Target, context: &Context) -> Failure {
+        let failure = Failure::new(self.kind(), format!("{prefix}{self}"));
+        match &self {
+            // The gateway was found and let us in: what it says is about the request.
+            Self::Refused(refusal) => explain(failure, refusal),
+            Self::NotAdmitted(refusal, without_device) => {
+                let failure = at(failure, target);
+                if refusal.is_about_pairing() {
+                    return pairing(failure, refusal, without_device.as_deref(), context);
+                }
+                failure.hint(if target.has_secret() {
+                    "The token or password presented is not the gateway's. Check --token, OPENCLAW_GATEWAY_TOKEN and gateway.auth."
+                } else {
+                    "No token was presented. Set OPENCLAW_GATEWAY_TOKEN, or pass --token-file."
+                })
+            }
+            Self::Connect { .. } | Self::Closed { .. } | Self::Timeout(_)
+                if target.source.is_local() =>
+            {
+                at(failure, target)
+                    .hint(format!(
+                        "See what it is doing: {}",
+                        context.command("gateway status")
+                    ))
+                    .hint(format!("Start it: {}", context.command("gateway")))
+            }
+            Self::Connect { .. }
+            | Self::NotWebSocket(_)
+            | Self::Unsupported(_)
+            | Self::Timeout(_)
+            | Self::Closed { .. } => at(failure, target),
+        }
+    }
+}
+
+/// Says which gateway it was.
+fn at(failure: Failure, target: &Target) -> Failure {
+    let failure = failure
+        .detail("Gateway target", &*target.url)
+        .detail("Source", target.source.describe())
+        .detail("Config", &*target.config);
+    match target.bind {
+        Some(bind) => failure.detail("Bind", bind.as_str()),
+        None => failure,
+    }
+}
+
+/// Adds what the refusal says besides its words.
+fn explain(mut failure: Failure, refusal: &Refusal) -> Failure {
+    let details = [
+        ("Code", Value::from(refusal.code.as_str())),
+        ("Reason", refusal.details["reason"].clone()),
+        ("Command", refusal.details["command"].clone()),
+        ("Node error", refusal.details["nodeError"]["code"].clone()),
+    ];
+    for (name, value) in details {
+        if let Some(text) = value.as_str().filter(|text| !text.is_empty()) {
+            failure = failure.detail(name, text);
+        }
+    }
+    failure
+}
+
+/// Says how a device is let in.
+fn pairing(
+    failure: Failure,
+    refusal: &Refusal,
+    without_device: Option<&str>,
+    context: &Context,
+) -> Failure {
+    if let Some(why) = without_device {
+        return failure.hint(why);
+    }
+    match refusal.details["requestId"].as_str() {
+        Some(request) => failure.detail("Request", request).hint(format!(
+            "Approve this device on the gateway's machine: {}",
+            context.command(&format!("devices approve {}", printable(request)))
+        )),
+        None => failure.hint(format!(
+            "Find its request on the gateway's machine and approve it: {}",
+            context.command("devices list")
+        )),
+    }
+}
+
+impl Refusal {
+    pub(super) fn unexplained() -> Self {
+        Self::saying("the gateway gave no reason")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::context::tests::in_home;
+    use super::super::super::target::Source;
+    use super::*;
+
+    fn target() -> Target {
+        Target {
+            url: "ws://far:1".to_owned(),
+            source: Source::Flag,
+            token: None,
+            password: None,
+            bind: None,
+            config: "~/.openclaw/openclaw.json".to_owned(),
+            secret_is_given: false,
+            identity: None,
+        }
+    }
+
+    fn failure(error: CallError) -> Failure {
+        let home = tempfile::tempdir().unwrap();
+        let context = in_home(home.path(), &[("OPENCLAW_PROFILE", "rescue")]);
+        error.into_failure("x failed: ", &target(), &context)
+    }
+
+    fn refusal(answer: Value) -> Box<Refusal> {
+        Box::new(serde_json::from_value(answer).unwrap())
+    }
+
+    #[test]
+    fn a_device_that_is_not_paired_is_told_who_lets_it_in() {
+        let answer = json!({"code": "NOT_PAIRED", "message": "pairing required", "details": {"requestId": "b7ab"}});
+        let failure = failure(CallError::NotAdmitted(refusal(answer), None));
+        assert_eq!(
+            failure.hints,
+            [
+                "Approve this device on the gateway's machine: openclaw --profile rescue devices approve b7ab"
+            ]
+        );
+        assert!(failure.details.contains(&("Request", "b7ab".to_owned())));
+        let answer = json!({"code": "NOT_PAIRED", "message": "device identity required"});
+        let why = Some("there is no place for a key".to_owned());
+        let failure = self::failure(CallError::NotAdmitted(refusal(answer), why));
+        assert_eq!(failure.hints, ["there is no place for a key"]);
+    }
+
+    #[test]
+    fn a_refused_request_says_why_and_not_where() {
+        let answer = json!({"code": "INVALID_REQUEST", "message": "node command not allowed",
+            "details": {"reason": "command not declared by node", "command": "x.y"}});
+        let failure = failure(CallError::Refused(refusal(answer)));
+        assert_eq!(failure.message, "x failed: node command not allowed");
+        assert_eq!(
+            failure.details,
+            [
+                ("Code", "INVALID_REQUEST".to_owned()),
+                ("Reason", "command not declared by node".to_owned()),
+                ("Command", "x.y".to_owned()),
+            ]
+        );
+    }
+}
