@@ -48,6 +48,16 @@ impl Connection {
     }
 
     async fn greet(target: &Target) -> Result<Self, NotOpened> {
+        let mut connection = Self::upgraded(target).await?;
+        // The challenge comes first, and `connect` only after it, as the clients of a gateway do it.
+        connection.wait_for(&Incoming::Other).await?;
+        connection.send(&wire::connect(&target.token)).await?;
+        connection.wait_for(&Incoming::Hello).await?;
+        Ok(connection)
+    }
+
+    /// Connects and upgrades, and says nothing more.
+    pub(crate) async fn upgraded(target: &Target) -> Result<Self, NotOpened> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port))
             .await
             .map_err(|error| {
@@ -72,17 +82,13 @@ impl Connection {
             connection.fill_or_cut().await?;
             if let Some((length, accepted)) = wire::upgraded(&connection.inbox) {
                 connection.read = length;
-                if !accepted {
-                    return Err(NotOpened::NoHello);
-                }
-                break;
+                return if accepted {
+                    Ok(connection)
+                } else {
+                    Err(NotOpened::NoHello)
+                };
             }
         }
-        // The challenge comes first, and `connect` only after it, as the clients of a gateway do it.
-        connection.wait_for(&Incoming::Other).await?;
-        connection.send(&wire::connect(&target.token)).await?;
-        connection.wait_for(&Incoming::Hello).await?;
-        Ok(connection)
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), NotOpened> {
@@ -125,8 +131,31 @@ impl Connection {
 
     /// The next complete frame that has been read.
     pub(crate) fn next(&mut self) -> Option<Incoming> {
-        let (incoming, length) = wire::read(&self.inbox[self.read..])?;
-        self.read += length;
-        Some(incoming)
+        self.next_text().map(|(incoming, _)| incoming)
+    }
+
+    /// The same, with its payload.
+    pub(crate) fn next_text(&mut self) -> Option<(Incoming, &[u8])> {
+        let unread = &self.inbox[self.read..];
+        let (incoming, payload) = wire::read(unread)?;
+        self.read += payload.end;
+        Some((incoming, &unread[payload]))
+    }
+
+    /// Asks for something and waits for the answer: whether it is a success. What comes in between is thrown away.
+    pub(crate) async fn ask(&mut self, frame: &[u8]) -> io::Result<bool> {
+        self.write(frame).await?;
+        loop {
+            match self.next() {
+                Some(Incoming::Answer { ok, .. }) => return Ok(ok),
+                Some(Incoming::Closed(_)) => return Err(io::ErrorKind::ConnectionReset.into()),
+                Some(Incoming::Hello | Incoming::Other) => {}
+                None => {
+                    if !self.fill().await? {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+            }
+        }
     }
 }

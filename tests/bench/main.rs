@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 mod affinity;
 mod conditions;
 mod connection;
+mod healthy;
 mod load;
 mod measure;
 mod options;

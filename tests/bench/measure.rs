@@ -4,20 +4,33 @@
 //! and ended, and then the next round begins. Slow changes of the machine thus meet all subjects alike, and every median
 //! is one over separate launches.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
 use openclaw_shared::clock::Moment;
 
+use crate::connection::{Connection, Target};
 use crate::options::Options;
 use crate::output;
 use crate::results::Results;
 use crate::stats::ms;
 use crate::subject::{Prepared, Subject};
 
+mod connect;
+mod durable;
+mod fanout;
+mod flood;
 mod idle;
 mod kill;
 mod rate;
 mod replace;
 mod startup;
+mod stopped;
+
+/// How long the memory of clients that left may take to be given back.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_millis(2500);
+/// What may be left of it, in megabytes: the free pages that any allocator keeps between those in use.
+const KEPT_AT_MOST: f64 = 2.0;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +43,16 @@ pub(crate) enum Measurement {
     IdleCpu,
     /// Requests a second and processor time for each
     Rate,
+    /// Connects, one after another and many at once, with their memory
+    Connect,
+    /// One event to many clients
+    Fanout,
+    /// Writes that are on the disk before they are acknowledged
+    Durable,
+    /// Clients that stop reading while large events go round
+    Stopped,
+    /// Floods of silent sockets and of garbage
+    Flood,
     /// kill -9 of each child under load
     Kill,
     /// Restarts and configuration changes under load
@@ -63,6 +86,7 @@ pub(crate) async fn all(options: &Options) -> Results {
                 if let Err(error) = life(one, options, &mut results).await {
                     fail(&mut results, one.subject, "round", &error);
                 }
+                lives_of_their_own(one, options, &mut results).await;
             }
         }
     }
@@ -111,7 +135,59 @@ async fn life(prepared: &Prepared, options: &Options, results: &mut Results) -> 
     if options.measures(Measurement::Rate) {
         rate::measure(&running, prepared, options, results).await?;
     }
+    if options.measures(Measurement::Fanout) {
+        fanout::measure(&running, prepared, options, results).await?;
+    }
+    if options.measures(Measurement::Durable) && prepared.subject.speaks_the_protocol() {
+        durable::measure(prepared, options, results).await?;
+    }
     Ok(())
+}
+
+/// What is measured on fresh launches, because it looks at memory that other measurements would have touched.
+async fn lives_of_their_own(prepared: &Prepared, options: &Options, results: &mut Results) {
+    if options.measures(Measurement::Connect)
+        && let Err(error) = connect::measure(prepared, results).await
+    {
+        fail(results, prepared.subject, "connect", &error);
+    }
+    // The echo has no limits that could be seen to hold.
+    if !prepared.subject.speaks_the_protocol() {
+        return;
+    }
+    if options.measures(Measurement::Stopped)
+        && let Err(error) = stopped::measure(prepared, results).await
+    {
+        fail(results, prepared.subject, "stopped", &error);
+    }
+    if options.measures(Measurement::Flood)
+        && let Err(error) = flood::measure(prepared, results).await
+    {
+        fail(results, prepared.subject, "flood", &error);
+    }
+}
+
+async fn open(target: &Target, connections: usize) -> Result<Vec<Connection>> {
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let connection = Connection::open(target).await;
+        open.push(connection.map_err(|reason| anyhow!("no connection: {reason:?}"))?);
+    }
+    Ok(open)
+}
+
+/// Whether a subject answers this request with success.
+async fn knows(target: &Target, request: &[u8]) -> Result<bool> {
+    let mut connection = open(target, 1).await?.remove(0);
+    connection.ask(request).await.context("no answer")
+}
+
+/// Notes, once, that a subject does not answer a method.
+fn missing(results: &mut Results, subject: Subject, method: &str) {
+    let text = format!("{}: missing: {method}", subject.name());
+    if !results.failures.contains(&text) {
+        results.failures.push(text);
+    }
 }
 
 fn fail(results: &mut Results, subject: Subject, what: &str, error: &anyhow::Error) {

@@ -12,7 +12,7 @@ use crate::subject::{Programs, Subject};
 /// Measure the peer, this gateway and a bare echo in turn, in one run
 ///
 /// Run it as `cargo xtask bench -- OPTIONS`, which builds and installs what takes part. The table goes to stdout, the
-/// progress to stderr. Everything at its defaults takes about half an hour, most of it idle.
+/// progress to stderr. Everything at its defaults takes about three quarters of an hour, most of it idle.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub(crate) struct Options {
@@ -81,6 +81,11 @@ impl Options {
             Measurement::Memory,
             Measurement::IdleCpu,
             Measurement::Rate,
+            Measurement::Connect,
+            Measurement::Fanout,
+            Measurement::Durable,
+            Measurement::Stopped,
+            Measurement::Flood,
         ]
         .into_iter()
         .any(|measurement| self.measures(measurement))
@@ -113,6 +118,10 @@ impl Options {
 
     pub(crate) fn rate_span(&self) -> Duration {
         Duration::from_secs(self.rate_seconds)
+    }
+
+    pub(crate) fn fanout_span(&self) -> Duration {
+        self.rate_span().min(Duration::from_secs(1))
     }
 
     /// The clients of the measurements with faults.

@@ -55,6 +55,17 @@ pub(crate) fn pss(pid: i32) -> Result<u64> {
         .context("this kernel does not tell the proportional set size")
 }
 
+/// The proportional set size of all processes of a tree together, in megabytes.
+pub(crate) fn tree_megabytes(root: i32) -> f64 {
+    // A process that ends while the tree is walked has no memory any longer.
+    let kilobytes = tree(root)
+        .iter()
+        .filter_map(|process| pss(process.pid).ok())
+        .sum::<u64>()
+        / 1000;
+    f64::from(u32::try_from(kilobytes).unwrap_or(u32::MAX)) / 1000.0
+}
+
 /// The processor time that the living threads of a process have taken, in nanoseconds' precision.
 pub(crate) fn cpu(pid: i32) -> Result<Duration> {
     let process = procfs::process::Process::new(pid).context("the process is gone")?;

@@ -24,16 +24,26 @@ pub(crate) enum Section {
     Start,
     Idle,
     Requests,
+    Connect,
+    Fanout,
+    Durable,
+    Stopped,
+    Flood,
     Kill,
     Replace,
 }
 
 impl Section {
     /// All of them, in the order in which they are printed.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Start,
         Self::Idle,
         Self::Requests,
+        Self::Connect,
+        Self::Fanout,
+        Self::Durable,
+        Self::Stopped,
+        Self::Flood,
         Self::Kill,
         Self::Replace,
     ];
@@ -44,6 +54,11 @@ impl Section {
             Self::Start => "Start",
             Self::Idle => "Idle",
             Self::Requests => "Requests",
+            Self::Connect => "Connect to hello-ok",
+            Self::Fanout => "Fan-out",
+            Self::Durable => "Durable writes",
+            Self::Stopped => "Clients that stop reading",
+            Self::Flood => "Floods",
             Self::Kill => "kill -9 under load",
             Self::Replace => "Replacement under load",
         }

@@ -34,26 +34,21 @@ pub(crate) fn connect(token: &str) -> Vec<u8> {
 /// The request for `method` under each of the first `ids` ids, as frames.
 pub(crate) fn requests(method: &str, ids: usize) -> Vec<Vec<u8>> {
     assert!(ids <= MAX_IDS, "an id has two digits");
-    (0..ids)
-        .map(|id| {
-            frame(&format!(
-                r#"{{"type":"req","id":"{id:02}","method":"{method}","params":{{}}}}"#
-            ))
-        })
-        .collect()
+    (0..ids).map(|id| request(id, method, "{}")).collect()
+}
+
+/// One request with parameters, as a frame.
+pub(crate) fn request(id: usize, method: &str, params: &str) -> Vec<u8> {
+    assert!(id < MAX_IDS, "an id has two digits");
+    frame(&format!(
+        r#"{{"type":"req","id":"{id:02}","method":"{method}","params":{params}}}"#
+    ))
 }
 
 /// One masked text frame.
 fn frame(text: &str) -> Vec<u8> {
     let mut bytes = vec![0x80 | TEXT];
-    match u8::try_from(text.len()) {
-        Ok(length) if length < 126 => bytes.push(0x80 | length),
-        _ => {
-            let length = u16::try_from(text.len()).expect("the bench sends short requests only");
-            bytes.push(0x80 | 126);
-            bytes.extend(length.to_be_bytes());
-        }
-    }
+    push_masked_length(&mut bytes, text.len());
     bytes.extend(MASK);
     bytes.extend(
         text.bytes()
@@ -61,6 +56,43 @@ fn frame(text: &str) -> Vec<u8> {
             .map(|(byte, mask)| byte ^ mask),
     );
     bytes
+}
+
+/// How a message is cut into frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    Whole,
+    /// Its beginning.
+    First,
+    /// What follows the beginning; there is always more to come.
+    Further,
+}
+
+/// The header of a masked text frame whose payload is sent as it is: the mask is zero.
+pub(crate) fn plain_header(part: Part, length: usize) -> Vec<u8> {
+    let mut bytes = vec![match part {
+        Part::Whole => 0x80 | TEXT,
+        Part::First => TEXT,
+        Part::Further => 0,
+    }];
+    push_masked_length(&mut bytes, length);
+    bytes.extend([0; 4]);
+    bytes
+}
+
+fn push_masked_length(bytes: &mut Vec<u8>, length: usize) {
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => bytes.push(0x80 | short),
+        (_, Ok(medium)) => {
+            bytes.push(0x80 | 126);
+            bytes.extend(medium.to_be_bytes());
+        }
+        (_, Err(_)) => {
+            bytes.push(0x80 | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
 }
 
 /// What a frame of the server means to the bench.
@@ -82,11 +114,11 @@ pub(crate) fn upgraded(bytes: &[u8]) -> Option<(usize, bool)> {
     Some((end, bytes.starts_with(b"HTTP/1.1 101")))
 }
 
-/// The first frame in `bytes`: what it means, and how many bytes it took. `None` while it is incomplete.
-pub(crate) fn read(bytes: &[u8]) -> Option<(Incoming, usize)> {
+/// The first frame in `bytes`: what it means, and where its payload lies, at the end of which it ends. `None` while it is
+/// incomplete.
+pub(crate) fn read(bytes: &[u8]) -> Option<(Incoming, Range<usize>)> {
     let payload = payload(bytes)?;
-    let end = payload.end;
-    let text = &bytes[payload];
+    let text = &bytes[payload.clone()];
     let incoming = match bytes[0] & 0x0f {
         TEXT => meaning(text),
         CLOSE => Incoming::Closed(
@@ -95,7 +127,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Incoming, usize)> {
         ),
         _ => Incoming::Other,
     };
-    Some((incoming, end))
+    Some((incoming, payload))
 }
 
 fn payload(bytes: &[u8]) -> Option<Range<usize>> {
@@ -151,9 +183,9 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &[u8], expected: Incoming) {
-        let (incoming, length) = read(bytes).unwrap();
+        let (incoming, payload) = read(bytes).unwrap();
         assert_eq!(incoming, expected);
-        assert_eq!(length, bytes.len());
+        assert_eq!(payload.end, bytes.len());
         for cut in 0..bytes.len() {
             assert_eq!(read(&bytes[..cut]), None, "cut at {cut}");
         }

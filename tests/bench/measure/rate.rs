@@ -1,4 +1,4 @@
-//! Requests a second and the server's processor time for each, for three methods and some shapes of load.
+//! Requests a second and the server's processor time for each, for some methods and shapes of load.
 //!
 //! Closed loop: each connection keeps a number of requests in flight, and an answer is what lets the next request go.
 //! The shape that goals compare for one connection is the one on one processor (see [`crate::affinity`]); the same on two
@@ -11,8 +11,9 @@ use anyhow::{Context, Result, ensure};
 use openclaw_shared::clock::Moment;
 use tokio::task::JoinSet;
 
+use super::{knows, missing, open};
 use crate::affinity::OneProcessor;
-use crate::connection::{Connection, Target};
+use crate::connection::Connection;
 use crate::options::Options;
 use crate::process::CpuMark;
 use crate::results::{Goal, Metric, Results, Section};
@@ -20,10 +21,35 @@ use crate::stats::{count, percentile, us};
 use crate::subject::{Prepared, Running, Subject};
 use crate::wire::{self, Incoming};
 
-const METHODS: [&str; 3] = ["status", "health", "system-presence"];
+/// What is asked for, and how many times better than the peer ours should be at 1 × 1, 8 × 1 and 32 × 16.
+struct Question {
+    method: &'static str,
+    goals: [Option<f64>; 3],
+}
+
+const EVERYWHERE: [Option<f64>; 3] = [Some(5.0), Some(5.0), Some(5.0)];
+const MODEST: [Option<f64>; 3] = [Some(1.5), None, Some(3.0)];
+
+const QUESTIONS: [Question; 6] = [
+    Question::new("status", EVERYWHERE),
+    Question::new("health", EVERYWHERE),
+    Question::new("system-presence", MODEST),
+    Question::new("node.list", MODEST),
+    Question::new("config.get", MODEST),
+    Question::new("sessions.list", MODEST),
+];
+
+impl Question {
+    const fn new(method: &'static str, goals: [Option<f64>; 3]) -> Self {
+        Self { method, goals }
+    }
+}
+
 /// Connections, requests in flight on each, and whether client and server share one processor.
 const SHAPES: [(usize, usize, bool); 4] =
-    [(1, 1, true), (1, 1, false), (8, 1, false), (32, 16, false)];
+    [(1, 1, true), (8, 1, false), (32, 16, false), (1, 1, false)];
+/// The methods that are also measured in the last shape, which only shows what waking another processor costs.
+const ON_TWO_PROCESSORS: usize = 2;
 /// Long enough for a just-in-time compiler to have seen the path.
 const WARM_UP: Duration = Duration::from_millis(700);
 /// How long answers may still come in after the last request.
@@ -35,17 +61,28 @@ pub(super) async fn measure(
     options: &Options,
     results: &mut Results,
 ) -> Result<()> {
-    for method in METHODS {
-        for shape in SHAPES {
+    let subject = prepared.subject;
+    for (place, question) in QUESTIONS.iter().enumerate() {
+        // The echo does the same whatever the method is called.
+        let asks = if subject.speaks_the_protocol() {
+            std::slice::from_ref(question)
+        } else if place == 0 {
+            &QUESTIONS
+        } else {
+            break;
+        };
+        if !knows(&prepared.target, &wire::request(0, question.method, "{}")).await? {
+            missing(results, subject, question.method);
+            continue;
+        }
+        for (column, shape) in SHAPES.into_iter().enumerate() {
             let load = Shape {
-                method,
+                method: question.method,
                 connections: shape.0,
                 in_flight: shape.1,
                 one_processor: shape.2,
             };
-            let subject = prepared.subject;
-            // The echo does the same whatever the method is called.
-            if !subject.speaks_the_protocol() && method != METHODS[0] {
+            if column == SHAPES.len() - 1 && place >= ON_TWO_PROCESSORS {
                 continue;
             }
             let _placement = load
@@ -63,14 +100,15 @@ pub(super) async fn measure(
                 .into_iter()
                 .map(|(_, taken)| taken)
                 .sum();
-            let methods = if subject.speaks_the_protocol() {
-                &[method][..]
-            } else {
-                &METHODS[..]
-            };
-            for method in methods {
+            for question in asks {
+                let shape = Shape {
+                    method: question.method,
+                    ..load
+                };
+                let goal = question.goals.get(column).copied().flatten();
                 record(
-                    &Shape { method, ..load },
+                    &shape,
+                    goal,
                     subject,
                     &driven.latencies,
                     elapsed,
@@ -85,6 +123,7 @@ pub(super) async fn measure(
 
 fn record(
     shape: &Shape,
+    times_peer: Option<f64>,
     subject: Subject,
     latencies: &[Duration],
     elapsed: Duration,
@@ -97,8 +136,8 @@ fn record(
     let place = if compared { "" } else { " on two processors" };
     let name = format!("{}, {connections} × {in_flight}{place}", shape.method);
     let mut rate = Metric::higher(Section::Requests, &*name, "/s");
-    if compared && shape.method != "system-presence" {
-        rate = rate.goal(Goal::TimesPeer(5.0));
+    if let Some(times) = times_peer {
+        rate = rate.goal(Goal::TimesPeer(times));
     }
     if shape.one_processor {
         rate = rate.goal(Goal::ShareOfEcho(0.5));
@@ -130,15 +169,6 @@ struct Shape {
 struct Driven {
     connections: Vec<Connection>,
     latencies: Vec<Duration>,
-}
-
-async fn open(target: &Target, connections: usize) -> Result<Vec<Connection>> {
-    let mut open = Vec::new();
-    for _ in 0..connections {
-        let connection = Connection::open(target).await;
-        open.push(connection.map_err(|reason| anyhow::anyhow!("no connection: {reason:?}"))?);
-    }
-    Ok(open)
 }
 
 impl Shape {
