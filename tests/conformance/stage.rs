@@ -50,7 +50,8 @@ impl Stage {
         let Some(folder) = folder else { return Ok(()) };
         std::fs::create_dir_all(folder)?;
         let path = folder.join(format!("{name}.jsonl"));
-        std::fs::write(&path, self.recorder.lines())
+        let home = self.peer_home().display().to_string();
+        std::fs::write(&path, self.recorder.lines().replace(&home, "/home/user"))
             .with_context(|| format!("cannot write {}", path.display()))
     }
 }
