@@ -204,6 +204,7 @@ fn open(path: &Path, generation: Generation) -> State {
 }
 
 fn try_open(path: &Path, generation: Generation) -> Result<Open, StoreError> {
+    let path = &settled(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     create_private(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let mut writing = connect(path)?;
     schema::migrate(&mut writing)?;
@@ -213,6 +214,15 @@ fn try_open(path: &Path, generation: Generation) -> Result<Open, StoreError> {
     let writer =
         Writer::start(writing).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     Ok(Open { reader, writer })
+}
+
+/// The path with the links in its folder followed: where the owner keeps the folder is the owner's business, and SQLite is
+/// told to follow none.
+fn settled(path: &Path) -> io::Result<PathBuf> {
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
+        (None, _) | (_, None) => Ok(path.to_owned()),
+    }
 }
 
 /// SQLite gives its side files the mode of the database, so the database is created with the right one.

@@ -154,3 +154,20 @@ async fn rule_121_a_full_disk_fails_writes_changes_nothing_and_is_got_over() {
     store.write(|tx| note(tx, 1, 3)).await.unwrap();
     assert_eq!(pid(&store), 3);
 }
+
+#[tokio::test]
+async fn a_folder_that_is_a_link_is_followed_and_a_file_that_is_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let real = folder.path().join("real");
+    std::fs::create_dir(&real).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let linked = store(&link);
+    linked.write(|tx| note(tx, 1, 5)).await.unwrap();
+    assert!(real.join("openclaw.sqlite").is_file());
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::os::unix::fs::symlink(real.join("openclaw.sqlite"), other.join("openclaw.sqlite"))
+        .unwrap();
+    assert!(store(&other).version().is_err());
+}

@@ -129,8 +129,8 @@ pub(crate) fn kind(name: &str, args: &[&str]) -> Kind {
             }
         }
         "awk" | "mawk" | "gawk" | "nawk" | "original-awk" => Kind::Opaque("code in an argument"),
-        // GNU sed's `e` runs a shell; its sandbox does not have it.
-        "sed" if !args.contains(&"--sandbox") => Kind::Opaque("code in an argument"),
+        // GNU sed's `e` runs a shell; its sandbox does not have it. In any later place the word may be a file's name.
+        "sed" if args.first() != Some(&"--sandbox") => Kind::Opaque("code in an argument"),
         family if INTERPRETERS.contains(&family) => match args {
             ["--version" | "-V"] => Kind::Plain,
             [file, ..]
@@ -229,6 +229,7 @@ mod tests {
             ("awk 1", "opaque"),
             ("sed -n 1p", "opaque"),
             ("sed --sandbox -n 1p", "plain"),
+            ("sed -- 1p /etc/hostname --sandbox", "opaque"),
             ("ld-linux-x86-64.so.2 /bin/id", "opaque"),
         ] {
             let words: Vec<&str> = line.split(' ').collect();

@@ -64,6 +64,10 @@ fn command(
         .to_str()
         .map(Word::literal)
         .ok_or("a path that is no text")?;
+    if found.text.contains('=') {
+        // `env` would take the whole path for a variable, and run what follows it.
+        return Err("a program whose path reads like a variable");
+    }
     match strictest(&located, args) {
         Kind::Opaque(why) => Err(why),
         Kind::Plain => {
