@@ -28,7 +28,7 @@ mod start;
 mod view;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,9 +102,33 @@ enum Due {
 /// Who waits for a revision to be in force, or for a restart to end.
 #[derive(Debug)]
 struct Waiter {
-    /// Absent for a restart on the configuration in force.
-    revision: Option<Revision>,
+    until: Until,
     waits_for: WaitsFor,
+}
+
+/// What ends somebody's waiting.
+#[derive(Debug)]
+enum Until {
+    /// This configuration, or a later one, is in force, or is not and never will be.
+    Revision(Revision),
+    /// All of these have been replaced on the configuration in force, or could not be.
+    Restart(BTreeSet<ChildName>),
+}
+
+impl Until {
+    fn is_revision_up_to(&self, ended: Revision) -> bool {
+        match self {
+            Self::Revision(revision) => *revision <= ended,
+            Self::Restart(_) => false,
+        }
+    }
+
+    fn is_restart_among(&self, ended: &BTreeSet<ChildName>) -> bool {
+        match self {
+            Self::Revision(_) => false,
+            Self::Restart(children) => children.is_subset(ended),
+        }
+    }
 }
 
 /// What somebody waits for.
@@ -136,6 +160,9 @@ struct Supervisor {
     config: ConfigView,
     /// Changes of the file that came through us and are not in force yet, the oldest first.
     rewrites: Vec<Rewrite>,
+    /// The hash of the text that took the place of a rejected one. While the file says just that, the rejection is what there is to
+    /// know of it.
+    put_back: Option<String>,
     waiters: Vec<Waiter>,
     /// By time; the number keeps two of the same moment apart.
     due: BTreeMap<(Moment, u64), Due>,
@@ -275,6 +302,7 @@ impl Supervisor {
             last_revision: Revision(1),
             config,
             rewrites: Vec::new(),
+            put_back: None,
             waiters: Vec::new(),
             due: BTreeMap::new(),
             due_count: 0,

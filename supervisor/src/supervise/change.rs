@@ -1,7 +1,7 @@
 //! A configuration put in force: after an edit of the file, after a change that came through us ([`super::rewrite`]), or by a
 //! restart that reads the file again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use openclaw_shared::config::{Loaded, load};
@@ -14,7 +14,7 @@ use super::notify::{self, Notice};
 use super::reload::{self, Change};
 use super::start::read_token;
 use super::view::ConfigView;
-use super::{Supervisor, Waiter, WaitsFor, fleet};
+use super::{Supervisor, Until, Waiter, WaitsFor, fleet};
 use crate::settings::{Settings, resolve};
 
 /// What each child concerned has to do.
@@ -25,6 +25,13 @@ pub(super) struct Prospect {
     settings: Settings,
     pub(super) change: Change,
     course: Course,
+}
+
+impl Prospect {
+    /// Whether it would have to wait for a restart.
+    pub(super) fn waits(&self) -> bool {
+        self.course == Course::Waits
+    }
 }
 
 /// What taking a configuration comes to.
@@ -85,20 +92,23 @@ impl Supervisor {
                 None
             }
         };
-        let revision = ready.as_ref().map(|(revision, _)| *revision);
+        let wanted = &self.settings_in_force().children;
+        let children: BTreeSet<ChildName> = children
+            .iter()
+            .filter(|child| wanted.contains(child))
+            .copied()
+            .collect();
+        let until = match &ready {
+            Some((revision, _)) => Until::Revision(*revision),
+            None => Until::Restart(children.clone()),
+        };
         self.waiters.extend(reply.map(|reply| Waiter {
-            revision,
+            until,
             waits_for: WaitsFor::Restart(reply),
         }));
-        if let Some((revision, effects)) = ready {
-            self.roll_out(revision, effects);
-        } else {
-            let wanted = &self.settings_in_force().children;
-            let children = children
-                .iter()
-                .filter(|child| wanted.contains(child))
-                .copied();
-            self.happen(fleet::Event::Restart(children.collect()));
+        match ready {
+            Some((revision, effects)) => self.roll_out(revision, effects),
+            None => self.happen(fleet::Event::Restart(children)),
         }
     }
 
@@ -198,8 +208,11 @@ impl Supervisor {
         }
         match course {
             Course::Unchanged => {
-                // Comments or order, or the file is again what runs.
-                self.config = ConfigView::ok();
+                // Comments or order, or the file is again what runs; unless it is so because we have just put it back.
+                if self.put_back.as_ref() != Some(&settings.source.hash) {
+                    self.put_back = None;
+                    self.config = ConfigView::ok();
+                }
                 self.adopt_source(self.in_force, settings);
                 Taken::Unchanged
             }
@@ -219,6 +232,7 @@ impl Supervisor {
             Course::Rolls => {
                 tracing::info!(target: "reload", keys = %change.keys.join(", "), effects = ?change.effects, "configuration changed");
                 self.config = ConfigView::ok();
+                self.put_back = None;
                 self.last_revision = Revision(self.last_revision.0 + 1);
                 let revision = self.last_revision;
                 self.rolling = Some(revision);

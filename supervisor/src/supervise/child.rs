@@ -204,6 +204,11 @@ impl Child {
         }
     }
 
+    /// Whether it is switched off: no life is to serve.
+    pub(crate) const fn is_off(&self) -> bool {
+        matches!(self.serving, Serving::Absent)
+    }
+
     /// The life that people see: the one that serves, or the last one.
     pub(crate) fn generation(&self) -> Generation {
         match &self.serving {
@@ -425,23 +430,27 @@ impl Child {
             self.restarts += 1;
             return Vec::new();
         }
+        let settled = (!was_active && std::mem::take(&mut self.unsettled))
+            .then(|| Action::Settled(revision, Err(why.clone())));
         let mut actions = Vec::new();
-        if !was_active && std::mem::take(&mut self.unsettled) {
-            actions.push(Action::Settled(revision, Err(why.clone())));
-        }
         let next = Generation(self.last_generation.0 + 1);
-        match self.intensity.failed(now, jitter) {
+        let verdict = self.intensity.failed(now, jitter);
+        // The end of a revision makes the fleet decide anew, on the life that is there by then; so whatever starts one comes before.
+        match verdict {
             Verdict::Now => {
                 self.restarts += 1;
                 actions.extend(self.spawn_serving());
+                actions.extend(settled);
             }
             Verdict::After(delay) => {
                 self.serving = Serving::Backoff(next);
                 actions.push(Action::Arm(Timer::Restart(next), delay));
+                actions.extend(settled);
             }
             Verdict::Escalate => {
                 self.serving = Serving::Failed(next);
                 actions.push(Action::Arm(Timer::Restart(next), self.timing.retry));
+                actions.extend(settled);
                 actions.push(Action::Escalate(why));
             }
         }

@@ -20,6 +20,9 @@ use super::intensity::Limits;
 #[cfg(test)]
 mod tests;
 
+/// How often children that fail on the way back are tried again, all together. Then what serves is left to serve.
+const TRIES_TO_GO_BACK: u8 = 3;
+
 /// What a change means for one child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -49,7 +52,7 @@ pub(crate) enum Event {
     /// A new configuration.
     Change(Revision, BTreeMap<ChildName, Effect>),
     /// Replace these children on the configuration they have.
-    Restart(Vec<ChildName>),
+    Restart(BTreeSet<ChildName>),
     /// The instance is to stop; a second time, at once.
     Stop,
 }
@@ -69,8 +72,8 @@ pub(crate) enum Action {
         to: Revision,
         why: String,
     },
-    /// A restart that was asked for is over.
-    Restarted(Result<(), String>),
+    /// The restart of these children is over.
+    Restarted(BTreeSet<ChildName>, Result<(), String>),
     /// A child cannot be kept alive; it is tried again slowly.
     GaveUp(ChildName, String),
     /// Nothing lives any more: leave with this code.
@@ -91,13 +94,25 @@ struct Rollout {
     from: Revision,
     to: Revision,
     effects: BTreeMap<ChildName, Effect>,
+    /// Who was switched off before.
+    were_off: BTreeSet<ChildName>,
     waiting: BTreeSet<ChildName>,
     /// What the gateway has to do when all others are done.
     last: Option<Effect>,
     failed: Option<String>,
+    /// How often a child that fails on the way back is tried again.
+    more_tries: u8,
 }
 
 impl Rollout {
+    /// Whether it is a restart of all of these.
+    fn restarts(&self, children: &BTreeSet<ChildName>) -> bool {
+        self.kind == Kind::Restart
+            && children
+                .iter()
+                .all(|child| self.effects.contains_key(child))
+    }
+
     /// Whether this child's turn has not come yet.
     fn has_yet_to_ask(&self, name: ChildName) -> bool {
         name == ChildName::Gateway && self.last.is_some()
@@ -119,7 +134,7 @@ pub(crate) struct Fleet {
     in_force: Revision,
     rollout: Option<Rollout>,
     next_change: Option<(Revision, BTreeMap<ChildName, Effect>)>,
-    next_restart: Option<Vec<ChildName>>,
+    next_restart: Option<BTreeSet<ChildName>>,
 }
 
 /// Whether the instance is worth nothing without this child.
@@ -208,25 +223,26 @@ impl Fleet {
             }
             Event::Restart(children) if !self.is_stopping() => self.restart(&mut turn, children),
             Event::Change(..) => {}
-            Event::Restart(_) => {
-                let why = "the instance is stopping".to_owned();
-                turn.actions.push(Action::Restarted(Err(why)));
-            }
+            Event::Restart(children) => turn.refuse_restart(children),
             Event::Stop => self.stop(&mut turn, Exit::Ok),
         }
         self.advance_stop(&mut turn);
         turn.actions
     }
 
-    fn restart(&mut self, turn: &mut Turn, children: Vec<ChildName>) {
+    fn restart(&mut self, turn: &mut Turn, children: BTreeSet<ChildName>) {
         match &self.rollout {
             // It brings up what was asked for already; its end answers both.
-            Some(rollout) if rollout.kind == Kind::Restart => {}
-            Some(_) => self.next_restart = Some(children),
+            Some(rollout) if rollout.restarts(&children) => {}
+            Some(_) => self.next_restart.get_or_insert_default().extend(children),
             None => {
                 let effects = children
                     .into_iter()
-                    .map(|name| (name, Effect::Replace))
+                    .map(|name| {
+                        // The change before this one may have switched it off; so it shall stay.
+                        let is_off = self.child(name).is_off();
+                        (name, if is_off { Effect::Hot } else { Effect::Replace })
+                    })
                     .collect();
                 self.begin(turn, Kind::Restart, self.in_force, effects);
             }
@@ -245,6 +261,11 @@ impl Fleet {
             .filter(|(_, effect)| **effect != Effect::Stop)
             .map(|(name, _)| *name)
             .collect();
+        let were_off = effects
+            .keys()
+            .filter(|name| self.child(**name).is_off())
+            .copied()
+            .collect();
         let from = self.in_force;
         let mut steps = effects.clone();
         let last = match kind {
@@ -256,9 +277,11 @@ impl Fleet {
             from,
             to,
             effects,
+            were_off,
             waiting,
             last,
             failed: None,
+            more_tries: TRIES_TO_GO_BACK,
         });
         for (name, effect) in steps {
             self.step(turn, name, effect, to);
@@ -395,6 +418,14 @@ impl Fleet {
             }
             // A launch is judged by the essential children: the others are retried by themselves.
             Err(_) if matches!(rollout.kind, Kind::Launch { .. }) && !is_essential(name) => {}
+            // What it cannot go back to in place, its successor starts with; and whoever died on the way back is tried again, because
+            // nothing else would ever take it off what was rejected.
+            Err(_) if rollout.kind == Kind::RollBack && rollout.more_tries > 0 => {
+                rollout.more_tries -= 1;
+                rollout.effects.insert(name, Effect::Replace);
+                rollout.waiting.insert(name);
+                self.step(turn, name, Effect::Replace, revision);
+            }
             Err(why) => {
                 rollout
                     .failed
@@ -411,8 +442,9 @@ impl Fleet {
         };
         match (rollout.kind, rollout.failed.clone()) {
             (Kind::Restart, failed) => {
+                let children = rollout.effects.into_keys().collect();
                 turn.actions
-                    .push(Action::Restarted(failed.map_or(Ok(()), Err)));
+                    .push(Action::Restarted(children, failed.map_or(Ok(()), Err)));
             }
             (Kind::Launch { .. } | Kind::Change | Kind::RollBack, None) => {
                 self.in_force = rollout.to;
@@ -454,11 +486,12 @@ impl Fleet {
             if self.child(*name).revision() == Some(to) && *effect != Effect::Stop {
                 continue;
             }
+            let was_off = rollout.were_off.contains(name);
             let back = match (effect, rollout.kind) {
+                (_, Kind::Launch { .. }) => Effect::Replace,
+                (_, Kind::Change | Kind::Restart | Kind::RollBack) if was_off => Effect::Stop,
                 (Effect::Hot, _) => Effect::Hot,
-                (Effect::Replace, _) => Effect::Replace,
-                (Effect::Start, Kind::Launch { .. }) => Effect::Replace,
-                (Effect::Start, Kind::Change | Kind::Restart | Kind::RollBack) => Effect::Stop,
+                (Effect::Replace | Effect::Start, _) => Effect::Replace,
                 (Effect::Stop, _) => Effect::Start,
             };
             effects.insert(*name, back);
@@ -479,7 +512,9 @@ impl Fleet {
             Phase::Running => {
                 self.phase = Phase::Stopping { exit };
                 self.next_change = None;
-                self.next_restart = None;
+                if let Some(children) = self.next_restart.take() {
+                    turn.refuse_restart(children);
+                }
                 // Clients are told first. What the gateway still needs to finish, it finds serving.
                 self.tell(turn, ChildName::Gateway, child::Event::Stop);
             }
@@ -538,4 +573,11 @@ struct Turn {
     now: Moment,
     jitter: f64,
     actions: Vec<Action>,
+}
+
+impl Turn {
+    fn refuse_restart(&mut self, children: BTreeSet<ChildName>) {
+        let why = "the instance is stopping".to_owned();
+        self.actions.push(Action::Restarted(children, Err(why)));
+    }
 }

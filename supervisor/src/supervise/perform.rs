@@ -1,5 +1,7 @@
 //! Performs what the core decides.
 
+use std::collections::BTreeSet;
+
 use openclaw_shared::clock::Moment;
 use openclaw_shared::config::Outcome;
 use openclaw_shared::control::{
@@ -13,7 +15,7 @@ use super::child::{self, Revision};
 use super::fleet::{self, Action};
 use super::notify::{self, Notice};
 use super::spawn::Recipe;
-use super::{Due, Supervisor, WaitsFor, last_good, listeners};
+use super::{Due, Supervisor, Until, WaitsFor, last_good, listeners};
 use openclaw_shared::child::inheritance::Use;
 use openclaw_shared::control::ConfigState;
 
@@ -47,7 +49,7 @@ impl Supervisor {
             }
             Action::InForce(revision) => self.in_force(revision),
             Action::RolledBack { from, to, why } => self.rolled_back(from, to, &why),
-            Action::Restarted(result) => self.restarted(&result),
+            Action::Restarted(children, result) => self.restarted(&children, &result),
             Action::GaveUp(child, why) => {
                 tracing::error!(target: "supervisor", %child, error = %why, "child cannot be kept alive");
             }
@@ -199,7 +201,7 @@ impl Supervisor {
         {
             tracing::warn!(target: "config", %error, "the last-known-good configuration cannot be kept");
         }
-        for waits_for in self.over(|waited| waited.is_none_or(|waited| waited <= revision)) {
+        for waits_for in self.over(|until| until.is_revision_up_to(revision)) {
             match waits_for {
                 WaitsFor::Restart(reply) => done(reply, "The configuration is in force."),
                 WaitsFor::Change(asker, outcome) => self.tell_outcome(asker, outcome),
@@ -223,7 +225,7 @@ impl Supervisor {
             reason: why.to_owned(),
             kept: kept.map(|kept| kept.display().to_string()),
         };
-        for waits_for in self.over(|waited| waited.is_some_and(|waited| waited <= from)) {
+        for waits_for in self.over(|until| until.is_revision_up_to(from)) {
             match waits_for {
                 WaitsFor::Restart(reply) => failed(reply, &outcome.to_string()),
                 WaitsFor::Change(asker, _) => self.tell_outcome(asker, outcome.clone()),
@@ -231,7 +233,7 @@ impl Supervisor {
         }
     }
 
-    fn restarted(&mut self, result: &Result<(), String>) {
+    fn restarted(&mut self, children: &BTreeSet<ChildName>, result: &Result<(), String>) {
         let settings = self.settings_in_force();
         let serving = self
             .listeners
@@ -244,7 +246,7 @@ impl Supervisor {
                 tracing::error!(target: "supervisor", error = %why, "restart failed; the predecessor serves on");
             }
         }
-        for waits_for in self.over(|waited| waited.is_none()) {
+        for waits_for in self.over(|until| until.is_restart_among(children)) {
             match (waits_for, result) {
                 (WaitsFor::Restart(reply), Ok(())) => done(reply, "Restarted."),
                 (WaitsFor::Restart(reply), Err(why)) => failed(
@@ -258,9 +260,9 @@ impl Supervisor {
     }
 
     /// Takes out those whose waiting is over.
-    pub(super) fn over(&mut self, is_over: impl Fn(Option<Revision>) -> bool) -> Vec<WaitsFor> {
+    fn over(&mut self, is_over: impl Fn(&Until) -> bool) -> Vec<WaitsFor> {
         self.waiters
-            .extract_if(.., |waiter| is_over(waiter.revision))
+            .extract_if(.., |waiter| is_over(&waiter.until))
             .map(|waiter| waiter.waits_for)
             .collect()
     }

@@ -18,7 +18,7 @@ use super::change::{Prospect, Taken};
 use super::child::Revision;
 use super::fleet::Effect;
 use super::view::ConfigView;
-use super::{Supervisor, Waiter, WaitsFor};
+use super::{Supervisor, Until, Waiter, WaitsFor};
 
 /// Who asked for a change.
 #[derive(Debug)]
@@ -51,7 +51,9 @@ impl Supervisor {
                 self.wait_for(revision, asker, outcome);
                 self.roll_out(revision, effects);
             }
-            Ok((Taken::Underway(revision), outcome)) => self.wait_for(revision, asker, outcome),
+            Ok((Taken::Underway(revision), outcome)) => {
+                self.wait_for(revision, asker, outcome);
+            }
             Ok((Taken::Unchanged | Taken::Waits, outcome)) => self.tell_outcome(asker, outcome),
             Err(refused) => self.tell_outcome(asker, refused),
         }
@@ -59,7 +61,7 @@ impl Supervisor {
 
     fn wait_for(&mut self, revision: Revision, asker: Asker, outcome: Outcome) {
         self.waiters.push(Waiter {
-            revision: Some(revision),
+            until: Until::Revision(revision),
             waits_for: WaitsFor::Change(asker, outcome),
         });
     }
@@ -87,6 +89,12 @@ impl Supervisor {
         // All of this is known before the write, so that a configuration that cannot be taken never reaches the file.
         let settings = self.resolve(loaded).map_err(unusable)?;
         let prospect = self.consider(settings, None).map_err(unusable)?;
+        if self.rolling.is_some() && prospect.waits() {
+            // Written on top of a change that may be taken back, it could not be taken back with it.
+            self.dismiss(prospect);
+            let reason = "another change is being put in force; try again";
+            return Err(Outcome::refused(RefusalCause::Busy, reason));
+        }
         let written = match write::write_atomically(&path, text, base_hash) {
             Ok(written) => written.hash,
             Err(error) => {
@@ -96,13 +104,16 @@ impl Supervisor {
         };
         tracing::info!(target: "config", hash = %written, "configuration file written");
         let outcome = outcome(&prospect);
+        self.put_back = None;
         let taken = self.commit(prospect);
-        if let Taken::Ready(revision, _) = &taken {
-            self.rewrites.push(Rewrite {
+        match &taken {
+            Taken::Ready(revision, _) => self.rewrites.push(Rewrite {
                 revision: *revision,
                 written,
                 before,
-            });
+            }),
+            Taken::Underway(revision) => reworded(&mut self.rewrites, *revision, &hash, written),
+            Taken::Unchanged | Taken::Waits => {}
         }
         Ok((taken, outcome))
     }
@@ -119,6 +130,8 @@ impl Supervisor {
             Ok(Some(kept)) => {
                 tracing::warn!(target: "config", error = why, rejected = %kept.display(), "configuration file put back");
                 self.config = ConfigView::not_ok(ConfigState::Rejected, why.to_owned());
+                let restored = ended.before.as_deref().unwrap_or_default();
+                self.put_back = Some(digest::hex(restored.as_bytes()));
                 Some(kept)
             }
             Ok(None) => {
@@ -135,18 +148,14 @@ impl Supervisor {
     /// The instance stops: what was written and is not in force yet counts from the next start.
     pub(super) fn defer_changes(&mut self) {
         let waiters = std::mem::take(&mut self.waiters);
-        for Waiter {
-            revision,
-            waits_for,
-        } in waiters
-        {
+        for Waiter { until, waits_for } in waiters {
             match waits_for {
                 WaitsFor::Change(asker, outcome) => {
                     let keys = outcome.keys().to_vec();
                     self.tell_outcome(asker, Outcome::Pending { keys });
                 }
                 restart @ WaitsFor::Restart(_) => self.waiters.push(Waiter {
-                    revision,
+                    until,
                     waits_for: restart,
                 }),
             }
@@ -246,6 +255,16 @@ fn settle(rewrites: &mut Vec<Rewrite>, revision: Revision, failed: bool) -> Opti
     Some(ended)
 }
 
+/// What a revision was made from says the same in other words now. When somebody else's words came between, it is left alone.
+fn reworded(rewrites: &mut [Rewrite], revision: Revision, before: &str, written: String) {
+    for rewrite in rewrites {
+        if rewrite.revision == revision && rewrite.written == before {
+            rewrite.written = written;
+            return;
+        }
+    }
+}
+
 /// Puts the file back as it was before our own change, and keeps the rejected text beside it. `None` when somebody else has
 /// edited the file since.
 fn put_back(path: &Path, rewrite: &Rewrite) -> Result<Option<PathBuf>, String> {
@@ -269,7 +288,7 @@ fn put_back(path: &Path, rewrite: &Rewrite) -> Result<Option<PathBuf>, String> {
 mod tests {
     use openclaw_shared::digest;
 
-    use super::{Revision, Rewrite, settle};
+    use super::{Revision, Rewrite, put_back, reworded, settle};
 
     fn rewrite(revision: u64, before: &str, written: &str) -> Rewrite {
         Rewrite {
@@ -303,5 +322,33 @@ mod tests {
         let ended = settle(&mut rewrites, Revision(3), true).unwrap();
         assert_eq!(ended.before.as_deref(), Some("good"));
         assert_eq!(ended.written, digest::hex(b"b"));
+    }
+    #[test]
+    fn a_change_worded_anew_while_it_rolls_out_is_put_back_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("openclaw.json");
+        std::fs::write(&path, "bad // again").unwrap();
+        let mut rewrites = vec![rewrite(2, "good", "bad")];
+        let bad = digest::hex(b"bad");
+        reworded(
+            &mut rewrites,
+            Revision(2),
+            &bad,
+            digest::hex(b"bad // again"),
+        );
+        let ended = settle(&mut rewrites, Revision(2), true).unwrap();
+        let kept = put_back(&path, &ended)
+            .unwrap()
+            .expect("the file is ours still");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "good");
+        assert_eq!(std::fs::read_to_string(kept).unwrap(), "bad // again");
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_meanwhile_is_left_alone() {
+        let mut rewrites = vec![rewrite(2, "good", "bad")];
+        let theirs = digest::hex(b"theirs");
+        reworded(&mut rewrites, Revision(2), &theirs, digest::hex(b"ours"));
+        assert_eq!(rewrites, [rewrite(2, "good", "bad")]);
     }
 }

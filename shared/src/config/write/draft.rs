@@ -13,6 +13,10 @@ use crate::config::sensitive;
 use crate::config::tree::{self, Document, Kind, Node};
 use crate::secret::PLACEHOLDER;
 
+/// How many elements are taken out of an array one by one, which keeps the comments between them but reads the text again each
+/// time. When more go, the array is written anew.
+const MOST_REMOVALS: usize = 256;
+
 /// The text between two splices, and its tree.
 pub(super) struct Draft {
     document: Document,
@@ -106,18 +110,25 @@ impl Draft {
                 if is_joined(length, effective) {
                     return Err(EditError::Included { path: path.clone() });
                 }
+                if length.saturating_sub(new.len()) > MOST_REMOVALS {
+                    return self.replace_whole(path, value);
+                }
                 self.set_elements(path, length, new, effective, root)
             }
             _ if node.to_value() == *value => Ok(()),
-            _ => {
-                let text = &self.document.text;
-                let inline = !path.is_root() && !self.container_spans_lines(path);
-                let indent = (!inline).then(|| indent_of_line(text, node.span.start));
-                refuse_placeholders(path, value)?;
-                let rendered = self.layout.value(value, indent);
-                self.replace_text(splice::replace(text, node.span, &rendered))
-            }
+            _ => self.replace_whole(path, value),
         }
+    }
+
+    /// Writes a value of the main file anew, whatever it was.
+    fn replace_whole(&mut self, path: &KeyPath, value: &Value) -> Result<(), EditError> {
+        refuse_placeholders(path, value)?;
+        let node = find(&self.document.root, path).expect("only what is there is written anew");
+        let text = &self.document.text;
+        let inline = !path.is_root() && !self.container_spans_lines(path);
+        let indent = (!inline).then(|| indent_of_line(text, node.span.start));
+        let rendered = self.layout.value(value, indent);
+        self.replace_text(splice::replace(text, node.span, &rendered))
     }
 
     /// Sets a value that the main file does not hold. It may come from an include all the same.

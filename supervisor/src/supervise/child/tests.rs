@@ -113,7 +113,7 @@ fn a_child_that_dies_too_often_escalates_and_is_retried_slowly() {
     check(
         "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
-        g1 exited     => unsettled r1: boom, spawn g2 r1, arm ready g2 30s | starting
+        g1 exited     => spawn g2 r1, arm ready g2 30s, unsettled r1: boom | starting
         g2 exited     => arm restart g3 500ms | backoff
         timer restart g3 => spawn g3 r1, arm ready g3 30s | starting
         g3 exited     => arm restart g4 1s | backoff

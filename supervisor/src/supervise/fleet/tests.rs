@@ -13,6 +13,29 @@ use crate::supervise::intensity::Limits;
 
 use ChildName::{BrowserControl, CanvasHost, Gateway};
 
+mod interleaved;
+
+fn limits() -> Limits {
+    Limits {
+        restarts: 3,
+        window: Duration::from_secs(60),
+        backoff: Backoff {
+            initial: Duration::from_millis(500),
+            max: Duration::from_secs(10),
+        },
+    }
+}
+
+fn timing() -> Timing {
+    Timing {
+        ready: Duration::from_secs(30),
+        drain: Duration::from_secs(10),
+        beat: Duration::from_secs(5),
+        missed_beats: 2,
+        retry: Duration::from_secs(60),
+    }
+}
+
 /// A fleet with obedient processes: whatever is spawned gets ready and active at once, unless its revision is said to be bad for it.
 struct Play {
     fleet: Fleet,
@@ -25,23 +48,8 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
-        let limits = Limits {
-            restarts: 3,
-            window: Duration::from_secs(60),
-            backoff: Backoff {
-                initial: Duration::from_millis(500),
-                max: Duration::from_secs(10),
-            },
-        };
-        let timing = Timing {
-            ready: Duration::from_secs(30),
-            drain: Duration::from_secs(10),
-            beat: Duration::from_secs(5),
-            missed_beats: 2,
-            retry: Duration::from_secs(60),
-        };
         Self {
-            fleet: Fleet::new(limits, timing),
+            fleet: Fleet::new(limits(), timing()),
             now: Moment::now(),
             bad: Vec::new(),
             running: BTreeMap::new(),
@@ -90,7 +98,9 @@ impl Play {
                 self.told
                     .push(format!("rolled back r{} to r{}: {why}", from.0, to.0));
             }
-            Action::Restarted(result) => self.told.push(format!("restarted {result:?}")),
+            Action::Restarted(children, result) => {
+                self.told.push(format!("restarted {children:?} {result:?}"));
+            }
             Action::GaveUp(name, why) => self.told.push(format!("gave up {name}: {why}")),
             Action::Finish(exit) => self.told.push(format!("finish {exit:?}")),
         }
@@ -222,7 +232,7 @@ fn a_change_is_in_force_before_the_gateway_it_replaces_is_told_to_leave() {
             Action::Child(..)
             | Action::Reload(..)
             | Action::RolledBack { .. }
-            | Action::Restarted(_)
+            | Action::Restarted(..)
             | Action::GaveUp(..)
             | Action::Finish(_) => None,
         }));
@@ -309,10 +319,10 @@ fn a_stop_tells_the_gateways_clients_first_and_leaves_nothing_behind() {
     play.happen(Event::Stop);
     assert_eq!(play.told, ["finish Ok"]);
     assert!(play.running.is_empty());
-    play.happen(Event::Restart(vec![Gateway]));
+    play.happen(Event::Restart([Gateway].into()));
     assert_eq!(
         play.told.last().unwrap(),
-        "restarted Err(\"the instance is stopping\")"
+        "restarted {Gateway} Err(\"the instance is stopping\")"
     );
 }
 
@@ -329,13 +339,55 @@ fn switching_a_child_off_and_on_is_a_change_like_any_other() {
 #[test]
 fn a_restart_replaces_everybody_once_however_often_it_was_asked_for() {
     let mut play = Play::launched();
-    let restart = || Event::Restart(ChildName::ALL.to_vec());
+    let restart = || Event::Restart(ChildName::ALL.into());
     let first: Vec<Action> = play.fleet.on(play.now, restart(), 0.0);
     let spawned = first
         .iter()
         .filter(|action| matches!(action, Action::Child(_, child::Action::Spawn(..))));
     assert_eq!(spawned.count(), 3);
     assert_eq!(play.fleet.on(play.now, restart(), 0.0), []);
+}
+
+#[test]
+fn a_restart_of_others_than_those_under_way_follows_and_is_told_by_itself() {
+    let mut play = Play::launched();
+    let one = Event::Restart([CanvasHost].into());
+    let first: Vec<Action> = play.fleet.on(play.now, one, 0.0);
+    for more in [[CanvasHost, Gateway], [CanvasHost, BrowserControl]] {
+        assert_eq!(
+            play.fleet.on(play.now, Event::Restart(more.into()), 0.0),
+            []
+        );
+    }
+    let mut events = Vec::new();
+    for action in first {
+        play.perform(action, &mut events);
+    }
+    for event in events {
+        play.happen(event);
+    }
+    assert_eq!(
+        play.told,
+        [
+            "restarted {CanvasHost} Ok(())",
+            "restarted {Gateway, CanvasHost, BrowserControl} Ok(())"
+        ]
+    );
+    let generations = ChildName::ALL.map(|name| play.fleet.child(name).generation().0);
+    assert_eq!(generations, [2, 3, 2]);
+}
+
+#[test]
+fn a_restart_that_waits_is_refused_when_the_instance_stops() {
+    let mut play = Play::launched();
+    let one = Event::Restart([CanvasHost].into());
+    let _ = play.fleet.on(play.now, one, 0.0);
+    let _ = play
+        .fleet
+        .on(play.now, Event::Restart([Gateway].into()), 0.0);
+    let actions = play.fleet.on(play.now, Event::Stop, 0.0);
+    let refused = Err("the instance is stopping".to_owned());
+    assert!(actions.contains(&Action::Restarted([Gateway].into(), refused)));
 }
 
 proptest! {
@@ -358,7 +410,7 @@ proptest! {
                     let effects = [(Gateway, Effect::Replace), (CanvasHost, Effect::Replace), (BrowserControl, Effect::Hot)];
                     play.change(revision, &effects);
                 }
-                1 => play.happen(Event::Restart(vec![name])),
+                1 => play.happen(Event::Restart([name].into())),
                 _ => {
                     // Healthy for long enough that a death is not the beginning of a series.
                     play.now = play.now + Duration::from_secs(120);

@@ -34,6 +34,18 @@ fn check_unset(text: &str, path: &str, expected: &str) {
 }
 
 #[test]
+fn elements_go_one_by_one_unless_they_are_very_many() {
+    check_set(
+        "{a: [1, /* two */ 2, 3]}",
+        "a",
+        json!([1]),
+        "{a: [1 /* two */]}",
+    );
+    let many = format!("{{a: [{} /* last */]}}", "1, ".repeat(20_000));
+    check_set(&many, "a", json!([1]), "{a: [1]}");
+}
+
+#[test]
 fn a_value_is_replaced_where_it_stands() {
     check_set(
         "{a: 1, /* one */ b: 2} // end\n",
