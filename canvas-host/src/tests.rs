@@ -360,6 +360,7 @@ async fn a_page_hears_reload_and_a_goodbye() {
         reason: openclaw_shared::control::StopReason::Stop,
         budget: DEADLINE,
         restart_expected_ms: None,
+        credentials: None,
     };
     let live = service.live.clone();
     let leaving = tokio::spawn(async move { leave(service.server, &live, drain).await });

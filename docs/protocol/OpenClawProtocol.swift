@@ -90,9 +90,9 @@ public struct AgentApprovals: Codable, Equatable, Sendable {
     public var security: Security?
     /// When a person is asked.
     public var ask: Ask?
-    /// What holds when nobody can be asked.
+    /// What holds when nobody can be asked. It is kept for other programs and has no effect on node hosts of ours: what nobody approves is not executed, and a node host says in its log that it does not keep to anything else.
     public var askFallback: AskFallback?
-    /// Whether programs of known skills need no entry.
+    /// Whether programs of known skills need no entry, where they are found on the node's own search path.
     public var autoAllowSkills: Bool?
     /// The programs that may be executed.
     public var allowlist: [AllowlistEntry]?
@@ -617,10 +617,13 @@ public struct ApprovalResolveParams: Codable, Equatable, Sendable {
     public var id: String
     /// `allow-once`, `allow-always` or `deny`. A string here, so that another one is refused by name.
     public var decision: String
+    /// What was shown to whoever decides, as the request's `sha256` says it; the decision then counts for nothing else. Our own addition.
+    public var sha256: String?
 
-    public init(id: String, decision: String) {
+    public init(id: String, decision: String, sha256: String? = nil) {
         self.id = id
         self.decision = decision
+        self.sha256 = sha256
     }
 }
 
@@ -677,14 +680,16 @@ public struct ApprovalShown: Codable, Equatable, Sendable {
     public var resolvedPath: Nullable<String>
     /// The session it is for.
     public var sessionKey: Nullable<String>
-    /// The node it runs on.
+    /// The node it runs on. Absent when it may be any of several nodes that run programs.
     public var nodeId: String?
     /// The exact program and arguments.
     public var argv: [String]?
-    /// The names of its variables; their values may be secret.
+    /// The names of all its variables.
     public var envNames: [String]?
+    /// Its variables with their values, `PATH` among them; those whose names tell of a secret are in `envNames` only.
+    public var env: [String: String]?
 
-    public init(command: String, cwd: Nullable<String>, host: Nullable<String>, security: Nullable<String>, ask: Nullable<String>, agentId: Nullable<String>, resolvedPath: Nullable<String>, sessionKey: Nullable<String>, nodeId: String? = nil, argv: [String]? = nil, envNames: [String]? = nil) {
+    public init(command: String, cwd: Nullable<String>, host: Nullable<String>, security: Nullable<String>, ask: Nullable<String>, agentId: Nullable<String>, resolvedPath: Nullable<String>, sessionKey: Nullable<String>, nodeId: String? = nil, argv: [String]? = nil, envNames: [String]? = nil, env: [String: String]? = nil) {
         self.command = command
         self.cwd = cwd
         self.host = host
@@ -696,6 +701,7 @@ public struct ApprovalShown: Codable, Equatable, Sendable {
         self.nodeId = nodeId
         self.argv = argv
         self.envNames = envNames
+        self.env = env
     }
 }
 
@@ -705,9 +711,9 @@ public struct ApprovalsDefaults: Codable, Equatable, Sendable {
     public var security: Security?
     /// When a person is asked.
     public var ask: Ask?
-    /// What holds when nobody can be asked.
+    /// What holds when nobody can be asked. It is kept for other programs and has no effect on node hosts of ours: what nobody approves is not executed, and a node host says in its log that it does not keep to anything else.
     public var askFallback: AskFallback?
-    /// Whether programs of known skills need no entry.
+    /// Whether programs of known skills need no entry, where they are found on the node's own search path.
     public var autoAllowSkills: Bool?
 
     public init(security: Security? = nil, ask: Ask? = nil, askFallback: AskFallback? = nil, autoAllowSkills: Bool? = nil) {
@@ -3516,6 +3522,19 @@ public struct NodeEventReply: Codable, Equatable, Sendable {
     }
 }
 
+/// Payload of the event `node.invoke.cancel`.
+public struct NodeInvokeCancelPayload: Codable, Equatable, Sendable {
+    /// The id of the request.
+    public var id: String
+    /// The node that was asked.
+    public var nodeId: String
+
+    public init(id: String, nodeId: String) {
+        self.id = id
+        self.nodeId = nodeId
+    }
+}
+
 /// Parameters of `node.invoke`.
 public struct NodeInvokeParams: Codable, Equatable, Sendable {
     /// Which node.
@@ -3524,9 +3543,9 @@ public struct NodeInvokeParams: Codable, Equatable, Sendable {
     public var command: String
     /// The parameters of the command.
     public var params: JSONValue?
-    /// How long to wait for the answer, in milliseconds; 30,000 when absent.
+    /// How long to wait for the answer, in milliseconds; 30,000 when absent or 0.
     public var timeoutMs: Int?
-    /// What makes repeated requests one: the same key with the same parameters has the same answer, for 24 hours.
+    /// What makes repeated requests one, at most 256 bytes: the same key with the same parameters is carried out once and has the same answer, for 24 hours.
     public var idempotencyKey: String
 
     public init(nodeId: String, command: String, params: JSONValue? = nil, timeoutMs: Int? = nil, idempotencyKey: String) {
@@ -4114,12 +4133,15 @@ public struct PendingApproval: Codable, Equatable, Sendable {
     public var createdAtMs: Int
     /// When it is too late, in milliseconds since the epoch.
     public var expiresAtMs: Int
+    /// The SHA-256, in hexadecimal, of all of the above: what a decision can be bound to. Our own addition.
+    public var sha256: String
 
-    public init(id: String, request: ApprovalShown, createdAtMs: Int, expiresAtMs: Int) {
+    public init(id: String, request: ApprovalShown, createdAtMs: Int, expiresAtMs: Int, sha256: String) {
         self.id = id
         self.request = request
         self.createdAtMs = createdAtMs
         self.expiresAtMs = expiresAtMs
+        self.sha256 = sha256
     }
 }
 
@@ -6531,7 +6553,11 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case nodeList = "node.list"
     /// One node that is paired or connected.
     case nodeDescribe = "node.describe"
-    /// Asks a node to run one of its commands, and answers what it says.
+    /// Asks a node to run one of its commands, and answers what it says. A command is carried out once for each key: a repetition has
+    /// the same answer for 24 hours, across restarts. An answer beyond 256 KiB (most photos are) goes only to those who wait for it,
+    /// and when all kept answers exceed 64 MiB, the oldest go; then a repetition says `ANSWER_NOT_KEPT` and does nothing. When nobody
+    /// knows how the command ended, it says `OUTCOME_UNKNOWN`. The rules for `system.run` are those of the default agent;
+    /// `operator.approvals` may name another one in `agentId`.
     case nodeInvoke = "node.invoke"
     /// A node's answer to what it was asked.
     case nodeInvokeResult = "node.invoke.result"
@@ -6625,6 +6651,9 @@ public enum GatewayEvent: String, Codable, CaseIterable, Sendable {
     case devicePairResolved = "device.pair.resolved"
     /// A node is asked to run one of its commands.
     case nodeInvokeRequest = "node.invoke.request"
+    /// Nobody waits any more for what a node was asked: it may stop, and its answer is ignored. Our own addition; a node that
+    /// does not know it goes on and loses nothing.
+    case nodeInvokeCancel = "node.invoke.cancel"
     /// Something waits for a person's approval before it is executed.
     case execApprovalRequested = "exec.approval.requested"
     /// An approval was decided, or it is too late.

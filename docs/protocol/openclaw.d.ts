@@ -19,9 +19,9 @@ export interface AgentApprovals {
   security?: "deny" | "allowlist" | "full";
   /** When a person is asked. */
   ask?: "off" | "on-miss" | "always";
-  /** What holds when nobody can be asked. */
+  /** What holds when nobody can be asked. It is kept for other programs and has no effect on node hosts of ours: what nobody approves is not executed, and a node host says in its log that it does not keep to anything else. */
   askFallback?: "deny" | "allowlist" | "full";
-  /** Whether programs of known skills need no entry. */
+  /** Whether programs of known skills need no entry, where they are found on the node's own search path. */
   autoAllowSkills?: boolean;
   /** The programs that may be executed. */
   allowlist?: AllowlistEntry[];
@@ -326,6 +326,8 @@ export interface ApprovalResolveParams {
   id: string;
   /** `allow-once`, `allow-always` or `deny`. A string here, so that another one is refused by name. */
   decision: string;
+  /** What was shown to whoever decides, as the request's `sha256` says it; the decision then counts for nothing else. Our own addition. */
+  sha256?: string;
 }
 
 /** Reply of `exec.approval.resolve`. */
@@ -364,12 +366,14 @@ export interface ApprovalShown {
   resolvedPath: string | null;
   /** The session it is for. */
   sessionKey: string | null;
-  /** The node it runs on. */
+  /** The node it runs on. Absent when it may be any of several nodes that run programs. */
   nodeId?: string;
   /** The exact program and arguments. */
   argv?: string[];
-  /** The names of its variables; their values may be secret. */
+  /** The names of all its variables. */
   envNames?: string[];
+  /** Its variables with their values, `PATH` among them; those whose names tell of a secret are in `envNames` only. */
+  env?: { [key: string]: string };
 }
 
 /** What holds unless an agent's own entry says otherwise. */
@@ -378,9 +382,9 @@ export interface ApprovalsDefaults {
   security?: "deny" | "allowlist" | "full";
   /** When a person is asked. */
   ask?: "off" | "on-miss" | "always";
-  /** What holds when nobody can be asked. */
+  /** What holds when nobody can be asked. It is kept for other programs and has no effect on node hosts of ours: what nobody approves is not executed, and a node host says in its log that it does not keep to anything else. */
   askFallback?: "deny" | "allowlist" | "full";
-  /** Whether programs of known skills need no entry. */
+  /** Whether programs of known skills need no entry, where they are found on the node's own search path. */
   autoAllowSkills?: boolean;
 }
 
@@ -1718,6 +1722,14 @@ export interface NodeEventReply {
   ok: boolean;
 }
 
+/** Payload of the event `node.invoke.cancel`. */
+export interface NodeInvokeCancelPayload {
+  /** The id of the request. */
+  id: string;
+  /** The node that was asked. */
+  nodeId: string;
+}
+
 /** Parameters of `node.invoke`. */
 export interface NodeInvokeParams {
   /** Which node. */
@@ -1726,9 +1738,9 @@ export interface NodeInvokeParams {
   command: string;
   /** The parameters of the command. */
   params?: unknown;
-  /** How long to wait for the answer, in milliseconds; 30,000 when absent. */
+  /** How long to wait for the answer, in milliseconds; 30,000 when absent or 0. */
   timeoutMs?: number;
-  /** What makes repeated requests one: the same key with the same parameters has the same answer, for 24 hours. */
+  /** What makes repeated requests one, at most 256 bytes: the same key with the same parameters is carried out once and has the same answer, for 24 hours. */
   idempotencyKey: string;
 }
 
@@ -2057,6 +2069,8 @@ export interface PendingApproval {
   createdAtMs: number;
   /** When it is too late, in milliseconds since the epoch. */
   expiresAtMs: number;
+  /** The SHA-256, in hexadecimal, of all of the above: what a decision can be bound to. Our own addition. */
+  sha256: string;
 }
 
 /** A device that waits for approval; also the payload of `device.pair.requested`. */
@@ -3532,7 +3546,13 @@ export interface Methods {
   "node.list": { params: NodeListParams; reply: NodeListReply; scope: "operator.read" };
   /** One node that is paired or connected. (works) */
   "node.describe": { params: NodeDescribeParams; reply: NodeDescription; scope: "operator.read" };
-  /** Asks a node to run one of its commands, and answers what it says. (works) */
+  /**
+   * Asks a node to run one of its commands, and answers what it says. A command is carried out once for each key: a repetition has
+   * the same answer for 24 hours, across restarts. An answer beyond 256 KiB (most photos are) goes only to those who wait for it,
+   * and when all kept answers exceed 64 MiB, the oldest go; then a repetition says `ANSWER_NOT_KEPT` and does nothing. When nobody
+   * knows how the command ended, it says `OUTCOME_UNKNOWN`. The rules for `system.run` are those of the default agent;
+   * `operator.approvals` may name another one in `agentId`. (works)
+   */
   "node.invoke": { params: NodeInvokeParams; reply: NodeInvokeReply; scope: "operator.write" };
   /** A node's answer to what it was asked. (works) */
   "node.invoke.result": { params: NodeInvokeResultParams; reply: NodeInvokeResultReply; scope: "node" };
@@ -3626,6 +3646,11 @@ export interface Events {
   "device.pair.resolved": DevicePairResolvedPayload;
   /** A node is asked to run one of its commands. (works) */
   "node.invoke.request": NodeInvokeRequestPayload;
+  /**
+   * Nobody waits any more for what a node was asked: it may stop, and its answer is ignored. Our own addition; a node that
+   * does not know it goes on and loses nothing. (works)
+   */
+  "node.invoke.cancel": NodeInvokeCancelPayload;
   /** Something waits for a person's approval before it is executed. (works) */
   "exec.approval.requested": PendingApproval;
   /** An approval was decided, or it is too late. (works) */

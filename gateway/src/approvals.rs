@@ -1,5 +1,10 @@
 //! Asking people before something is executed: who asks, who decides, and what is too late.
+//!
+//! Invariant: what is kept is told. Asking and deciding are errands, so that the record of a question is never there without
+//! the event that shows it, nor a decision without whoever waits hearing of it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,6 +14,9 @@ use openclaw_shared::protocol::params::approvals::{
     ApprovalDecision, ApprovalRequestParams, ApprovalRequestReply, ApprovalResolvedPayload,
     ApprovalShown, PendingApproval,
 };
+use openclaw_shared::protocol::scope::Scope;
+use openclaw_shared::secret::names_a_secret;
+use tokio::sync::{Notify, oneshot};
 
 use crate::connection::Caller;
 use crate::context::Context;
@@ -16,72 +24,121 @@ use crate::methods::MethodError;
 use crate::nodes::{asker, until};
 use crate::prepared::Prepared;
 use crate::services::exec_approvals::display;
-use crate::services::exec_approvals::record::{self, Asked, Bound, Inserted};
-use crate::services::exec_approvals::run::Exactly;
-use crate::services::exec_approvals::waiting::Crowded;
+use crate::services::exec_approvals::record::{self, Asked, Bound, Expired, Inserted, Resolved};
+use crate::services::exec_approvals::run::{self, Exactly};
+use crate::services::exec_approvals::waiting::{Crowded, Decided, Who};
 use crate::store::StoreError;
 
 /// How long people have when the asker does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 /// What is shown must be read by a person; more than this is not, in bytes.
 const LONGEST_REQUEST: usize = 64 * 1024;
+/// Where nodes run what they are asked to.
+const ON_A_NODE: &str = "node";
 
-/// Asks, and waits until somebody has decided or it is too late.
+/// Somebody who has asked and waits for what people say.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pending: PendingApproval,
+    is_passing: bool,
+    told: oneshot::Receiver<Decided>,
+    bell: Arc<Notify>,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        // What a connection has asked for ends with it, and is looked for when the bell rings.
+        self.told.close();
+        self.bell.notify_one();
+    }
+}
+
+/// Asks.
 pub(crate) async fn request(
     context: &Context,
     caller: &Caller,
     params: ApprovalRequestParams,
-) -> Result<ApprovalRequestReply, MethodError> {
+) -> Result<Asking, MethodError> {
     let now = WallTime::now();
     let timeout = params.timeout_ms.map_or(DEFAULT_TIMEOUT, |millis| {
         Duration::from_millis(millis.get_unsigned())
     });
+    let names_node = params.node_id.is_some();
     let asked = asked(context, caller, now, timeout, params)?;
-    let (id, name) = (asked.pending.id.clone(), asked.bound.asker.name());
+    let id = asked.pending.id.clone();
+    let who = Who::new(
+        &asked.bound.asker,
+        caller.rights.check(Scope::Admin).is_ok(),
+    );
     let told = context
-        .approvals(|waiting| waiting.wait(&id, &name, Moment::now() + timeout))
+        .approvals(|waiting| waiting.wait(&id, &who, Moment::now() + timeout))
         .map_err(|crowded| match crowded {
             Crowded::Full => MethodError::unavailable("too many approvals wait for a decision"),
             Crowded::Taken => MethodError::invalid("approval id already pending"),
-            Crowded::Leaving => leaving(&id),
+            Crowded::Leaving => leaving(&id, who.is_passing()),
         })?;
     let insert = asked.clone();
     let inserted: Result<Inserted, StoreError> = context
         .store
-        .write(move |tx| Ok(record::insert(tx, now, &insert)?))
+        .write(move |tx| Ok(record::insert(tx, now, &insert, names_node)?))
         .await;
+    let refuse = |error: MethodError| {
+        context.approvals(|waiting| waiting.give_up(&id));
+        Err(error)
+    };
     let pending = match inserted {
         Ok(Inserted::New) => {
             let payload = Prepared::new(&asked.pending);
             context
                 .hub
                 .publish::<ExecApprovalRequested>(&payload, context.state_version());
-            context.approvals_bell.notify_one();
             asked.pending
         }
         Ok(Inserted::Same(pending)) => *pending,
-        Ok(Inserted::Taken) => {
-            context.approvals(|waiting| waiting.decide(&id, None));
-            return Err(MethodError::invalid("approval id already pending"));
+        Ok(Inserted::Taken) => return refuse(MethodError::invalid("approval id already pending")),
+        Ok(Inserted::Used) => return refuse(MethodError::invalid("approval id already used")),
+        Ok(Inserted::Full) => {
+            let message = "too many approvals were asked for in a short time";
+            return refuse(MethodError::unavailable(message));
         }
-        Err(error) => {
-            context.approvals(|waiting| waiting.decide(&id, None));
-            return Err(error.into());
-        }
+        Err(error) => return refuse(error.into()),
     };
-    let decision = told.await.map_err(|_| leaving(&id))?;
-    Ok(ApprovalRequestReply {
-        id,
-        decision,
-        created_at_ms: pending.created_at_ms,
-        expires_at_ms: pending.expires_at_ms,
+    context.approvals(|waiting| waiting.kept(&id));
+    context.approvals_bell.notify_one();
+    Ok(Asking {
+        pending,
+        is_passing: who.is_passing(),
+        told,
+        bell: context.approvals_bell.clone(),
     })
 }
 
-fn leaving(id: &str) -> MethodError {
-    MethodError::unavailable(format!(
-        "the gateway is restarting; approval {id} stays pending"
-    ))
+/// Waits until somebody has decided or it is too late.
+pub(crate) async fn hear(
+    _context: &Context,
+    mut asking: Asking,
+) -> Result<ApprovalRequestReply, MethodError> {
+    let told = (&mut asking.told).await;
+    let PendingApproval {
+        id,
+        created_at_ms,
+        expires_at_ms,
+        ..
+    } = &asking.pending;
+    Ok(ApprovalRequestReply {
+        id: id.clone(),
+        decision: told.map_err(|_| leaving(id, asking.is_passing))?,
+        created_at_ms: *created_at_ms,
+        expires_at_ms: *expires_at_ms,
+    })
+}
+
+fn leaving(id: &str, is_passing: bool) -> MethodError {
+    MethodError::unavailable(if is_passing {
+        format!("the gateway is restarting; approval {id} must be asked for again")
+    } else {
+        format!("the gateway is restarting; approval {id} stays pending")
+    })
 }
 
 fn asked(
@@ -103,12 +160,10 @@ fn asked(
     if params.argv.is_some() && params.node_id.is_none() {
         return Err(MethodError::invalid("argv needs nodeId"));
     }
-    let env = params.env.unwrap_or_default();
-    let env_names = params.argv.is_some().then(|| env.keys().cloned().collect());
-    let exactly = params.argv.clone().map(|argv| Exactly {
+    let exactly = params.argv.map(|argv| Exactly {
         argv,
         cwd: params.cwd.0.clone(),
-        env,
+        env: params.env.unwrap_or_default(),
     });
     if let Some(exactly) = &exactly
         && !display::describes(&params.command, &exactly.argv)
@@ -119,26 +174,35 @@ fn asked(
         .id
         .map(|id| id.trim().to_owned())
         .filter(|id| !id.is_empty());
+    let node_id = match params.node_id {
+        Some(node) => Some(node.into_string()),
+        None if params.host.as_deref() == Some(ON_A_NODE) => only_node(context),
+        None => None,
+    };
     let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    let shown = ApprovalShown {
+        command: params.command.into_string(),
+        cwd: params.cwd.0,
+        host: params.host.0,
+        security: params.security.0,
+        ask: params.ask.0,
+        agent_id: params.agent_id.0,
+        resolved_path: params.resolved_path.0,
+        session_key: params.session_key.0,
+        node_id,
+        argv: exactly.as_ref().map(|exactly| exactly.argv.clone()),
+        env_names: exactly
+            .as_ref()
+            .map(|exactly| exactly.env.keys().cloned().collect()),
+        env: exactly.as_ref().map(|exactly| open(&exactly.env)),
+    };
     Ok(Asked {
-        pending: PendingApproval {
-            id: id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-            request: ApprovalShown {
-                command: params.command.into_string(),
-                cwd: params.cwd.0,
-                host: params.host.0,
-                security: params.security.0,
-                ask: params.ask.0,
-                agent_id: params.agent_id.0,
-                resolved_path: params.resolved_path.0,
-                session_key: params.session_key.0,
-                node_id: params.node_id.map(|node| node.into_string()),
-                argv: params.argv,
-                env_names,
-            },
-            created_at_ms: now.as_millis(),
-            expires_at_ms: now.as_millis().saturating_add(millis),
-        },
+        pending: PendingApproval::new(
+            id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+            shown,
+            now.as_millis(),
+            now.as_millis().saturating_add(millis),
+        ),
         bound: Bound {
             asker: asker(context, caller),
             sha256: exactly.map(|exactly| exactly.sha256()),
@@ -146,21 +210,47 @@ fn asked(
     })
 }
 
-/// Decides what was asked.
+/// The variables that people may see.
+fn open(env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let open = env.iter().filter(|(name, _)| !names_a_secret(name));
+    open.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The one node that can be meant when the asker names none: clients that know only a command text say no more than that
+/// it runs on a node.
+fn only_node(context: &Context) -> Option<String> {
+    let here = context.nodes(|nodes| nodes.rows(Vec::new()));
+    let runs = |offers: &[String]| offers.iter().any(|offer| offer == run::COMMAND);
+    let mut able = here.into_iter().filter(|node| runs(&node.commands));
+    match (able.next(), able.next()) {
+        (Some(only), None) => Some(only.node_id),
+        (None, _) | (Some(_), Some(_)) => None,
+    }
+}
+
+/// Decides on what was asked; when the decider says what it was `shown`, on nothing else.
 pub(crate) async fn resolve(
     context: &Context,
     caller: &Caller,
     id: String,
     decision: ApprovalDecision,
+    shown: Option<String>,
 ) -> Result<(), MethodError> {
     let now = WallTime::now();
     let key = id.clone();
-    let resolved: Result<bool, StoreError> = context
+    let resolved: Result<Resolved, StoreError> = context
         .store
-        .write(move |tx| Ok(record::resolve(tx, now, &key, decision)?))
+        .write(move |tx| Ok(record::resolve(tx, now, &key, decision, shown.as_deref())?))
         .await;
-    if !resolved? {
-        return Err(MethodError::invalid("unknown approval id"));
+    match resolved? {
+        Resolved::Decided => {}
+        Resolved::Unknown => return Err(MethodError::invalid("unknown approval id")),
+        Resolved::Changed => {
+            return Err(MethodError::invalid(
+                "the approval is not the one that was shown",
+            ));
+        }
     }
     let name = caller.client.display_name.as_deref();
     let by = name.unwrap_or(caller.client.id.as_str()).to_owned();
@@ -193,18 +283,16 @@ fn tell(context: &Context, id: String, decided: Option<ApprovalDecision>, by: Op
         .publish::<ExecApprovalResolved>(&payload, context.state_version());
 }
 
-/// This life serves from now on: looks after what was asked for in earlier ones.
+/// This life serves from now on: looks after what was asked for in earlier ones. What a connection of one of them has asked for
+/// can be used by nobody any more.
 pub(crate) fn adopt(context: &Context) {
     let now = WallTime::now();
     match context.store.read(|reader| record::pending(reader, None)) {
         Ok(all) => context.approvals(|waiting| {
-            for asked in all {
-                let left = WallTime::from_millis(asked.pending.expires_at_ms).since(now);
-                waiting.adopt(
-                    asked.pending.id,
-                    asked.bound.asker.name(),
-                    Moment::now() + left,
-                );
+            for Asked { pending, bound } in all {
+                let left = WallTime::from_millis(pending.expires_at_ms).since(now);
+                let who = Who::new(&bound.asker, false);
+                waiting.adopt(pending.id, who, Moment::now() + left);
             }
         }),
         Err(error) => {
@@ -219,7 +307,7 @@ pub(crate) fn close(context: &Context) {
     context.approvals(|waiting| waiting.close());
 }
 
-/// Ends what is too late. Runs for as long as it is polled.
+/// Ends what is too late or of no use. Runs for as long as it is polled.
 pub(crate) async fn look_after(context: &Context) {
     loop {
         let deadline = context.approvals(|waiting| waiting.next_deadline());
@@ -234,17 +322,22 @@ pub(crate) async fn look_after(context: &Context) {
 
 async fn expire(context: &Context, id: String) {
     let (now, key) = (WallTime::now(), id.clone());
-    let expired: Result<bool, StoreError> = context
+    let expired: Result<Expired, StoreError> = context
         .store
         .write(move |tx| Ok(record::expire(tx, now, &key)?))
         .await;
     match expired {
-        Ok(true) => tell(context, id, None, None),
-        // Decided in the last moment, by whoever tells.
-        Ok(false) => context.approvals(|waiting| waiting.decide(&id, None)),
+        Ok(Expired::Undecided) => tell(context, id, None, None),
+        // In the last moment, by somebody who publishes it: here, or in the process that was replaced.
+        Ok(Expired::Before(decision)) => {
+            context.approvals(|waiting| waiting.decide(&id, decision));
+        }
         Err(error) => {
             tracing::warn!(target: "gateway/approvals", %error, "that an approval is too late cannot be kept");
             tell(context, id, None, None);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

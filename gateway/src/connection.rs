@@ -1,8 +1,9 @@
 //! One WebSocket client, as a shell: challenge, admit, then read, dispatch and write until one side leaves.
 //!
 //! What is decided is decided elsewhere: by [`handshake`], [`outbound`], [`care`] and the methods. Invariant: each
-//! request is answered exactly once, and the order of answers is that of completion.
+//! request is answered once, unless the connection ends before, and the order of answers is that of completion.
 
+use std::collections::BTreeSet;
 use std::future::{Future as _, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -22,10 +23,12 @@ use tokio::time::{sleep, timeout};
 use crate::auth::tailnet;
 use crate::auth::throttle::Source;
 use crate::context::Context;
+use crate::errands::Interrupted;
 use crate::hub::event_head;
 use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LAST_WORDS, LINGER, largest_message};
 use crate::prepared::Prepared;
-use crate::services::devices::pair::{self, Done, PairError, Settled};
+use crate::services::devices::pair::{self, PairError, Settled};
+use crate::services::devices::standing::Ask;
 use crate::services::devices::{self, keep};
 use crate::store::StoreError;
 
@@ -39,6 +42,7 @@ mod hello;
 pub(crate) mod link;
 mod misfit;
 pub(crate) mod outbound;
+mod refusals;
 pub(crate) mod socket;
 pub(crate) mod validate;
 
@@ -163,7 +167,7 @@ enum Handshake {
 }
 
 async fn shake_hands(
-    context: &Context,
+    context: &Arc<Context>,
     link: &Link,
     socket: &mut Socket,
     arrival: &Arrival,
@@ -207,7 +211,12 @@ const LOOKS: u32 = 4;
 
 /// Judges a first frame, doing what verdicts ask for in between. Nothing is awaited between the last look and the return, so what
 /// was found is so when the client is let in. The last verdict, and by which secrets it was found.
-async fn judge(context: &Context, arrival: &Arrival, nonce: &str, text: &str) -> (Verdict, u64) {
+async fn judge(
+    context: &Arc<Context>,
+    arrival: &Arrival,
+    nonce: &str,
+    text: &str,
+) -> (Verdict, u64) {
     let mut tailnet = match &arrival.tailnet {
         None => Tailnet::NotClaimed,
         Some(Ok(_)) => Tailnet::Claimed,
@@ -249,19 +258,12 @@ async fn judge(context: &Context, arrival: &Arrival, nonce: &str, text: &str) ->
                 };
             }
             Step::Settle(unsettled) if looks < LOOKS => {
-                let ask = unsettled.ask.clone();
-                let settled = context.store.write(move |tx| pair::settle(tx, &ask, now));
-                match settled.await {
-                    Ok(Done {
-                        value,
-                        announcements,
-                    }) => {
-                        devices::announce(context, announcements);
-                        if let Settled::Waiting { request } = value {
-                            let refusal = Refusal::pairing_required(*unsettled, &request);
-                            return (refusal.into(), generation);
-                        }
+                match settle(context, unsettled.ask.clone(), now).await {
+                    Ok(Settled::Waiting { request }) => {
+                        let refusal = Refusal::pairing_required(*unsettled, &request);
+                        return (refusal.into(), generation);
                     }
+                    Ok(Settled::LookAgain) => {}
                     Err(PairError::Store(error)) => {
                         tracing::warn!(target: "gateway/devices", %error, "a device cannot be paired");
                         trouble = Some(error);
@@ -280,6 +282,27 @@ async fn judge(context: &Context, arrival: &Arrival, nonce: &str, text: &str) ->
             Step::Decided(verdict) => return (verdict, generation),
         }
     }
+}
+
+/// Settles what a first frame asks for, and tells of it though the client may be out of time by then.
+async fn settle(context: &Arc<Context>, ask: Ask, now: WallTime) -> Result<Settled, PairError> {
+    let within = context.clone();
+    let errand = async move {
+        // Only for a local device room is made without asking anybody.
+        let present = match ask.is_local {
+            true => within.hub.devices(),
+            false => BTreeSet::new(),
+        };
+        let settled = within
+            .store
+            .write(move |tx| pair::settle(tx, &ask, &present, now))
+            .await;
+        settled.map(|done| devices::finish(&within, done))
+    };
+    let settled = context.errands.run(errand).await;
+    settled.unwrap_or_else(|Interrupted| {
+        Err(StoreError::Failed("the write was given up".to_owned()).into())
+    })
 }
 
 async fn refuse(context: &Context, link: &Link, arrival: &Arrival, refusal: &Refusal) -> Handshake {

@@ -24,8 +24,9 @@ use tokio::sync::Notify;
 use crate::auth::tailnet::Tailnet;
 use crate::auth::throttle::Throttle;
 use crate::connection::Caller;
-use crate::connection::handshake::close_code;
+use crate::connection::link::AdmittedBy;
 use crate::connection::validate::Validator;
+use crate::errands::Errands;
 use crate::hub::Hub;
 use crate::machine::Machine;
 use crate::methods::Routes;
@@ -100,12 +101,18 @@ pub(crate) struct Context {
     nodes: Mutex<Nodes>,
     invokes: Mutex<Invokes>,
     approvals: Mutex<Waiting>,
+    /// What is done to its end, whoever leaves meanwhile.
+    pub(crate) errands: Errands,
+    /// Whose turn it is to work with the file of what may be executed on this machine.
+    pub(crate) exec_approvals_turn: Arc<tokio::sync::Mutex<()>>,
     /// Requests that must not be done twice.
     pub(crate) idempotency: Idempotency,
-    /// Rings when a node has come, gone, or been asked.
-    pub(crate) nodes_bell: Notify,
-    /// Rings when people are asked for an approval.
-    pub(crate) approvals_bell: Notify,
+    /// Rings when a node has come, gone, been asked or answered, or somebody who waited for one has left.
+    pub(crate) nodes_bell: Arc<Notify>,
+    /// Rings when nobody waits for a node any more.
+    pub(crate) nodes_idle: Notify,
+    /// Rings when people are asked for an approval, or whoever asked has left.
+    pub(crate) approvals_bell: Arc<Notify>,
     /// Rings when the presence list should go to everybody.
     pub(crate) presence_bell: Notify,
     /// Rings when health should be refreshed.
@@ -175,8 +182,11 @@ impl Context {
             invokes: Mutex::new(Invokes::default()),
             approvals: Mutex::new(Waiting::default()),
             idempotency: Idempotency::default(),
-            nodes_bell: Notify::new(),
-            approvals_bell: Notify::new(),
+            nodes_bell: Arc::default(),
+            nodes_idle: Notify::new(),
+            approvals_bell: Arc::default(),
+            errands: Errands::default(),
+            exec_approvals_turn: Arc::default(),
             gate: Mutex::new(Gate {
                 credentials: credentials.map(Arc::new),
                 settings,
@@ -325,7 +335,7 @@ impl Context {
         }
     }
 
-    /// A new configuration is in force from here on. Whoever came in by a secret that changed must come in again.
+    /// A new configuration is in force from here on.
     pub(crate) fn reload(
         &self,
         settings: Settings,
@@ -333,21 +343,30 @@ impl Context {
         logging: LogSettings,
     ) {
         let settings = Arc::new(settings);
-        let revoked = {
+        {
             let mut gate = lock(&self.gate);
-            let changed = gate.credentials.as_deref() != credentials.as_ref();
             gate.settings = settings.clone();
             gate.logging = logging;
-            gate.credentials = credentials.map(Arc::new);
-            gate.secret_generation += u64::from(changed);
-            changed.then_some(gate.secret_generation)
-        };
-        self.health(|health| health.set_settings(settings));
-        if let Some(generation) = revoked {
-            self.hub
-                .revoke_older_than(generation, close_code::POLICY, SECRET_CHANGED);
         }
+        self.change_secrets(credentials);
+        self.health(|health| health.set_settings(settings));
         self.health_is_stale();
+    }
+
+    /// These are the shared secrets from here on. Whoever came in by others must come in again.
+    pub(crate) fn change_secrets(&self, credentials: Option<Credentials>) {
+        let in_force = {
+            let mut gate = lock(&self.gate);
+            if gate.credentials.as_deref() == credentials.as_ref() {
+                return;
+            }
+            gate.credentials = credentials.map(Arc::new);
+            gate.secret_generation += 1;
+            gate.secret_generation
+        };
+        self.hub.revoke(SECRET_CHANGED, |admitted| {
+            matches!(admitted.by, AdmittedBy::Secret(generation) if generation < in_force)
+        });
     }
 
     /// Health should be refreshed soon.

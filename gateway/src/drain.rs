@@ -2,7 +2,11 @@
 //!
 //! Order: stop accepting (the successor accepts from the same sockets), finish the upgrades that were accepted, tell every
 //! client, answer what was read, close with 1012, and read on until each client has seen it. Whoever comes through a late
-//! upgrade gets its hello and the same goodbye.
+//! upgrade, by a secret that still counts, gets its hello and the same goodbye. Errands whose clients have left are finished too.
+//!
+//! What a node is asked was read, too: a life that is replaced keeps the connections of nodes that are at work until they have
+//! answered, because an answer counts on that connection alone. When the budget is nearly over, or nobody comes after this life,
+//! whoever waits is told that the outcome is unknown. In the latter case the nodes are told that they may stop.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -25,6 +29,9 @@ use crate::prepared::Prepared;
 /// How long a stop waits for sockets that were accepted and have not asked for anything.
 const LATECOMERS: Duration = Duration::from_secs(1);
 
+/// What is left of the budget, when nodes are not waited for any more, to keep and send what those who wait are told instead.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// Drains within the budget.
 pub(crate) async fn drain(
     context: &Context,
@@ -35,25 +42,30 @@ pub(crate) async fn drain(
 ) {
     tracing::info!(target: "gateway", reason = ?order.reason, "gateway drains");
     context.phases.set(Phase::Draining);
+    let settle = budget.saturating_sub(LINGER);
+    let (latecomers, patience) = match order.reason {
+        StopReason::Replaced => (settle, settle.saturating_sub(LAST_ANSWERS)),
+        // Nobody is served any more, so a socket that has not said anything yet is not waited for, and a node may be at work for
+        // much longer than a stop may take.
+        StopReason::Stop | StopReason::Disabled => {
+            nodes::stop(context);
+            (settle.min(LATECOMERS), Duration::ZERO)
+        }
+    };
+    let at_work = nodes::close(context);
     context
         .hub
-        .send_away(farewell(order), context.state_version());
-    nodes::close(context);
+        .send_away(farewell(order), context.state_version(), &at_work);
     approvals::close(context);
-    let settle = budget.saturating_sub(LINGER);
-    let latecomers = match order.reason {
-        StopReason::Replaced => settle,
-        // Nobody is served any more, so a socket that has not said anything yet is not waited for.
-        StopReason::Stop | StopReason::Disabled => settle.min(LATECOMERS),
-    };
     let settled = async {
         // Upgrades reach the hub before the server counts them as finished, so nobody is overlooked in between.
         let doors = async {
             let drained = server.drain(latecomers).await;
             context.hub.emptied().await;
+            context.errands.settled().await;
             drained
         };
-        tokio::join!(doors, close(mounts)).0
+        tokio::join!(doors, close(mounts), nodes_answer(context, patience)).0
     };
     let settled = async {
         tokio::select! {
@@ -68,8 +80,21 @@ pub(crate) async fn drain(
     let (clients, strangers) = context.hub.counts();
     tracing::warn!(target: "gateway", clients, strangers, "cut off what did not leave in time");
     context.hub.cut_off(close_code::RESTART, SERVICE_RESTART);
+    let last = async {
+        context.hub.emptied().await;
+        context.errands.settled().await;
+    };
     // The exit ends whatever is left after this.
-    let _ = timeout(LINGER, context.hub.emptied()).await;
+    let _ = timeout(LINGER, last).await;
+}
+
+/// Waits until nodes have answered, and for as long as may be; then until all that is kept.
+async fn nodes_answer(context: &Context, patience: Duration) {
+    if timeout(patience, nodes::finished(context)).await.is_err() {
+        tracing::info!(target: "gateway", "nodes that are at work are not waited for any longer");
+        nodes::give_up(context);
+        nodes::finished(context).await;
+    }
 }
 
 /// Closes, again and again, the sockets that were upgraded and on which nobody says who it is.

@@ -6,7 +6,7 @@
 //! Invariant: publishing never waits. A client that does not read loses events or its connection, see
 //! [`crate::connection::outbound`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use openclaw_shared::protocol::event::{Audience, Event, Shutdown, ShutdownPayloa
 use openclaw_shared::protocol::snapshot::StateVersion;
 use tokio::sync::Notify;
 
-use crate::connection::link::{Admitted, AdmittedBy, Leave, Link, LinkId, Published};
+use crate::connection::link::{Admitted, Leave, Link, LinkId, Published};
 use crate::limits::{BYTES_OF_STRANGERS, UNAUTHENTICATED_SOCKETS, UNAUTHENTICATED_SOCKETS_OF_ONE};
 use crate::prepared::Prepared;
 
@@ -164,6 +164,13 @@ impl Hub {
         (links.admitted.len(), links.strangers.len())
     }
 
+    /// The devices that are connected.
+    pub(crate) fn devices(&self) -> BTreeSet<Arc<str>> {
+        let links = self.links();
+        let devices = links.admitted.values().filter_map(|link| link.device());
+        devices.collect()
+    }
+
     /// Sends an event to everybody who may see it.
     pub(crate) fn publish<E: Event>(&self, payload: &Prepared<E::Payload>, version: StateVersion) {
         let notice = Notice::of::<E>(payload, version);
@@ -173,13 +180,20 @@ impl Hub {
         }
     }
 
-    /// Tells everybody that this life ends, and asks them to finish what was read and to go; whoever is let in from now on
-    /// gets the same.
-    pub(crate) fn send_away(&self, farewell: Prepared<ShutdownPayload>, version: StateVersion) {
+    /// Tells everybody that this life ends, and asks them, but for those who have something to finish, to finish what was read and
+    /// to go; whoever is let in from now on gets the same.
+    pub(crate) fn send_away(
+        &self,
+        farewell: Prepared<ShutdownPayload>,
+        version: StateVersion,
+        but_for: &BTreeSet<LinkId>,
+    ) {
         self.publish::<Shutdown>(&farewell, version);
         *lock(&self.farewell) = Some(farewell);
-        for link in self.links().admitted.values() {
-            link.leave(Leave::Restart);
+        for (id, link) in &self.links().admitted {
+            if !but_for.contains(id) {
+                link.leave(Leave::Restart);
+            }
         }
     }
 
@@ -194,11 +208,12 @@ impl Hub {
             .is_some_and(|link| link.send(&event_head(E::NAME, payload.json())))
     }
 
-    /// Asks the clients that a rule names to leave, after what they have asked is answered.
-    pub(crate) fn dismiss(&self, why: &'static str, is_meant: impl Fn(&Admitted) -> bool) {
+    /// Ends the clients that a rule names: what they were let in by counts no more. What they have asked already is answered if
+    /// that takes a moment.
+    pub(crate) fn revoke(&self, why: &'static str, is_meant: impl Fn(&Admitted) -> bool) {
         for link in self.links().admitted.values() {
             if link.admitted().is_some_and(|admitted| is_meant(&admitted)) {
-                link.leave(Leave::Policy(why));
+                link.leave(Leave::Revoked(why));
             }
         }
     }
@@ -216,18 +231,6 @@ impl Hub {
         let strangers = links.strangers.values().map(|(link, _)| link);
         for link in links.admitted.values().chain(strangers) {
             link.condemn(code, reason);
-        }
-    }
-
-    /// Closes the clients that were admitted by a secret that is no longer in force.
-    pub(crate) fn revoke_older_than(&self, secret_generation: u64, code: u16, reason: &str) {
-        for link in self.links().admitted.values() {
-            let came_by_it = link.admitted().is_some_and(
-                |admitted| matches!(admitted.by, AdmittedBy::Secret(generation) if generation < secret_generation),
-            );
-            if came_by_it {
-                link.condemn(code, reason);
-            }
         }
     }
 

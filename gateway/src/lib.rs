@@ -12,6 +12,7 @@ mod auth;
 mod connection;
 mod context;
 mod drain;
+mod errands;
 #[cfg(test)]
 mod family_tests;
 mod http;

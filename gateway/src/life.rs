@@ -9,8 +9,8 @@ use openclaw_shared::control::{ChildName, Drain, Generation, Launch, Reloaded};
 use openclaw_shared::instance::{Environment, Instance};
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::Value;
+use tokio::time::timeout;
 
-use crate::approvals;
 use crate::context::{Context, Parts};
 use crate::drain::drain;
 use crate::http;
@@ -20,6 +20,9 @@ use crate::methods;
 use crate::phase::Phase;
 use crate::rounds;
 use crate::settings::Settings;
+
+/// How long serving waits for the store. Between one life and the next it takes a moment.
+const OPENING: Duration = Duration::from_secs(3);
 
 /// Everything that is built before the process is ready.
 struct House {
@@ -111,8 +114,7 @@ async fn obey(
     while let Some(order) = orders.recv().await {
         match order {
             Order::Activate => {
-                house.context.store.activate(house.generation);
-                approvals::adopt(&house.context);
+                open_store(&house).await;
                 house.server.activate();
                 house.context.phases.set(Phase::Active);
                 tracing::info!(target: "gateway", port = house.context.instance.ports.gateway, "gateway serves");
@@ -134,6 +136,15 @@ async fn obey(
     Err(Fatal::new("the supervisor is gone"))
 }
 
+/// Opens the store before the first client comes, unless that takes too long: then clients are told that it is not there yet.
+async fn open_store(house: &House) {
+    let tried = house.context.store.begin(house.generation);
+    // An attempt that failed has said why, and is made again.
+    if timeout(OPENING, tried).await.is_err() {
+        tracing::warn!(target: "gateway", "serving before the store is open: another process holds it");
+    }
+}
+
 fn reload(context: &Context, reloaded: Reloaded) -> Result<(), String> {
     let settings = settings(&reloaded.config, &context.instance).map_err(|fatal| fatal.message)?;
     context.reload(settings, reloaded.credentials, reloaded.logging);
@@ -150,6 +161,10 @@ async fn leave(house: House, order: &Drain) {
     } = house;
     // Whoever asked for the change that this life leaves for hears of it first.
     context.config.settled().await;
+    // A secret that the change has replaced is worth nothing here either, neither to those who are here nor to the late.
+    if let Some(credentials) = &order.credentials {
+        context.change_secrets(Some(credentials.clone()));
+    }
     // What is left of the budget belongs to the report and the exit.
     let budget = order.budget.saturating_sub(Duration::from_millis(250));
     drain(&context, server, mounts, order, budget).await;

@@ -72,6 +72,17 @@ pub(crate) const PONG_WINDOW: Duration = Duration::from_secs(90);
 /// How long a client may leave everything unread, without a single byte drained, before it counts as gone.
 pub(crate) const STALL_WINDOW: Duration = Duration::from_secs(30);
 
+/// How long what a client has asked may still take when what it was let in by counts no more. Long enough for what is being
+/// written, so that whoever revokes itself reads the answer; nothing that waits for people or for nodes.
+pub(crate) const REVOKED_GRACE: Duration = Duration::from_secs(2);
+
+/// Requests in a row that are refused, whatever they ask, until their client is sent away. No client that works has so many
+/// wishes and not one that is granted.
+pub(crate) const REFUSALS_IN_A_ROW: u32 = 1_000;
+
+/// How many of them a second takes off the count: whoever asks in vain at leisure, as a page left open does, costs nothing.
+pub(crate) const REFUSALS_FORGOTTEN_PER_SECOND: u32 = 10;
+
 /// How long what is queued for a closing connection may take to be sent, its close frame last.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -90,12 +101,6 @@ pub(crate) const HEALTH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long the reason of a close may be, in bytes; a control frame has no room for more.
 pub(crate) const CLOSE_REASON_BYTES: usize = 120;
-
-/// Scopes that a client may ask for; there are five, and clients of other versions may know some more.
-pub(crate) const MOST_SCOPES: usize = 64;
-
-/// How long the name of a scope may be, in bytes.
-pub(crate) const LONGEST_SCOPE: usize = 128;
 
 /// How often it is written down how devices were last seen.
 pub(crate) const DEVICES_INTERVAL: Duration = Duration::from_secs(60);

@@ -86,11 +86,19 @@ async fn every_method_answers() {
     );
     let status = client.call("status", Value::Null).await;
     assert_eq!(status["payload"]["heartbeat"]["defaultAgentId"], "main");
-    let noted = client
-        .call("system-event", json!({"text": "Node: x", "host": "x"}))
-        .await;
+    let event = json!({"type": "req", "id": "1", "method": "system-event", "params": {"text": "Node: x", "host": "x"}});
+    client.send(event.to_string()).await;
+    // The answer and what everybody is told come in either order.
+    let (mut noted, mut presence) = (Value::Null, Value::Null);
+    while noted.is_null() || presence.is_null() {
+        match client.see().await {
+            Seen::Frame(frame) if frame["type"] == "res" => noted = frame,
+            Seen::Frame(frame) if frame["event"] == "presence" => presence = frame,
+            Seen::Frame(_) => {}
+            end @ (Seen::Closed(..) | Seen::Broken) => panic!("{end:?}"),
+        }
+    }
     assert_eq!(noted["payload"], json!({"ok": true}));
-    let presence = client.event("presence").await;
     assert!(
         presence["payload"]["presence"].as_array().unwrap().len() == 3,
         "{presence}"
@@ -579,6 +587,26 @@ async fn a_draining_gateway_tells_everybody_and_finishes_what_it_read() {
         )
     );
     assert_eq!(context.hub.counts(), (0, 0));
+}
+
+#[tokio::test(flavor = "local")]
+async fn rule_34_whoever_is_late_at_a_life_that_leaves_needs_the_new_secret() {
+    let mut gateway = Gateway::start().await;
+    let mut late = gateway.open().await;
+    late.event("connect.challenge").await;
+    let mut later = gateway.open().await;
+    later.event("connect.challenge").await;
+    let context = gateway.context.clone();
+    let follow = async {
+        context.change_secrets(Some(crate::testing::credentials("another")));
+        let refused = late.connect(connect()).await;
+        let mut params = connect();
+        params["auth"]["token"] = "another".into();
+        (refused, later.connect(params).await)
+    };
+    let ((), (refused, admitted)) = tokio::join!(gateway.drain(), follow);
+    assert_eq!(refused["ok"], false, "{refused}");
+    assert_eq!(admitted["payload"]["type"], "hello-ok");
 }
 
 #[tokio::test(flavor = "local")]

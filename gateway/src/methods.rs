@@ -3,6 +3,9 @@
 //! A handler is an ordinary `async fn(&Context, &Caller, Params) -> Result<Reply, MethodError>`; it knows no socket. The
 //! start fails, and a test before it, when a method is registered twice or declared without a handler. A method that is planned
 //! checks rights and parameters like any other and then says that it is not there yet.
+//!
+//! A handler is dropped where it waits when its caller leaves. One that makes something durable and then acts on it (an event, a
+//! connection that must go) is registered as an errand and runs to its end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +25,7 @@ use serde_json::Value;
 use crate::connection::validate::Validator;
 use crate::connection::{Answer, Caller};
 use crate::context::Context;
+use crate::errands::Interrupted;
 use crate::prepared::Prepared;
 use crate::store::StoreError;
 
@@ -113,6 +117,12 @@ impl From<StoreError> for MethodError {
     }
 }
 
+impl From<Interrupted> for MethodError {
+    fn from(Interrupted: Interrupted) -> Self {
+        Self::unavailable("internal error")
+    }
+}
+
 /// What a handler of a method with reply `R` may return: the reply itself, or its JSON prepared before.
 pub(crate) trait Answers<R> {
     /// The JSON.
@@ -172,23 +182,67 @@ impl fmt::Debug for Routes {
 }
 
 impl Routes {
-    fn on<M, A, H>(mut self, _method: M, handler: H) -> Self
+    /// A method whose work ends with its caller.
+    fn on<M, A, H>(self, method: M, handler: H) -> Self
     where
         M: Method,
         A: Answers<M::Reply>,
         H: AsyncFn(&Context, &Caller, M::Params) -> Result<A, MethodError> + Send + Sync + 'static,
     {
-        let validator = Validator::of::<M::Params>();
         let handler = Arc::new(handler);
+        self.route(method, move |context, caller, params| {
+            let handler = handler.clone();
+            async move { handler(&context, &caller, params).await }
+        })
+    }
+
+    /// A method whose work is done to its end, also when its caller leaves.
+    fn on_errand<M, A, H>(self, method: M, handler: H) -> Self
+    where
+        M: Method,
+        A: Answers<M::Reply> + 'static,
+        H: AsyncFn(&Context, &Caller, M::Params) -> Result<A, MethodError> + Send + Sync + 'static,
+    {
+        self.on_errand_then(method, handler, async |_: &Context, reply: A| Ok(reply))
+    }
+
+    /// A method of two parts: the first is done to its end, the second ends with its caller.
+    fn on_errand_then<M, W, A, H, T>(self, method: M, handler: H, then: T) -> Self
+    where
+        M: Method,
+        W: 'static,
+        A: Answers<M::Reply>,
+        H: AsyncFn(&Context, &Caller, M::Params) -> Result<W, MethodError> + Send + Sync + 'static,
+        T: AsyncFn(&Context, W) -> Result<A, MethodError> + Send + Sync + 'static,
+    {
+        let (handler, then) = (Arc::new(handler), Arc::new(then));
+        self.route(method, move |context, caller, params| {
+            let (handler, then) = (handler.clone(), then.clone());
+            async move {
+                let within = context.clone();
+                let errand = async move { handler(&within, &caller, params).await };
+                let done = context.errands.run(errand).await??;
+                then(&context, done).await
+            }
+        })
+    }
+
+    fn route<M, A, H, F>(mut self, _method: M, handler: H) -> Self
+    where
+        M: Method,
+        A: Answers<M::Reply>,
+        H: Fn(Arc<Context>, Arc<Caller>, M::Params) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<A, MethodError>> + 'static,
+    {
+        let validator = Validator::of::<M::Params>();
         let handler: Handler = Box::new(move |context, caller, raw| {
             let params = validator.parse::<M::Params>(M::NAME, raw)?;
-            let (context, caller, handler) = (context.clone(), caller.clone(), handler.clone());
-            let answering = async move {
-                let answered = handler(&context, &caller, params).await;
+            let answered = handler(context.clone(), caller.clone(), params);
+            let answering = answered.map(|answered| {
                 answered
                     .map(A::into_json)
                     .map_err(|MethodError(error)| error)
-            };
+            });
             Ok(Box::pin(AssertUnwindSafe(answering).catch_unwind().map(
                 |outcome| {
                     // The panic hook has already said where.
@@ -214,14 +268,8 @@ impl Routes {
         self
     }
 
-    /// A method whose parameters are put right before anything else looks at them.
-    fn on_prepared<M, A, H>(mut self, method: M, prepare: fn(&mut Value), handler: H) -> Self
-    where
-        M: Method,
-        A: Answers<M::Reply>,
-        H: AsyncFn(&Context, &Caller, M::Params) -> Result<A, MethodError> + Send + Sync + 'static,
-    {
-        self = self.on(method, handler);
+    /// Puts the parameters of a method right before anything else looks at them.
+    fn prepared<M: Method>(mut self, _method: M, prepare: fn(&mut Value)) -> Self {
         if let Some(route) = self.by_name.get_mut(M::NAME) {
             let plain =
                 std::mem::replace(&mut route.handler, Box::new(|_, _, _| Err(String::new())));

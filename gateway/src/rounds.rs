@@ -34,6 +34,7 @@ pub(crate) async fn run(context: &Context) {
         care(context),
         devices(context),
         nodes::look_after(context),
+        adoption(context),
         approvals::look_after(context),
         expiry(context)
     );
@@ -93,6 +94,12 @@ async fn devices(context: &Context) {
         sleep(DEVICES_INTERVAL).await;
         devices::write_sightings(context).await;
     }
+}
+
+/// What waits for people is known as soon as it can be read.
+async fn adoption(context: &Context) {
+    context.store.opened().await;
+    approvals::adopt(context);
 }
 
 async fn expiry(context: &Context) {

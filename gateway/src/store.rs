@@ -4,23 +4,27 @@
 //! differ from the file, and so nothing to roll back when a commit fails. A write is answered after its commit has been synced;
 //! writes that wait at the same moment share one commit.
 //!
+//! Invariant: the thread that writes also opens, and nobody else waits for that. Whoever needs a store that is not open fails at once.
+//!
 //! Invariant: nothing outside of this folder knows that it is SQLite but the modules that hold statements.
 //!
 //! Decision: while a successor takes over, the predecessor may still write what it has read, under SQLite's own lock. Refusing
 //! it would lose requests that were taken. What must not be done twice (runs, timers, channels) asks for the [`lease`].
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openclaw_shared::clock::Moment;
+use nix::libc::O_NOFOLLOW;
 use openclaw_shared::control::Generation;
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub(crate) mod lease;
 mod schema;
@@ -30,9 +34,12 @@ use writer::{Job, Writer};
 
 /// How long one process waits for the other while a life hands over to its successor.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read does. Readers wait for no writer; whoever makes them wait holds the whole file, and everybody waits for the thread
+/// that reads.
+const READ_PATIENCE: Duration = Duration::from_millis(10);
 /// What SQLite may keep of the file in memory, per connection, in KiB.
 const CACHE_KIB: u32 = 256;
-/// How long a store that cannot be opened is left alone before it is tried again.
+/// How long a store that cannot be opened is left alone before its thread tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why the store did not do what was asked. Nothing was changed.
@@ -64,18 +71,17 @@ impl From<rusqlite::Error> for StoreError {
 /// The store of an instance.
 pub(crate) struct Store {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    opened: Arc<watch::Sender<bool>>,
+    /// What the thread of the store ends by while it cannot open it.
+    alive: Mutex<Option<mpsc::Sender<Infallible>>>,
 }
 
 enum State {
     /// This life does not serve yet.
     Standby,
-    /// It could not be opened.
-    Broken {
-        why: StoreError,
-        tried: Moment,
-        generation: Generation,
-    },
+    /// It is not open, for this reason; its thread tries.
+    Closed(StoreError),
     Open(Box<Open>),
 }
 
@@ -86,9 +92,9 @@ struct Open {
 
 impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &*self.state() {
+        let state = match &*lock(&self.state) {
             State::Standby => "standby",
-            State::Broken { .. } => "broken",
+            State::Closed(_) => "closed",
             State::Open(_) => "open",
         };
         formatter
@@ -99,38 +105,75 @@ impl fmt::Debug for Store {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A statement that panicked has left its transaction; the connection is as good as any.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Store {
-    /// A store that is not opened before [`Store::activate`].
-    pub(crate) const fn new(path: PathBuf) -> Self {
+    /// A store that is not opened before [`Store::begin`].
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            state: Mutex::new(State::Standby),
+            state: Arc::new(Mutex::new(State::Standby)),
+            opened: Arc::new(watch::Sender::new(false)),
+            alive: Mutex::new(None),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A statement that panicked has left its transaction; the connection is as good as any.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// This life serves from now on: has the store opened, its tables brought up to date, and the lease taken. What is returned
+    /// resolves when that was tried, which may take as long as another process holds the file. A store that cannot be opened is
+    /// tried again by its own thread; until then whatever needs it fails with the reason.
+    pub(crate) fn begin(&self, generation: Generation) -> oneshot::Receiver<()> {
+        let (alive, stop) = mpsc::channel();
+        let (tried, first) = oneshot::channel();
+        let opening = StoreError::Unavailable("it is being opened".to_owned());
+        *lock(&self.state) = State::Closed(opening);
+        let opener = Opener {
+            path: self.path.clone(),
+            generation,
+            state: self.state.clone(),
+            opened: self.opened.clone(),
+            stop,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .stack_size(512 * 1024)
+            .spawn(move || opener.run(tried));
+        match thread {
+            Ok(_) => *lock(&self.alive) = Some(alive),
+            Err(error) => {
+                tracing::error!(target: "store", %error, "the thread of the store cannot be started");
+                *lock(&self.state) = State::Closed(StoreError::Unavailable(error.to_string()));
+            }
+        }
+        first
     }
 
-    /// This life serves from now on: opens the store, brings its tables up to date, and takes the lease. A store that cannot
-    /// be opened is tried again when it is needed; until then whatever needs it fails with the reason.
+    /// Begins, and blocks until that was tried.
+    #[cfg(test)]
     pub(crate) fn activate(&self, generation: Generation) {
-        let mut state = self.state();
-        *state = open(&self.path, generation);
+        let tried = self.begin(generation);
+        let waiting = std::thread::spawn(move || tried.blocking_recv());
+        waiting.join().unwrap().unwrap();
+    }
+
+    /// Resolves when the store is open.
+    pub(crate) async fn opened(&self) {
+        // It is open for as long as this life lasts, and the sender lives as long as this.
+        let _ = self.opened.subscribe().wait_for(|is_open| *is_open).await;
     }
 
     /// Reads.
     ///
     /// # Errors
-    /// When the store cannot be opened or a statement fails.
+    /// When the store is not open or a statement fails.
     pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StoreError> {
-        let mut state = self.state();
-        let open = usable(&self.path, &mut state)?;
-        read(&open.reader).map_err(StoreError::from)
+        let state = lock(&self.state);
+        read(&usable(&state)?.reader).map_err(StoreError::from)
     }
 
     /// A number that changes with every commit, by whichever process; what is made of the store can be kept while it stays
@@ -160,10 +203,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (settle, settled) = oneshot::channel();
-        let sender = {
-            let mut state = self.state();
-            usable(&self.path, &mut state)?.writer.sender()
-        };
+        let sender = usable(&lock(&self.state))?.writer.sender();
         let gone = || StoreError::Failed("the write was given up".to_owned());
         if sender.send(<dyn Job>::boxed(work, settle)).await.is_err() {
             return Err(gone().into());
@@ -172,38 +212,68 @@ impl Store {
     }
 }
 
-fn usable<'a>(path: &Path, state: &'a mut State) -> Result<&'a mut Open, StoreError> {
-    if let State::Broken {
-        tried, generation, ..
-    } = &*state
-        && Moment::now().since(*tried) >= RETRY_AFTER
-    {
-        *state = open(path, *generation);
-    }
+fn usable(state: &State) -> Result<&Open, StoreError> {
     match state {
         State::Open(open) => Ok(open),
-        State::Broken { why, .. } => Err(why.clone()),
+        State::Closed(why) => Err(why.clone()),
         State::Standby => Err(StoreError::Unavailable(
             "this process does not serve yet".to_owned(),
         )),
     }
 }
 
-fn open(path: &Path, generation: Generation) -> State {
-    match try_open(path, generation) {
-        Ok(open) => State::Open(Box::new(open)),
-        Err(why) => {
-            tracing::error!(target: "store", error = %why, "the store cannot be opened");
-            State::Broken {
-                why,
-                tried: Moment::now(),
-                generation,
+/// Opens the store on the thread that writes from then on.
+struct Opener {
+    path: PathBuf,
+    generation: Generation,
+    state: Arc<Mutex<State>>,
+    opened: Arc<watch::Sender<bool>>,
+    /// Ends with the store.
+    stop: mpsc::Receiver<Infallible>,
+}
+
+impl Opener {
+    fn run(self, tried: oneshot::Sender<()>) {
+        let mut tried = Some(tried);
+        let mut last = None;
+        let (connection, waiting) = loop {
+            match try_open(&self.path, self.generation) {
+                Ok((writing, reader)) => {
+                    let (writer, waiting) = Writer::new();
+                    *lock(&self.state) = State::Open(Box::new(Open { reader, writer }));
+                    break (writing, waiting);
+                }
+                Err(why) => {
+                    if last.as_ref() == Some(&why) {
+                        tracing::debug!(target: "store", error = %why, "the store still cannot be opened");
+                    } else {
+                        tracing::error!(target: "store", error = %why, "the store cannot be opened");
+                    }
+                    *lock(&self.state) = State::Closed(why.clone());
+                    last = Some(why);
+                }
             }
+            // Nobody may wait for it any more.
+            tried.take().map(|tried| tried.send(()));
+            match self.stop.recv_timeout(RETRY_AFTER) {
+                Ok(never) => match never {},
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        };
+        if last.is_some() {
+            tracing::info!(target: "store", "the store is open");
         }
+        self.opened.send_replace(true);
+        tried.take().map(|tried| tried.send(()));
+        // The way to the writer must end with the store, and not live on in here.
+        drop(self);
+        writer::work(&connection, waiting);
     }
 }
 
-fn try_open(path: &Path, generation: Generation) -> Result<Open, StoreError> {
+/// The connection that writes, and the one that reads.
+fn try_open(path: &Path, generation: Generation) -> Result<(Connection, Connection), StoreError> {
     let path = &settled(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     create_private(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let mut writing = connect(path)?;
@@ -211,9 +281,8 @@ fn try_open(path: &Path, generation: Generation) -> Result<Open, StoreError> {
     lease::take(&writing, generation)?;
     let reader = connect(path)?;
     reader.pragma_update(None, "query_only", true)?;
-    let writer =
-        Writer::start(writing).map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    Ok(Open { reader, writer })
+    reader.busy_timeout(READ_PATIENCE)?;
+    Ok((writing, reader))
 }
 
 /// The path with the links in its folder followed: where the owner keeps the folder is the owner's business, and SQLite is
@@ -225,13 +294,15 @@ fn settled(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// SQLite gives its side files the mode of the database, so the database is created with the right one.
+/// SQLite gives its side files the mode of the database, so the database is created with the right one. A link in its place is
+/// not followed, so that nothing is created where it points to.
 fn create_private(path: &Path) -> io::Result<()> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
+        .custom_flags(O_NOFOLLOW)
         .open(path)
         .map(drop)
 }

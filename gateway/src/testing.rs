@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use openclaw_shared::child::Control;
+use openclaw_shared::clock::WallTime;
 use openclaw_shared::config::write::write_atomically;
 use openclaw_shared::config::{Outcome, RefusalCause, load_candidate};
 use openclaw_shared::control::{
@@ -15,13 +16,16 @@ use openclaw_shared::control::{
     StopReason, ToSupervisor,
 };
 use openclaw_shared::credentials::{AuthMode, Credentials};
+use openclaw_shared::identity::DeviceIdentity;
 use openclaw_shared::instance::{Environment, Identity, Instance, Profile, Wishes};
 use openclaw_shared::log::LogSettings;
+use openclaw_shared::protocol::connect::ConnectParams;
+use openclaw_shared::protocol::strict::NonEmpty;
 use openclaw_shared::secret::Secret;
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -31,6 +35,7 @@ use crate::context::{Context, Parts};
 use crate::machine::Machine;
 use crate::phase::Phase;
 use crate::settings::Settings;
+use crate::store::StoreError;
 use crate::{drain, http, methods, rounds};
 
 /// Far above anything that happens on a loaded machine; reached only by a test that fails.
@@ -79,8 +84,9 @@ pub(crate) fn fleet() -> FleetStatus {
     }
 }
 
-/// What the supervisor does for a gateway, as far as these tests need it: it writes the file, and says that it counts.
-fn supervisor(path: PathBuf) -> Control {
+/// What the supervisor does for a gateway, as far as these tests need it: it writes the file, and says that it counts, each time
+/// when it has its turn.
+fn supervisor(path: PathBuf, turn: Arc<Mutex<()>>) -> Control {
     let (reports, mut said) = mpsc::channel(8);
     let control = Control::new(reports);
     let answering = control.clone();
@@ -92,6 +98,7 @@ fn supervisor(path: PathBuf) -> Control {
                 text,
             } = message
             {
+                let _turn = turn.lock().await;
                 answering.written(ask, write(&path, base_hash.as_deref(), &text.0));
             }
         }
@@ -115,6 +122,8 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     server: Option<Server>,
     pub(crate) home: tempfile::TempDir,
+    /// While a test holds it, no change of the configuration is answered.
+    pub(crate) supervisors_turn: Arc<Mutex<()>>,
 }
 
 impl Gateway {
@@ -129,7 +138,11 @@ impl Gateway {
         let config = openclaw_shared::config::Config::from_effective(config).unwrap();
         let settings = Settings::of(&config, &instance);
         let logging = LogSettings::in_dir(instance.log_dir.clone());
-        let control = supervisor(instance.identity.config_path.clone());
+        let supervisors_turn = Arc::new(Mutex::new(()));
+        let control = supervisor(
+            instance.identity.config_path.clone(),
+            supervisors_turn.clone(),
+        );
         let context = Arc::new(Context::new(Parts {
             instance,
             credentials: Some(credentials(TOKEN)),
@@ -146,7 +159,6 @@ impl Gateway {
         let service = http::service(context.clone(), None);
         let server = Server::new(vec![listener], None, service, Limits::default());
         context.store.activate(Generation(1));
-        crate::approvals::adopt(&context);
         server.activate();
         context.phases.set(Phase::Active);
         let timers = context.clone();
@@ -156,17 +168,23 @@ impl Gateway {
             address,
             server: Some(server),
             home,
+            supervisors_turn,
         }
     }
 
     pub(crate) async fn drain(&mut self) {
+        self.drain_for(StopReason::Replaced, DEADLINE).await;
+    }
+
+    pub(crate) async fn drain_for(&mut self, reason: StopReason, budget: Duration) {
         let order = Drain {
-            reason: StopReason::Replaced,
-            budget: DEADLINE,
+            reason,
+            budget,
             restart_expected_ms: Some(1_500),
+            credentials: None,
         };
         let server = self.server.take().unwrap();
-        drain::drain(&self.context, server, None, &order, DEADLINE).await;
+        drain::drain(&self.context, server, None, &order, budget).await;
     }
 
     pub(crate) async fn open(&self) -> Client {
@@ -189,6 +207,40 @@ impl Gateway {
             response_headers: response.headers().clone(),
             patience: DEADLINE,
         })
+    }
+
+    /// A client with a device of its own, with its hello and the id of the device.
+    pub(crate) async fn device(
+        &self,
+        seed: u8,
+        change: impl FnOnce(&mut Value),
+    ) -> (Client, Value, String) {
+        let identity = DeviceIdentity::from_seed(&[seed; 32]);
+        let mut client = self.open().await;
+        let challenge = client.event("connect.challenge").await;
+        let nonce = NonEmpty::new(challenge["payload"]["nonce"].as_str().unwrap()).unwrap();
+        let mut params = connect();
+        change(&mut params);
+        let typed: ConnectParams = serde_json::from_value(params.clone()).unwrap();
+        params["device"] = json!(identity.prove(&typed, &nonce, WallTime::now()));
+        let hello = client.connect(params).await;
+        assert_eq!(hello["payload"]["type"], "hello-ok", "{hello}");
+        (client, hello, identity.device_id().to_owned())
+    }
+
+    /// Makes every write wait until what is returned is dropped.
+    pub(crate) fn hold_writes(&self) -> std::sync::mpsc::Sender<()> {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let context = self.context.clone();
+        tokio::task::spawn_local(async move {
+            let held = context.store.write(move |_| {
+                // An error is the end of the other side.
+                let _ = released.recv();
+                Ok::<_, StoreError>(())
+            });
+            held.await.unwrap();
+        });
+        release
     }
 
     /// A client that is let in, with its hello.

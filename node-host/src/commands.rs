@@ -1,6 +1,6 @@
 //! What this node can be asked for, and how a request becomes an answer.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::params::nodes::NodeError;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::consent::Spent;
 use crate::environment::HostEnvironment;
+use crate::skills::Skills;
 
 mod approvals;
 mod system_run;
@@ -33,6 +34,9 @@ pub(crate) struct Services {
     pub(crate) host: HostEnvironment,
     approvals: Approvals,
     spent: Mutex<Spent>,
+    pub(crate) skills: Skills,
+    /// Said once, because a rule without an effect stays in the file for long.
+    fallback_warning: Once,
 }
 
 impl Services {
@@ -41,6 +45,8 @@ impl Services {
             host,
             approvals: Approvals::at(state.exec_approvals()),
             spent: Mutex::default(),
+            skills: Skills::default(),
+            fallback_warning: Once::new(),
         }
     }
 }
@@ -75,6 +81,11 @@ impl Refused {
         }
     }
 
+    /// How many bytes it comes to.
+    pub(crate) const fn size(&self) -> usize {
+        self.message.len()
+    }
+
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self {
             code: "INVALID_REQUEST",
@@ -99,16 +110,44 @@ pub(crate) struct Happened {
 
 /// Carries a request out.
 pub(crate) async fn perform(
-    services: &Services,
+    services: &Arc<Services>,
     invocation: Invocation,
 ) -> (Answer, Option<Happened>) {
-    let params = invocation.params.as_deref();
-    match invocation.command.as_str() {
-        "system.run" => system_run::perform(services, &invocation).await,
-        "system.which" => (system_which::perform(services, params), None),
-        "system.execApprovals.get" => (services.approvals.get(), None),
-        "system.execApprovals.set" => (services.approvals.set(params), None),
-        _ => (Err(Refused::unavailable("command not supported")), None),
+    let params = invocation.params.clone();
+    let answer = match invocation.command.as_str() {
+        "system.run" => return system_run::perform(services, &invocation).await,
+        "system.which" => {
+            aside(services, move |services| {
+                system_which::perform(services, params.as_deref())
+            })
+            .await
+        }
+        "system.execApprovals.get" => aside(services, |services| services.approvals.get()).await,
+        "system.execApprovals.set" => {
+            aside(services, move |services| {
+                services.approvals.set(params.as_deref())
+            })
+            .await
+        }
+        _ => Err(Refused::unavailable("command not supported")),
+    };
+    (answer, None)
+}
+
+/// Does what waits for the disk, or looks at paths that somebody else named, where nobody waits for it: the gateway's ticks and the
+/// outputs of other commands are read meanwhile.
+async fn aside<T: Send + 'static>(
+    services: &Arc<Services>,
+    work: impl FnOnce(&Services) -> T + Send + 'static,
+) -> T {
+    let services = Arc::clone(services);
+    match tokio::task::spawn_blocking(move || work(&services)).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // It is not begun any more only when this process ends.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use openclaw_shared::digest;
 use openclaw_shared::exec_binding::binding;
 use openclaw_shared::protocol::params::approvals::ApprovalDecision;
 use serde::Deserialize;
@@ -31,7 +32,7 @@ pub(crate) struct Marks<'a> {
     pub(crate) approval: Option<&'a Approval>,
 }
 
-/// The approvals that have been used.
+/// The approvals that have been used, by the digests of their ids: whoever makes them may make them long.
 #[derive(Debug, Default)]
 pub(crate) struct Spent {
     ids: BTreeSet<String>,
@@ -71,10 +72,11 @@ impl Spent {
 
     /// Whether it was not used before.
     fn spend(&mut self, id: &str) -> bool {
-        if !self.ids.insert(id.to_owned()) {
+        let id = digest::hex(id.as_bytes());
+        if !self.ids.insert(id.clone()) {
             return false;
         }
-        self.order.push_back(id.to_owned());
+        self.order.push_back(id);
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {

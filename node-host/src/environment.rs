@@ -1,16 +1,19 @@
-//! The variables of what runs: those of this machine, and the few that a caller may set.               (pure)
+//! The variables of what runs: those of this machine, and those that a caller may set.               (pure)
 //!
-//! A variable can decide what a program does as much as its arguments can: `LD_PRELOAD`, `BASH_ENV`, `GIT_SSH_COMMAND`,
-//! `NODE_OPTIONS`. Therefore callers set what is on a list, and everything else they send is dropped.
+//! A variable can decide what a program does as much as its arguments can. Some only change how it talks; those are harmless.
+//! Some make it load code: those are refused by name. All others are like an argument that nobody can judge, and need approval.
+//!
+//! Invariant: nothing is dropped in silence. What runs has every variable that was asked for, with the value that was asked for,
+//! or it does not run.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use openclaw_shared::instance::{Environment, without_secrets};
+use openclaw_shared::instance::{Environment, without_credentials};
 
-/// What a caller may set besides `LC_*`: how a program talks, not what it does.
-const ALLOWED: [&str; 16] = [
+/// What is harmless besides `LC_*`: how a program talks, not what it does.
+const HARMLESS: [&str; 16] = [
     "CI",
     "CLICOLOR",
     "CLICOLOR_FORCE",
@@ -29,6 +32,87 @@ const ALLOWED: [&str; 16] = [
     "TZ",
 ];
 
+/// What makes programs load code, or shells read anything else than what they are given. Whoever approves a command cannot be
+/// expected to see that in a name.
+const LOADS_CODE: [&str; 31] = [
+    "BASHOPTS",
+    "BASH_ENV",
+    "CDPATH",
+    "CLASSPATH",
+    "CVS_RSH",
+    "DOTNET_STARTUP_HOOKS",
+    "ENV",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "IFS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "LESSCLOSE",
+    "LESSOPEN",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "NODE_REPL_EXTERNAL_MODULE",
+    "OPENSSL_CONF",
+    "OPENSSL_ENGINES",
+    "OPENSSL_MODULES",
+    "PERLLIB",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "PROMPT_COMMAND",
+    "PS4",
+    "RSYNC_RSH",
+    "SHELLOPTS",
+    "SSH_ASKPASS",
+    "SUDO_ASKPASS",
+    "TAR_OPTIONS",
+    "_JAVA_OPTIONS",
+];
+
+/// Families of such variables.
+const LOAD_CODE: [&str; 8] = [
+    "BASH_FUNC_",
+    "DYLD_",
+    "GIT_",
+    "LD_",
+    "LUA_",
+    "PERL5",
+    "PYTHON",
+    "RUBY",
+];
+
+/// The harmless ones of those families.
+const LOAD_NONE: [&str; 7] = [
+    "GIT_AUTHOR_",
+    "GIT_COMMITTER_",
+    "GIT_TERMINAL_PROMPT",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHASHSEED",
+    "PYTHONIOENCODING",
+    "PYTHONUTF8",
+];
+
+/// What the variables of a caller mean for the judgement of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// They change nothing about what runs.
+    None,
+    /// One of them may.
+    Unknown,
+}
+
+/// Why a command cannot have the variables that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Forbidden {
+    #[error("the variable {0:?} makes programs load code, and cannot be set")]
+    LoadsCode(String),
+    #[error("a variable cannot be called {0:?}")]
+    Name(String),
+    #[error(
+        "PATH can only put absolute folders, each with a colon behind it, before this node's own: {0}"
+    )]
+    Path(String),
+}
+
 /// The variables of a process.
 pub(crate) type Variables = BTreeMap<OsString, OsString>;
 
@@ -46,7 +130,7 @@ impl HostEnvironment {
     pub(crate) fn of(environment: &Environment, home: Option<PathBuf>) -> Self {
         let path = environment.get("PATH").unwrap_or("/usr/bin:/bin");
         let mut host = Self {
-            variables: without_secrets(environment.all()),
+            variables: without_credentials(environment.all()),
             path: folders(path),
             working_dir: environment.working_dir().to_owned(),
             home,
@@ -61,44 +145,66 @@ impl HostEnvironment {
         joined(&self.path)
     }
 
-    /// The variables for what the allow-list let run: on the host's own search path, on which it was judged.
-    pub(crate) fn judged(&self, requested: &BTreeMap<String, String>) -> Variables {
-        let mut variables = self.variables.clone();
+    /// What these variables mean for what runs.
+    ///
+    /// # Errors
+    /// When one of them cannot be set.
+    pub(crate) fn effect(&self, requested: &BTreeMap<String, String>) -> Result<Effect, Forbidden> {
+        let mut effect = Effect::None;
         for (name, value) in requested {
-            if may_be_set(name, value) {
-                variables.insert(name.into(), value.into());
+            if name == "PATH" {
+                let added = self.added(value);
+                let added = added.ok_or_else(|| Forbidden::Path(self.path_text()))?;
+                if added.is_empty() {
+                    continue;
+                }
+            } else if is_harmless(name, value) {
+                continue;
+            } else if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(Forbidden::Name(beginning(name)));
+            } else if loads_code(name) {
+                return Err(Forbidden::LoadsCode(beginning(name)));
             }
+            effect = Effect::Unknown;
         }
-        variables
+        Ok(effect)
     }
 
-    /// The variables for what runs as it was asked for, with the caller's search path if that only adds to the host's.
-    pub(crate) fn as_asked(
-        &self,
-        requested: &BTreeMap<String, String>,
-    ) -> (Variables, Vec<PathBuf>) {
-        let mut variables = self.judged(requested);
-        let path = self.extended_path(requested.get("PATH"));
-        variables.insert("PATH".into(), joined(&path).into());
-        (variables, path)
+    /// The variables of a command: those of this machine, and all that a caller asked for.
+    pub(crate) fn with(&self, requested: &BTreeMap<String, String>) -> Variables {
+        let requested = requested.iter();
+        let requested = requested.map(|(name, value)| (name.into(), value.into()));
+        self.variables
+            .clone()
+            .into_iter()
+            .chain(requested)
+            .collect()
     }
 
-    fn extended_path(&self, requested: Option<&String>) -> Vec<PathBuf> {
-        let own = self.path_text();
-        let added = requested.and_then(|path| path.strip_suffix(&*own));
-        match added {
-            Some(added) if added.is_empty() || added.ends_with(':') => {
-                let mut path = folders(added);
-                path.extend(self.path.iter().cloned());
-                path
-            }
-            Some(_) | None => self.path.clone(),
-        }
+    /// The folders in which a command with these variables would search.
+    pub(crate) fn path_with(&self, requested: &BTreeMap<String, String>) -> Vec<PathBuf> {
+        let added = requested.get("PATH").and_then(|path| self.added(path));
+        let mut path = added.map(folders).unwrap_or_default();
+        path.extend(self.path.iter().cloned());
+        path
+    }
+
+    /// What this search path has before the host's own, if it is one that only adds to it.
+    fn added<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let added = path.strip_suffix(&*self.path_text())?;
+        let folders = match added.strip_suffix(':') {
+            Some(folders) => folders,
+            None => return added.is_empty().then_some(added),
+        };
+        folders
+            .split(':')
+            .all(|folder| folder.starts_with('/'))
+            .then_some(added)
     }
 }
 
-fn may_be_set(name: &str, value: &str) -> bool {
-    let is_listed = ALLOWED.contains(&name)
+fn is_harmless(name: &str, value: &str) -> bool {
+    let is_listed = HARMLESS.contains(&name)
         || name.strip_prefix("LC_").is_some_and(|rest| {
             !rest.is_empty()
                 && rest
@@ -112,6 +218,17 @@ fn may_be_set(name: &str, value: &str) -> bool {
         _ => value.contains('/'),
     };
     is_listed && !leads_elsewhere && !value.contains('\0')
+}
+
+fn loads_code(name: &str) -> bool {
+    let begins = |with: &[&str]| with.iter().any(|prefix| name.starts_with(prefix));
+    LOADS_CODE.contains(&name)
+        || begins(&LOAD_CODE) && !HARMLESS.contains(&name) && !begins(&LOAD_NONE)
+}
+
+/// As much of a name as fits into a message.
+fn beginning(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 fn folders(path: &str) -> Vec<PathBuf> {
@@ -136,6 +253,7 @@ mod tests {
             ("PATH", "/usr/bin:.:/bin:relative:"),
             ("HOME", "/home/me"),
             ("OPENCLAW_GATEWAY_TOKEN", "secret"),
+            ("ANTHROPIC_API_KEY", "secret"),
         ];
         HostEnvironment::of(&Environment::from_pairs(pairs, Path::new("/work")), None)
     }
@@ -145,38 +263,49 @@ mod tests {
     }
 
     #[test]
-    fn callers_set_what_is_on_the_list_and_nothing_else() {
+    fn a_variable_is_harmless_or_needs_approval_or_is_refused() {
         let host = host();
-        for (name, value, set) in [
-            ("LANG", "de_DE.UTF-8", true),
-            ("LC_ALL", "C", true),
-            ("TERM", "dumb", true),
-            ("TZ", "Europe/Berlin", true),
-            ("NO_COLOR", "1", true),
-            ("LANG", "/tmp/evil", false),
-            ("TZ", ":/etc/shadow", false),
-            ("TZ", "../../etc/shadow", false),
-            ("LC_", "C", false),
-            ("LC_all", "C", false),
-            ("lang", "C", false),
-            ("LD_PRELOAD", "x.so", false),
-            ("BASH_ENV", "x", false),
-            ("ENV", "x", false),
-            ("GIT_SSH_COMMAND", "x", false),
-            ("NODE_OPTIONS", "x", false),
-            ("PYTHONPATH", "x", false),
-            ("HOME", "x", false),
-            ("IFS", "x", false),
-            ("OPENCLAW_STATE_DIR", "x", false),
-            ("", "x", false),
+        for (name, value, says) in [
+            ("LANG", "de_DE.UTF-8", "harmless"),
+            ("LC_ALL", "C", "harmless"),
+            ("TERM", "dumb", "harmless"),
+            ("TZ", "Europe/Berlin", "harmless"),
+            ("NO_COLOR", "1", "harmless"),
+            ("PYTHONUNBUFFERED", "1", "harmless"),
+            ("PATH", "/usr/bin:/bin", "harmless"),
+            ("LANG", "/tmp/evil", "unknown"),
+            ("TZ", ":/etc/shadow", "unknown"),
+            ("TZ", "../../etc/shadow", "unknown"),
+            ("LC_", "C", "unknown"),
+            ("LC_all", "C", "unknown"),
+            ("lang", "C", "unknown"),
+            ("FOO", "bar", "unknown"),
+            ("HOME", "x", "unknown"),
+            ("GIT_AUTHOR_NAME", "x", "unknown"),
+            ("OPENCLAW_STATE_DIR", "x", "unknown"),
+            ("PATH", "/opt/bin:/usr/bin:/bin", "unknown"),
+            ("LD_PRELOAD", "x.so", "refused"),
+            ("DYLD_INSERT_LIBRARIES", "x", "refused"),
+            ("BASH_ENV", "x", "refused"),
+            ("BASH_FUNC_ls%%", "() { id; }", "refused"),
+            ("ENV", "x", "refused"),
+            ("GIT_SSH_COMMAND", "x", "refused"),
+            ("NODE_OPTIONS", "x", "refused"),
+            ("PYTHONPATH", "x", "refused"),
+            ("PYTHONUNBUFFERED", "/x", "unknown"),
+            ("PERL5OPT", "x", "refused"),
+            ("RUBYOPT", "x", "refused"),
+            ("IFS", "x", "refused"),
+            ("PS4", "$(id)", "refused"),
+            ("", "x", "refused"),
+            ("A=B", "x", "refused"),
         ] {
-            let variables = host.judged(&requested(name, value));
-            let found = variables.get(&OsString::from(name));
-            assert_eq!(
-                found.is_some_and(|found| found == value),
-                set,
-                "{name}={value}"
-            );
+            let found = match host.effect(&requested(name, value)) {
+                Ok(Effect::None) => "harmless",
+                Ok(Effect::Unknown) => "unknown",
+                Err(_) => "refused",
+            };
+            assert_eq!(found, says, "{name}={value}");
         }
     }
 
@@ -184,30 +313,41 @@ mod tests {
     fn the_search_path_is_absolute_and_only_added_to() {
         let host = host();
         assert_eq!(host.path_text(), "/usr/bin:/bin");
-        for (path, becomes) in [
-            ("/opt/bin:/usr/bin:/bin", "/opt/bin:/usr/bin:/bin"),
-            ("/opt/bin:.:/usr/bin:/bin", "/opt/bin:/usr/bin:/bin"),
-            ("/usr/bin:/bin", "/usr/bin:/bin"),
-            ("/tmp/evil", "/usr/bin:/bin"),
-            ("/usr/bin:/bin:/tmp/evil", "/usr/bin:/bin"),
-            ("/tmp/evil/usr/bin:/bin", "/usr/bin:/bin"),
-            ("/tmp/evil", "/usr/bin:/bin"),
-            ("", "/usr/bin:/bin"),
+        for (path, searched) in [
+            ("/opt/bin:/usr/bin:/bin", Some("/opt/bin:/usr/bin:/bin")),
+            ("/usr/bin:/bin", Some("/usr/bin:/bin")),
+            ("/opt/bin:.:/usr/bin:/bin", None),
+            (":/usr/bin:/bin", None),
+            ("/opt/bin::/usr/bin:/bin", None),
+            ("/tmp/evil", None),
+            ("/usr/bin:/bin:/tmp/evil", None),
+            ("/tmp/evil/usr/bin:/bin", None),
+            ("", None),
         ] {
-            let (variables, folders) = host.as_asked(&requested("PATH", path));
-            assert_eq!(variables[&OsString::from("PATH")], *becomes, "{path}");
-            assert_eq!(joined(&folders), becomes);
-            let judged = host.judged(&requested("PATH", path));
-            assert_eq!(judged[&OsString::from("PATH")], *"/usr/bin:/bin");
+            let requested = requested("PATH", path);
+            assert_eq!(
+                host.effect(&requested).is_ok(),
+                searched.is_some(),
+                "{path}"
+            );
+            if let Some(searched) = searched {
+                assert_eq!(joined(&host.path_with(&requested)), searched);
+                assert_eq!(host.with(&requested)[&OsString::from("PATH")], *path);
+            }
         }
+        assert_eq!(joined(&host.path_with(&BTreeMap::new())), "/usr/bin:/bin");
     }
 
     #[test]
-    fn secrets_of_the_gateway_are_not_handed_on() {
-        assert!(
-            !host()
-                .judged(&BTreeMap::new())
-                .contains_key(&OsString::from("OPENCLAW_GATEWAY_TOKEN"))
-        );
+    fn what_is_asked_for_is_what_runs() {
+        let variables = host().with(&requested("DRY_RUN", "1"));
+        assert_eq!(variables[&OsString::from("DRY_RUN")], *"1");
+        assert_eq!(variables[&OsString::from("HOME")], *"/home/me");
+    }
+
+    #[test]
+    fn rule_102_secrets_of_this_process_are_not_handed_on() {
+        let names: Vec<OsString> = host().with(&BTreeMap::new()).into_keys().collect();
+        assert_eq!(names, ["HOME", "PATH"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The life of a node: connect, serve, and connect again until it is told to stop.
+//! The life of a node: connect, serve, and connect again until it is told to stop. Work goes on in between, for a while.
 
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use tracing::{info, warn};
 
 use crate::commands::Services;
 use crate::node_file::NodeFile;
-use crate::recent::Recent;
 use crate::report::{Report, State};
 use crate::stop::Stop;
 
@@ -20,6 +19,7 @@ mod session;
 mod work;
 
 use admission::{Credential, Refusal};
+use work::Work;
 
 const BACKOFF: Backoff = Backoff {
     initial: Duration::from_secs(1),
@@ -35,7 +35,6 @@ pub(crate) struct Host {
     pub(crate) identity: DeviceIdentity,
     pub(crate) tokens: DeviceTokens,
     pub(crate) services: std::sync::Arc<Services>,
-    pub(crate) recent: Recent<crate::commands::Answer>,
     pub(crate) report: Report,
 }
 
@@ -52,15 +51,16 @@ enum End {
 
 impl Host {
     /// Serves until it is told to stop.
-    pub(crate) async fn run(mut self, stop: &mut Stop) {
+    pub(crate) async fn run(self, stop: &mut Stop) {
         let mut failures = 0;
         let mut asked_for = None;
+        let mut work = Work::new(std::sync::Arc::clone(&self.services));
         loop {
             let credential = self.credential();
             let url = self.launch.url.clone();
             self.report.say(&State::Connecting { url });
             let began = Moment::now();
-            let end = session::run(&mut self, &credential, stop).await;
+            let end = session::run(&self, &mut work, &credential, stop).await;
             if Moment::now().since(began) >= HEALTHY {
                 failures = 0;
             }
@@ -97,8 +97,10 @@ impl Host {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = stop.asked() => break,
+                never = work.alone() => match never {},
             }
         }
+        work.end().await;
         info!(target: "node", "the node host has stopped");
         self.report.say(&State::Stopped);
     }

@@ -1,17 +1,20 @@
 //! The headless node: what `openclaw node run` becomes.
 //!
 //! Its life: read the launch document from standard input → log → take the lock of the node → identity → connect and serve, again
-//! and again → stop on a signal, killing what still runs.
+//! and again → stop on a signal, killing what still runs. Each command runs under a small process of the same program (`keeper.rs`).
 
 mod commands;
 mod consent;
 mod environment;
 mod host;
+mod keeper;
 mod node_file;
+mod orphans;
 mod policy;
 mod process;
 mod recent;
 mod report;
+mod skills;
 mod stop;
 
 use std::fs::{File, OpenOptions};
@@ -33,11 +36,13 @@ use openclaw_shared::paths::StatePaths;
 use crate::commands::Services;
 use crate::environment::HostEnvironment;
 use crate::host::Host;
-use crate::recent::Recent;
 use crate::report::{Report, State};
 use crate::stop::Stop;
 
 fn main() -> ExitCode {
+    if keeper::is_meant() {
+        return keeper::live();
+    }
     match launch().and_then(live) {
         Ok(()) => Exit::Ok.into(),
         Err((exit, message)) => {
@@ -77,6 +82,7 @@ fn live(launch: NodeLaunch) -> Result<(), Failed> {
     let _log = log::start(&launch.log, source);
     let state = StatePaths(&launch.state_dir);
     let _lock = lock(&launch)?;
+    orphans::adopt().map_err(|error| failed(format!("Cannot adopt orphans: {error}.")))?;
     let path = state.node_identity();
     let identity = DeviceIdentity::load_or_create(&path, WallTime::now())
         .map_err(|error| failed(format!("Cannot {error}.")))?;
@@ -99,7 +105,6 @@ fn live(launch: NodeLaunch) -> Result<(), Failed> {
         identity,
         tokens,
         services,
-        recent: Recent::default(),
         report,
         launch,
     };
@@ -111,7 +116,12 @@ fn live(launch: NodeLaunch) -> Result<(), Failed> {
         let mut stop = Stop::listen().map_err(|error| failed(format!("No signals: {error}.")))?;
         host.run(&mut stop).await;
         Ok(())
-    })
+    })?;
+    // What waits for a disk that does not answer keeps nobody from leaving.
+    runtime.shutdown_background();
+    // Keepers end what is theirs when this process goes; what has lost its keeper is left to nobody else.
+    orphans::end_strays(None);
+    Ok(())
 }
 
 /// One node host a state folder: two would have one identity, and the gateway would drop each for the other.

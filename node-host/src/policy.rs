@@ -1,7 +1,7 @@
 //! May this be executed? From an argument vector, the owner's file and what an approval says to a verdict.   (pure)
 //!
-//! Invariant: what is judged is what is executed. [`Judged::argv`] is the command that runs when the allow-list lets it run; in it
-//! every program is named by the absolute path that was judged, and a shell gets a script of quoted words.
+//! Invariant: what is judged is what is executed. [`judge::Judged`] is the command that runs when the allow-list lets it run; in it
+//! every program is named by the file that was judged, whatever link led to it, and a shell gets a script of quoted words.
 //!
 //! Whatever cannot be judged is not refused for good: it needs a person's approval, and then runs as it was approved.
 
@@ -11,7 +11,6 @@ pub(crate) mod decide;
 pub(crate) mod glob;
 pub(crate) mod judge;
 pub(crate) mod programs;
-pub(crate) mod raw_command;
 pub(crate) mod resolve;
 pub(crate) mod safe_bins;
 pub(crate) mod script;

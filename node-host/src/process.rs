@@ -1,24 +1,39 @@
-//! Runs one command: no input, bounded output, its own process group, and nothing left of it when it is cut off.
+//! Runs one command: no input, bounded output, a bounded time, and nothing left of it when it has ended or is cut off.
+//!
+//! The command is started by a [`keeper`], which ends whatever is left of it when this side closes their socket: at the end, when the
+//! future is dropped, and when this process is killed.
 
 use std::io;
+use std::os::unix::net::UnixStream as Socket;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use openclaw_shared::clock::Moment;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines,
+};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use crate::environment::Variables;
+use crate::keeper::{self, Order, Report};
+use crate::orphans;
 
 /// How much is kept of both outputs together.
 pub(crate) const MOST_OUTPUT: usize = 200_000;
+/// How long a command may take at most. One that never ends would hold its place for ever.
+const LONGEST: Duration = Duration::from_secs(600);
 /// How long the outputs of an ended command are still read, when something that it started holds them open.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long what is killed may take to be gone, before its keeper is killed as well. Only what hangs in the kernel takes longer.
+const GOING: Duration = Duration::from_secs(2);
+/// How long a keeper may take to hear what it is to do.
+const HEARING: Duration = Duration::from_secs(10);
 const PIECE: usize = 16 * 1024;
 
 /// What is to be run.
@@ -26,10 +41,11 @@ const PIECE: usize = 16 * 1024;
 pub(crate) struct Task {
     /// The program; none when it was not found.
     pub(crate) program: Option<PathBuf>,
-    /// The program as it was asked for, and its arguments.
+    /// What the program is told that it is called, and its arguments.
     pub(crate) argv: Vec<String>,
     pub(crate) cwd: PathBuf,
     pub(crate) variables: Variables,
+    /// How long it may take, within what any command may.
     pub(crate) time: Option<Duration>,
 }
 
@@ -47,140 +63,196 @@ pub(crate) struct Ended {
     pub(crate) error: Option<String>,
 }
 
-/// The process group of a command. It is killed unless its command has ended.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        Self(pid.map(Pid::from_raw))
-    }
-
-    /// The leader was not waited for yet, so that the number cannot mean another group.
-    fn kill(&self) {
-        if let Some(group) = self.0 {
-            // A group that has no process any more is what is wanted.
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Runs it to its end. Dropping the future kills everything that it started.
+/// Runs it to its end. Dropping the future ends everything that it started.
 pub(crate) async fn run(task: Task) -> Ended {
     let name = task.argv.first().cloned().unwrap_or_default();
-    match spawn(&task) {
-        Ok(child) => watch(child, task.time).await,
-        Err(error) => Ended {
-            error: Some(match error.raw_os_error().map(Errno::from_raw) {
-                Some(errno) => format!("spawn {name} {errno:?}"),
-                None => format!("spawn {name}: {error}"),
-            }),
-            ..Ended::default()
+    let failed = |errno: Option<i32>, reason: &str| {
+        Ended::failed(match errno.map(Errno::from_raw) {
+            Some(errno) => format!("spawn {name} {errno:?}"),
+            None => format!("spawn {name}: {reason}"),
+        })
+    };
+    let Some(program) = task.program else {
+        return failed(Some(Errno::ENOENT as i32), "");
+    };
+    let limit = limit(task.time);
+    let order = Order {
+        program: program.into_os_string(),
+        name: name.clone(),
+        arguments: task.argv.into_iter().skip(1).collect(),
+        cwd: task.cwd.into_os_string(),
+        variables: task.variables.into_iter().collect(),
+    };
+    match Kept::begin(&order).await {
+        Ok(kept) => match kept.watch(limit).await {
+            Ok(ended) => ended,
+            Err(NotBegun { errno, reason }) => failed(errno, &reason),
         },
+        Err(error) => failed(None, &format!("no keeper: {error}")),
     }
 }
 
-fn spawn(task: &Task) -> io::Result<Child> {
-    let program = task
-        .program
-        .as_ref()
-        .ok_or_else(|| io::Error::from_raw_os_error(Errno::ENOENT as i32))?;
-    let mut command = Command::new(program);
-    command
-        .args(task.argv.iter().skip(1))
-        .current_dir(&task.cwd)
-        .env_clear()
-        .envs(&task.variables)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    die_with_this_process(&mut command);
-    command.spawn()
+fn limit(asked: Option<Duration>) -> Duration {
+    asked.map_or(LONGEST, |time| time.min(LONGEST))
 }
 
-/// Where there is a parent-death signal, a node host that is killed takes its commands with it. It is tied to the thread that
-/// forks, which is the main one of a single-threaded runtime.
-#[cfg(target_os = "linux")]
-#[expect(
-    unsafe_code,
-    reason = "only between fork and exec can a process ask for the signal"
-)]
-fn die_with_this_process(command: &mut Command) {
-    let ask = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);
-    // SAFETY: the closure makes one system call, which is async-signal-safe; it allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(ask);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn die_with_this_process(_: &mut Command) {}
-
-async fn watch(mut child: Child, time: Option<Duration>) -> Ended {
-    let mut group = Group::of(&child);
-    let mut outputs = Outputs::default();
-    let mut stdout = child.stdout.take();
-    let mut stderr = child.stderr.take();
-    let mut status: Option<io::Result<ExitStatus>> = None;
-    let mut deadline = time.map(|time| Moment::now() + time);
-    let mut timed_out = false;
-    let mut out = vec![0; PIECE];
-    let mut err = vec![0; PIECE];
-    while status.is_none() || stdout.is_some() || stderr.is_some() {
-        let until = deadline.map(Moment::into_std);
-        tokio::select! {
-            // Reads are cancel-safe: what was not read stays in the pipe.
-            read = read(&mut stdout, &mut out), if stdout.is_some() => {
-                match read {
-                    Some(count) => outputs.take(Which::Out, &out[..count]),
-                    None => stdout = None,
-                }
-            }
-            read = read(&mut stderr, &mut err), if stderr.is_some() => {
-                match read {
-                    Some(count) => outputs.take(Which::Err, &err[..count]),
-                    None => stderr = None,
-                }
-            }
-            ended = child.wait(), if status.is_none() => {
-                // From here on the number of the group may be given to another.
-                group.0 = None;
-                status = Some(ended);
-                deadline = Some(Moment::now() + LINGER);
-            }
-            () = async { match until {
-                Some(until) => sleep_until(until.into()).await,
-                None => std::future::pending().await,
-            } } => {
-                if status.is_some() {
-                    break;
-                }
-                timed_out = true;
-                deadline = None;
-                group.kill();
-            }
+impl Ended {
+    fn failed(error: String) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::default()
         }
     }
-    let exit_code = match status {
-        Some(Ok(status)) if !timed_out => status.code(),
-        Some(Ok(_) | Err(_)) | None => None,
-    };
-    Ended {
-        exit_code,
-        timed_out,
-        stdout: outputs.out,
-        stderr: outputs.err,
-        truncated: outputs.truncated,
-        error: None,
+}
+
+/// Why a command did not begin.
+struct NotBegun {
+    errno: Option<i32>,
+    reason: String,
+}
+
+/// A command and its keeper.
+struct Kept {
+    keeper: Child,
+    reports: Lines<BufReader<OwnedReadHalf>>,
+    /// While this is open the command is kept. When it is closed, by whatever way, everything is ended.
+    hold: Option<OwnedWriteHalf>,
+    /// The number of the command's group.
+    group: Option<Pid>,
+}
+
+impl Kept {
+    async fn begin(order: &Order) -> io::Result<Self> {
+        let (own, other) = Socket::pair()?;
+        own.set_nonblocking(true)?;
+        let mut command = Command::from(keeper::command()?);
+        let keeper = command
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(other)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        // The command holds the keeper's end of the socket as well, until it goes.
+        drop(command);
+        let (reports, mut hold) = UnixStream::from_std(own)?.into_split();
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        timeout(HEARING, hold.write_all(&line)).await??;
+        Ok(Self {
+            keeper,
+            reports: BufReader::new(reports).lines(),
+            hold: Some(hold),
+            group: None,
+        })
     }
+
+    async fn watch(mut self, limit: Duration) -> Result<Ended, NotBegun> {
+        let mut stdout = self.keeper.stdout.take();
+        let mut stderr = self.keeper.stderr.take();
+        let (mut out, mut err) = (vec![0; PIECE], vec![0; PIECE]);
+        let mut outputs = Outputs::default();
+        let mut phase = Phase::Running;
+        let mut deadline = Moment::now() + limit;
+        let mut ended = Ended::default();
+        loop {
+            let is_silent = stdout.is_none() && stderr.is_none();
+            if matches!(phase, Phase::Lingering) && is_silent {
+                phase = Phase::Going;
+                deadline = Moment::now() + GOING;
+                self.hold = None;
+            }
+            if matches!(phase, Phase::Gone) && is_silent {
+                break;
+            }
+            tokio::select! {
+                // Reads are cancel-safe: what was not read stays in the pipe, or in the buffer.
+                read = read(&mut stdout, &mut out), if stdout.is_some() => {
+                    match read {
+                        Some(count) => outputs.take(Which::Out, &out[..count]),
+                        None => stdout = None,
+                    }
+                }
+                read = read(&mut stderr, &mut err), if stderr.is_some() => {
+                    match read {
+                        Some(count) => outputs.take(Which::Err, &err[..count]),
+                        None => stderr = None,
+                    }
+                }
+                report = next(&mut self.reports), if !matches!(phase, Phase::Gone) => match report {
+                    Some(Report::Began { group }) => self.group = Some(Pid::from_raw(group)),
+                    Some(Report::Failed { errno, reason }) => {
+                        return Err(NotBegun { errno, reason });
+                    }
+                    Some(Report::Ended { code }) => {
+                        // The code of what was killed because its time was over says nothing.
+                        if matches!(phase, Phase::Running) {
+                            ended.exit_code = code;
+                            phase = Phase::Lingering;
+                            deadline = Moment::now() + LINGER;
+                        }
+                    }
+                    None => {
+                        if matches!(phase, Phase::Running) {
+                            ended.error = Some("the command was killed with its keeper".to_owned());
+                        }
+                        phase = Phase::Gone;
+                        deadline = Moment::now() + GOING;
+                        self.bury().await;
+                    }
+                },
+                () = sleep_until(deadline.into_std().into()) => match phase {
+                    Phase::Running | Phase::Lingering => {
+                        ended.timed_out = matches!(phase, Phase::Running);
+                        phase = Phase::Going;
+                        deadline = Moment::now() + GOING;
+                        self.hold = None;
+                    }
+                    Phase::Going => {
+                        // It hangs, or was stopped. What it keeps comes to this process when it is gone.
+                        let _ = self.keeper.start_kill();
+                        phase = Phase::Gone;
+                        deadline = Moment::now() + GOING;
+                        self.bury().await;
+                    }
+                    Phase::Gone => break,
+                },
+            }
+        }
+        Ok(Ended {
+            stdout: outputs.out,
+            stderr: outputs.err,
+            truncated: outputs.truncated,
+            ..ended
+        })
+    }
+
+    /// Waits for the end of a keeper that has closed its socket, and does its work if it did not.
+    async fn bury(&mut self) {
+        let status = timeout(GOING, self.keeper.wait()).await;
+        if !matches!(status, Ok(Ok(status)) if status.success()) {
+            let group = self.group;
+            // What is killed there is gone in a moment, or hangs in the kernel; nothing is lost when nobody waits for that.
+            let ended = tokio::task::spawn_blocking(move || orphans::end_strays(group));
+            let _ = timeout(GOING, ended).await;
+        }
+    }
+}
+
+/// How far a command is.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Running,
+    /// Its first process has ended, and something still holds its outputs open.
+    Lingering,
+    /// Its keeper was told to end what is left.
+    Going,
+    /// Its keeper has gone, and everything with it.
+    Gone,
+}
+
+/// The next report; none when there will be no more.
+async fn next(reports: &mut Lines<BufReader<OwnedReadHalf>>) -> Option<Report> {
+    let line = reports.next_line().await.ok()??;
+    serde_json::from_str(&line).ok()
 }
 
 /// The next piece; none at the end.
@@ -273,15 +345,66 @@ mod tests {
         assert!(ended.timed_out);
         assert_eq!(ended.exit_code, None);
         assert!(Moment::now().since(started) < Duration::from_secs(20));
-        let pid: i32 = String::from_utf8(ended.stdout)
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        // The pipe has ended only because the grandchild has.
-        assert!(nix::sys::signal::kill(Pid::from_raw(pid), None).is_err() || is_zombie(pid));
+        assert!(is_gone(&ended));
     }
 
+    #[tokio::test]
+    async fn what_outlives_its_command_is_ended_with_it() {
+        for script in [
+            "sleep 600 >/dev/null 2>&1 & echo $!",
+            // It holds the output, and would be read for ever.
+            "sleep 600 & echo $!",
+        ] {
+            let ended = shell(script, None).await;
+            assert_eq!((ended.exit_code, ended.timed_out), (Some(0), false));
+            assert!(is_gone(&ended), "{script}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_new_session_is_no_way_out() {
+        let away = "setsid sh -c 'echo $$; exec sleep 600 >/dev/null 2>&1'";
+        let ended = shell(&format!("{away} & sleep 600"), Some(300)).await;
+        assert!(ended.timed_out && is_gone(&ended));
+        let ended = shell(&format!("({away} &) &"), None).await;
+        assert_eq!(ended.exit_code, Some(0));
+        assert!(is_gone(&ended));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_kills_its_keeper_ends_itself() {
+        let ended = shell("sleep 600 & echo $!; kill -9 $PPID; sleep 600", None).await;
+        assert_eq!(
+            ended.error.as_deref(),
+            Some("the command was killed with its keeper")
+        );
+        assert!(is_gone(&ended));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_stops_its_keeper_ends_all_the_same() {
+        let ended = shell("echo $$; kill -STOP $PPID; sleep 600", Some(300)).await;
+        assert!(ended.timed_out && is_gone(&ended));
+    }
+
+    #[test]
+    fn a_command_that_never_ends_has_a_limit() {
+        assert_eq!(limit(None), LONGEST);
+        assert_eq!(limit(Some(LONGEST * 2)), LONGEST);
+        assert_eq!(limit(Some(PIECE_OF_TIME)), PIECE_OF_TIME);
+    }
+
+    const PIECE_OF_TIME: Duration = Duration::from_millis(1);
+
+    /// Whether the process whose number was printed has ended.
+    fn is_gone(ended: &Ended) -> bool {
+        let text = std::str::from_utf8(&ended.stdout).unwrap();
+        let pid: i32 = text.trim().parse().unwrap();
+        nix::sys::signal::kill(Pid::from_raw(pid), None).is_err() || is_zombie(pid)
+    }
+
+    /// Whoever is to reap it may take its time.
     fn is_zombie(pid: i32) -> bool {
         std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z"))
     }

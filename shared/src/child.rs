@@ -282,6 +282,7 @@ async fn take_orders<R: tokio::io::AsyncRead + Unpin>(
                     reason: StopReason::Replaced,
                     budget: OWN_DRAIN,
                     restart_expected_ms: Some(1_500),
+                    credentials: None,
                 }),
                 Signalled::Ignored => continue,
             },

@@ -248,6 +248,10 @@ pub struct Drain {
     pub budget: Duration,
     /// When clients may expect to be served again; absent when the instance stops.
     pub restart_expected_ms: Option<u64>,
+    /// The instance's shared secrets by now, for the children that authenticate callers: whoever is late is let in by these, and no
+    /// longer by those that the change has replaced for which this life leaves. Absent when nobody can say.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
 }
 
 /// Supervisor → child.

@@ -3,15 +3,20 @@
 //! The gateway shows and replaces the file for clients; the node host reads it before it runs anything and notes what was used.
 //! Who decides what the entries mean is the node host.
 //!
+//! Invariant: whoever changes the file does it through [`change`], on what it is at that moment.
+//!
 //! Invariant: a file that cannot be understood is reported and never replaced, and the socket's token leaves this machine in no
 //! answer ([`ApprovalsFile::redacted`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,42 +84,55 @@ impl fmt::Debug for ApprovalsSocket {
     }
 }
 
-/// What holds unless an agent's own entry says otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ApprovalsDefaults {
-    /// How much may be executed.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Security")]
-    pub security: Option<Security>,
-    /// When a person is asked.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Ask")]
-    pub ask: Option<Ask>,
-    /// What holds when nobody can be asked.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Security")]
-    pub ask_fallback: Option<Security>,
-    /// Whether programs of known skills need no entry.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
-    pub auto_allow_skills: Option<bool>,
+/// A struct with the rules that hold for everybody or for one agent, which stand beside whatever else it holds.
+macro_rules! with_rules {
+    ($(#[$about:meta])* pub struct $name:ident { $($others:tt)* }) => {
+        $(#[$about])*
+        #[derive(Default, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        pub struct $name {
+            /// How much may be executed.
+            #[serde(
+                default,
+                deserialize_with = "present",
+                skip_serializing_if = "Option::is_none"
+            )]
+            #[schemars(with = "Security")]
+            pub security: Option<Security>,
+            /// When a person is asked.
+            #[serde(
+                default,
+                deserialize_with = "present",
+                skip_serializing_if = "Option::is_none"
+            )]
+            #[schemars(with = "Ask")]
+            pub ask: Option<Ask>,
+            /// What holds when nobody can be asked. It is kept for other programs and has no effect on node hosts of ours: what
+            /// nobody approves is not executed, and a node host says in its log that it does not keep to anything else.
+            #[serde(
+                default,
+                deserialize_with = "present",
+                skip_serializing_if = "Option::is_none"
+            )]
+            #[schemars(with = "Security")]
+            pub ask_fallback: Option<Security>,
+            /// Whether programs of known skills need no entry, where they are found on the node's own search path.
+            #[serde(
+                default,
+                deserialize_with = "present",
+                skip_serializing_if = "Option::is_none"
+            )]
+            #[schemars(with = "bool")]
+            pub auto_allow_skills: Option<bool>,
+            $($others)*
+        }
+    };
+}
+
+with_rules! {
+    /// What holds unless an agent's own entry says otherwise.
+    #[derive(Copy)]
+    pub struct ApprovalsDefaults {}
 }
 
 /// A program that may be executed.
@@ -157,50 +175,18 @@ pub struct AllowlistEntry {
     pub last_resolved_path: Option<String>,
 }
 
-/// What one agent may execute; `*` stands for all others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AgentApprovals {
-    /// How much may be executed.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Security")]
-    pub security: Option<Security>,
-    /// When a person is asked.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Ask")]
-    pub ask: Option<Ask>,
-    /// What holds when nobody can be asked.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Security")]
-    pub ask_fallback: Option<Security>,
-    /// Whether programs of known skills need no entry.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
-    pub auto_allow_skills: Option<bool>,
-    /// The programs that may be executed.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<AllowlistEntry>")]
-    pub allowlist: Option<Vec<AllowlistEntry>>,
+with_rules! {
+    /// What one agent may execute; `*` stands for all others.
+    pub struct AgentApprovals {
+        /// The programs that may be executed.
+        #[serde(
+            default,
+            deserialize_with = "present_entries",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schemars(with = "Vec<AllowlistEntry>")]
+        pub allowlist: Option<Vec<AllowlistEntry>>,
+    }
 }
 
 /// The whole file.
@@ -261,6 +247,20 @@ where
             .into_iter()
             .map(|(name, Strict(agent))| (name, agent))
             .collect(),
+    ))
+}
+
+fn present_entries<'de, D>(deserializer: D) -> Result<Option<Vec<AllowlistEntry>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    /// An entry from an object alone.
+    #[derive(Deserialize)]
+    struct Strict(#[serde(deserialize_with = "object")] AllowlistEntry);
+
+    let entries = Vec::<Strict>::deserialize(deserializer)?;
+    Ok(Some(
+        entries.into_iter().map(|Strict(entry)| entry).collect(),
     ))
 }
 
@@ -421,34 +421,70 @@ pub fn replace(
     file: ApprovalsFile,
     base: Option<&str>,
 ) -> Result<ApprovalsSnapshot, ApprovalsError> {
-    let current = load(path)?;
-    match base {
-        None if current.exists => return Err(ApprovalsError::BaseRequired),
-        Some(base) if current.exists && base != current.hash => {
-            return Err(ApprovalsError::Changed);
-        }
-        None | Some(_) => {}
-    }
-    save(path, &file.keeping_socket_of(&current.file))
+    change(path, |current| match base {
+        None if current.exists => Err(ApprovalsError::BaseRequired),
+        Some(base) if current.exists && base != current.hash => Err(ApprovalsError::Changed),
+        None | Some(_) => Ok(Some(file.keeping_socket_of(&current.file))),
+    })
 }
 
-/// Writes the file as it is given, for its owner alone.
+/// Changes the file as it is at this moment: nobody else who changes it this way comes in between, in whatever process, so that an
+/// entry that was taken out does not come back. What is given is written for the owner alone; nothing given changes nothing.
+///
+/// It waits for others and for the disk, and is not for a thread that must not wait.
 ///
 /// # Errors
-/// When it cannot be written.
-pub fn save(path: &Path, file: &ApprovalsFile) -> Result<ApprovalsSnapshot, ApprovalsError> {
-    let file = file.clone().normalized(random_id);
-    let text = file.to_text();
+/// What `edit` says; and when the file cannot be understood, was changed by somebody who does not keep to this, or cannot be written.
+pub fn change(
+    path: &Path,
+    edit: impl FnOnce(&ApprovalsSnapshot) -> Result<Option<ApprovalsFile>, ApprovalsError>,
+) -> Result<ApprovalsSnapshot, ApprovalsError> {
     let unwritable = |source| ApprovalsError::Unwritable {
         path: path.to_owned(),
         source,
     };
+    let _lock = lock(path).map_err(unwritable)?;
+    let current = load(path)?;
+    let Some(file) = edit(&current)? else {
+        return Ok(current);
+    };
+    let file = file.normalized(random_id);
+    let text = file.to_text();
+    // An editor takes no lock. As late as possible: after this look there is only the write itself.
+    if load(path)?.hash != current.hash {
+        return Err(ApprovalsError::Changed);
+    }
     replace_private(path, text.as_bytes()).map_err(unwritable)?;
     Ok(ApprovalsSnapshot {
         exists: true,
         hash: digest::hex(text.as_bytes()),
         file,
     })
+}
+
+/// The lock of everybody who changes the file. It lies beside the file, because the file itself is replaced by each change.
+fn lock(path: &Path) -> io::Result<Flock<File>> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(name)?;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusive) {
+            Ok(lock) => return Ok(lock),
+            Err((again, Errno::EINTR)) => file = again,
+            Err((_, error)) => return Err(error.into()),
+        }
+    }
 }
 
 /// A random id in the form of a UUID.
@@ -508,6 +544,47 @@ mod tests {
             replace(&path, first, Some(&written.hash)),
             Err(ApprovalsError::Changed)
         ));
+    }
+
+    #[test]
+    fn an_entry_that_was_taken_out_does_not_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("exec-approvals.json");
+        let listed = |pattern: &str| {
+            file(
+                json!({"version": 1, "agents": {"main": {"allowlist": [{"id": "1", "pattern": pattern}]}}}),
+            )
+        };
+        let base = replace(&path, listed("/bin/sh"), None).unwrap().hash;
+        // While one changes the file, another takes the entry out: it comes afterwards, and sees what it did not know.
+        let (began, wait) = std::sync::mpsc::channel();
+        let other = {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                wait.recv().unwrap();
+                replace(&path, ApprovalsFile::default(), Some(&base))
+            })
+        };
+        let noted = change(&path, |current| {
+            began.send(()).unwrap();
+            let mut file = current.file.clone();
+            let agents = file.agents.get_or_insert_default();
+            agents.entry("noted".to_owned()).or_default();
+            Ok(Some(file))
+        });
+        assert!(matches!(
+            other.join().unwrap(),
+            Err(ApprovalsError::Changed)
+        ));
+        assert_eq!(load(&path).unwrap(), noted.unwrap());
+        // An editor that takes no lock is noticed before it is overwritten.
+        let text = r#"{"version":1}"#;
+        let changed = change(&path, |current| {
+            fs::write(&path, text).unwrap();
+            Ok(Some(current.file.clone()))
+        });
+        assert!(matches!(changed, Err(ApprovalsError::Changed)));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::paths::{LONGEST_SOCKET_NAME, MAX_SOCKET_PATH, StatePaths};
 use crate::ports::{PortError, PortWishes, Ports};
+use crate::secret::names_a_secret;
 
 mod environment;
 mod profile;
@@ -323,6 +324,27 @@ pub fn without_secrets(variables: &BTreeMap<OsString, OsString>) -> BTreeMap<OsS
         .collect()
 }
 
+/// What a command inherits that somebody else asked for: no variable whose name tells of a secret, whoever it is meant for. The keys
+/// of model providers are as good as money, and a command can print all it has.
+#[must_use]
+pub fn without_credentials(
+    variables: &BTreeMap<OsString, OsString>,
+) -> BTreeMap<OsString, OsString> {
+    let is_secret = |name: &str| {
+        // Hosts of repositories call theirs a personal access token.
+        names_a_secret(name)
+            || name
+                .to_ascii_uppercase()
+                .split('_')
+                .any(|word| word == "PAT")
+    };
+    variables
+        .iter()
+        .filter(|(name, _)| !is_secret(&name.to_string_lossy()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
@@ -366,6 +388,32 @@ mod tests {
                 "/home/me/.openclaw/logs",
             ],
         );
+    }
+
+    #[test]
+    fn a_command_from_afar_sees_no_credential() {
+        let names = |names: &[&str]| -> Vec<String> {
+            let pairs = names.iter().map(|name| (name.into(), "x".into())).collect();
+            let left = super::without_credentials(&pairs);
+            left.into_keys()
+                .map(|name| name.into_string().unwrap())
+                .collect()
+        };
+        let secrets = [
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "DISCORD_BOT_TOKEN",
+            "GITHUB_PAT",
+            "DB_PASSWORD",
+            "OPENCLAW_GATEWAY_TOKEN",
+            "CLAWDBOT_GATEWAY_PASSWORD",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ];
+        assert!(names(&secrets).is_empty(), "{:?}", names(&secrets));
+        let others = ["DISPLAY", "HOME", "HTTPS_PROXY", "PATH", "SSH_AUTH_SOCK"];
+        assert_eq!(names(&others), others);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! - who an instance is: [`instance`], [`paths`], [`ports`], [`credentials`], [`config`]; who a client of it is: [`identity`];
 //! - what processes say to each other: [`control`], [`ipc`], [`child`], [`exit`], [`node_host`];
-//! - what clients see: [`protocol`], and how every listener treats them: [`serve`]; what may be executed and what an approval holds for: [`exec_approvals`], [`exec_binding`];
+//! - what clients see: [`protocol`], and how every listener treats them: [`serve`]; what may be executed and what an approval holds for: [`exec_approvals`], [`exec_binding`], [`exec_text`];
 //! - what all processes do alike: [`log`], [`clock`], [`secret`], [`backoff`], [`digest`].
 
 pub mod backoff;
@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod digest;
 pub mod exec_approvals;
 pub mod exec_binding;
+pub mod exec_text;
 pub mod exit;
 pub mod identity;
 pub mod instance;

@@ -42,6 +42,7 @@ mod named;
 mod node;
 mod nodes;
 mod output;
+mod pairing;
 mod probe;
 mod request;
 mod rpc;

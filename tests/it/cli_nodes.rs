@@ -204,6 +204,11 @@ async fn a_program_that_needs_approval_waits_for_it() {
         let id = pending[0]["id"].as_str().unwrap().to_owned();
         let said = home.run(&["approvals", "approve", &id[..8]]).await;
         assert_eq!(said.code, 0, "{said:?}");
+        assert!(
+            said.err.contains(r#"Arguments  ["make","it so"]"#),
+            "{said:?}"
+        );
+        assert_eq!(said.out, "Approved: make 'it so'\n");
         id
     };
     let line = ["nodes", "run", "--node", "mac", "--", "make", "it so"];

@@ -4,7 +4,7 @@ use std::fs;
 
 use openclaw_shared::control::{ChildName, ConfigState};
 use openclaw_shared::digest;
-use openclaw_tests::client::{Client, Received};
+use openclaw_tests::client::{Client, Received, connect_params};
 use openclaw_tests::eventually::{eventually, soon};
 use openclaw_tests::faults::{Stub, kill, misbehave};
 use openclaw_tests::home::{Home, TOKEN};
@@ -386,4 +386,27 @@ async fn the_schema_describes_what_forms_show() {
         "loopback"
     );
     assert_eq!(reply["uiHints"]["gateway"]["label"], "Gateway");
+}
+
+#[tokio::test]
+async fn rule_34_whoever_changes_the_secret_hears_of_it_before_it_must_come_again() {
+    let instance = Home::new().launch().ready().await;
+    let home = instance.home();
+    let secret_of = |token: &str| json!({"gateway": {"auth": {"token": token}}});
+    let mut by_successor = secret_of("the-third-secret-of-all");
+    by_successor["env"] = json!({"vars": {"A": "one"}});
+    let changes = [
+        (TOKEN, secret_of("the-second-secret-of-all"), "live"),
+        ("the-second-secret-of-all", by_successor, "replaced"),
+    ];
+    for (token, change, state) in changes {
+        let mut client = Client::connect_as(home.port(), connect_params(token)).await;
+        let done = client.call("config.patch", patch(home, &change)).await;
+        assert_eq!(done.unwrap()["outcome"]["state"], state);
+        let (_, end) = client.rest().await;
+        let reason = "shared secret changed".to_owned();
+        assert_eq!(end, Received::Closed { code: 1008, reason });
+        let refused = Client::try_connect(home.port(), connect_params(token)).await;
+        assert!(refused.is_err(), "the old secret still opens");
+    }
 }

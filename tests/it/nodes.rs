@@ -189,13 +189,14 @@ async fn rule_49_what_waits_for_people_survives_a_kill_and_what_they_allow_holds
     );
 }
 
+/// A node ends its commands with its connection, so a replacement that cut it off would end what it is at.
 #[tokio::test]
-async fn a_replacement_does_not_wait_for_nodes_or_people() {
+async fn a_replacement_waits_for_nodes_that_are_at_work_and_not_for_people() {
     let instance = Home::new().launch().ready().await;
     let (mut box_, id) = node(&instance, 1).await;
     let mut asker = operator(&instance, 2).await;
     ask(&mut asker, &id, "system.which", "k", json!({})).await;
-    asked(&mut box_).await;
+    let wanted = asked(&mut box_).await;
     asker
         .send(&request(
             "wish",
@@ -207,20 +208,44 @@ async fn a_replacement_does_not_wait_for_nodes_or_people() {
         frame["event"] == "exec.approval.requested"
     })
     .await;
-    let waits = async {
-        let (frames, end) = asker.rest().await;
-        let answers = frames.iter().filter(|frame| frame["type"] == "res");
-        let codes: Vec<Value> = answers
-            .map(|answer| answer["error"]["code"].clone())
-            .collect();
-        assert_eq!(codes, ["UNAVAILABLE", "UNAVAILABLE"]);
+    let works = async {
+        until(&mut box_, |frame| frame["event"] == "shutdown").await;
+        let taken = say(&mut box_, &wanted, json!({"n": 1})).await;
+        assert_eq!(taken, json!({"ok": true}));
+        let (_, end) = box_.rest().await;
         assert!(
             matches!(end, Received::Closed { code: 1012, .. }),
             "{end:?}"
         );
     };
-    let (restarted, ()) = tokio::join!(instance.restart(Some(ChildName::Gateway)), waits);
+    let waits = async {
+        let (frames, end) = asker.rest().await;
+        let answer = |id: &str| frames.iter().find(|frame| frame["id"] == id).cloned();
+        assert_eq!(
+            answer("wish").unwrap()["error"]["code"],
+            "UNAVAILABLE",
+            "{frames:?}"
+        );
+        assert_eq!(
+            answer("k").unwrap()["payload"]["payload"],
+            json!({"n": 1}),
+            "{frames:?}"
+        );
+        assert!(
+            matches!(end, Received::Closed { code: 1012, .. }),
+            "{end:?}"
+        );
+    };
+    let (restarted, (), ()) =
+        tokio::join!(instance.restart(Some(ChildName::Gateway)), works, waits);
     restarted.unwrap();
+    let (_box, _) = node(&instance, 1).await;
+    let mut asker = operator(&instance, 2).await;
+    ask(&mut asker, &id, "system.which", "k", json!({})).await;
+    assert_eq!(
+        answer(&mut asker, "k").await["payload"]["payload"],
+        json!({"n": 1})
+    );
 }
 
 #[tokio::test]

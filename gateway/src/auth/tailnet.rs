@@ -7,14 +7,16 @@
 //! while. A client that shows a good secret starts none.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
 use openclaw_shared::clock::Moment;
 use serde::Deserialize;
+use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -29,8 +31,8 @@ const FAILED_FOR: Duration = Duration::from_secs(5);
 const MOST_ADDRESSES: usize = 256;
 /// Commands that run at the same time.
 const COMMANDS: usize = 2;
-/// What is read of an answer, in bytes.
-const LONGEST_ANSWER: usize = 256 * 1024;
+/// What is read of an answer, in bytes; a longer one is none.
+const LONGEST_ANSWER: u64 = 256 * 1024;
 
 /// What a proxy on this machine says of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,10 +196,14 @@ impl Tailnet {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true);
-        let answer = match timeout(DEADLINE, command.output()).await {
-            Ok(Ok(output)) if output.status.success() => output.stdout,
-            Ok(Ok(output)) => {
-                tracing::warn!(target: "gateway/auth", status = %output.status, "tailscale whois failed");
+        let answer = match timeout(DEADLINE, read_answer(command)).await {
+            Ok(Ok(Said::Answer(answer))) => answer,
+            Ok(Ok(Said::Failed(status))) => {
+                tracing::warn!(target: "gateway/auth", %status, "tailscale whois failed");
+                return None;
+            }
+            Ok(Ok(Said::TooMuch)) => {
+                tracing::warn!(target: "gateway/auth", "tailscale whois says more than anybody reads");
                 return None;
             }
             Ok(Err(error)) => {
@@ -209,8 +215,34 @@ impl Tailnet {
                 return None;
             }
         };
-        login_of(answer.get(..LONGEST_ANSWER).unwrap_or(&answer))
+        login_of(&answer)
     }
+}
+
+/// What a command said.
+enum Said {
+    Answer(Vec<u8>),
+    Failed(ExitStatus),
+    TooMuch,
+}
+
+/// Runs a command and reads what it says, as far as that can be an answer. A command that says more is ended with its process.
+async fn read_answer(mut command: Command) -> io::Result<Said> {
+    let mut child = command.spawn()?;
+    let mut answer = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        let mut stdout = stdout.take(LONGEST_ANSWER + 1);
+        stdout.read_to_end(&mut answer).await?;
+    }
+    if answer.len() as u64 > LONGEST_ANSWER {
+        return Ok(Said::TooMuch);
+    }
+    let status = child.wait().await?;
+    Ok(if status.success() {
+        Said::Answer(answer)
+    } else {
+        Said::Failed(status)
+    })
 }
 
 impl Known {
@@ -246,6 +278,7 @@ mod tests {
     use std::path::Path;
 
     use http::HeaderMap;
+    use openclaw_shared::clock::Moment;
 
     use super::{Claim, Failure, Tailnet, claim, login_of};
 
@@ -340,6 +373,21 @@ mod tests {
         assert_eq!(tailnet.confirm(&eve).await, Err(Failure::Mismatch));
         let calls = std::fs::read_to_string(folder.path().join("calls")).unwrap();
         assert_eq!(calls.lines().count(), 1);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_command_that_never_ends_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let tailnet = tailnet(
+            folder.path(),
+            "trap '' PIPE; while :; do echo xxxxxxxxxxxxxxxx; done",
+        );
+        let begun = Moment::now();
+        assert_eq!(tailnet.confirm(&ada()).await, Err(Failure::Unchecked));
+        assert!(
+            Moment::now().since(begun) < super::DEADLINE,
+            "the bound was not the time"
+        );
     }
 
     #[tokio::test(flavor = "local")]

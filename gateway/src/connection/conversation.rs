@@ -10,20 +10,53 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use openclaw_shared::clock::Moment;
 use openclaw_shared::protocol::frame::Request;
+use openclaw_shared::protocol::method::Method as _;
+use openclaw_shared::protocol::method::config::{ConfigApply, ConfigPatch, ConfigSet};
+use tokio::time::{Sleep, sleep};
 
 use super::chronicle::Chronicle;
-use super::link::Link;
+use super::link::{Leave, Link};
 use super::misfit::{self, Misfit};
+use super::refusals::Refusals;
 use super::socket::{Ended, Incoming, Socket};
 use super::{Answer, Caller, close_for, queue_answer};
 use crate::context::Context;
-use crate::limits::{FRAMES_PER_TURN, REQUESTS_IN_FLIGHT};
-use crate::methods::Called;
+use crate::limits::{FRAMES_PER_TURN, REQUESTS_IN_FLIGHT, REVOKED_GRACE};
+use crate::methods::{Answering, Called};
+
+/// The reason that a client reads which is refused whatever it asks.
+const NOTHING_BUT_REFUSALS: &str = "too many refused requests";
 
 /// A request that could not be answered at once.
-type Pending = Pin<Box<dyn Future<Output = Done>>>;
+struct Pending {
+    id: String,
+    method: String,
+    begun: Moment,
+    answering: Answering,
+}
 
-/// What became of it.
+impl Pending {
+    /// Whether what it changes is in a file before it is answered, and counts or is taken back by then: whoever asked for it
+    /// must be able to tell which, however long that takes.
+    fn changes_config(&self) -> bool {
+        [ConfigSet::NAME, ConfigPatch::NAME, ConfigApply::NAME].contains(&&*self.method)
+    }
+}
+
+impl Future for Pending {
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Wake<'_>) -> Poll<Done> {
+        self.answering.as_mut().poll(cx).map(|answer| Done {
+            id: std::mem::take(&mut self.id),
+            method: std::mem::take(&mut self.method),
+            answer,
+            took: Moment::now().since(self.begun),
+        })
+    }
+}
+
+/// What became of a request.
 struct Done {
     id: String,
     method: String,
@@ -65,6 +98,9 @@ pub(super) struct Conversation {
     pending: FuturesUnordered<Pending>,
     chronicle: Chronicle,
     has_read_the_last: bool,
+    refusals: Refusals,
+    /// How long what it has asked may still take; from the moment it is revoked.
+    grace: Option<Pin<Box<Sleep>>>,
 }
 
 impl Conversation {
@@ -82,6 +118,8 @@ impl Conversation {
             socket,
             pending: FuturesUnordered::new(),
             has_read_the_last: false,
+            refusals: Refusals::default(),
+            grace: None,
         }
     }
 
@@ -124,12 +162,29 @@ impl Conversation {
             return Course::IsOver;
         }
         if let Some(leaving) = leaving
-            && self.pending.is_empty()
+            && self.is_done_for(leaving, cx)
         {
             let (code, reason) = leaving.close();
             self.link.state().outbound.close(code, reason);
         }
         self.write(cx, reading)
+    }
+
+    /// Whether everything is answered that is waited for before a client goes.
+    fn is_done_for(&mut self, leaving: Leave, cx: &mut Wake<'_>) -> bool {
+        if self.pending.is_empty() {
+            return true;
+        }
+        match leaving {
+            Leave::Restart => false,
+            Leave::Revoked(_) => {
+                let grace = self
+                    .grace
+                    .get_or_insert_with(|| Box::pin(sleep(REVOKED_GRACE)));
+                let is_over = grace.is_elapsed() || grace.as_mut().poll(cx).is_ready();
+                is_over && !self.pending.iter().any(Pending::changes_config)
+            }
+        }
     }
 
     fn write(&mut self, cx: &mut Wake<'_>, reading: Reading) -> Course {
@@ -179,7 +234,7 @@ impl Conversation {
         while let Poll::Ready(Some(done)) = self.pending.poll_next_unpin(cx) {
             self.chronicle
                 .answered(&done.method, &done.answer, Some(done.took));
-            queue_answer(&mut self.link.state().outbound, &done.id, &done.answer);
+            self.answer(&done.id, &done.answer);
         }
     }
 
@@ -187,6 +242,9 @@ impl Conversation {
         for _ in 0..FRAMES_PER_TURN {
             let mid_frame = {
                 let state = self.link.state();
+                if state.is_revoked() {
+                    return Reading::Dry;
+                }
                 if !state.outbound.may_read() || self.pending.len() >= REQUESTS_IN_FLIGHT {
                     return Reading::Paused;
                 }
@@ -223,9 +281,7 @@ impl Conversation {
         match misfit::judge(text, &self.context.validators().request) {
             // As for every client of the protocol: what is no JSON is not answered.
             Misfit::Nothing => {}
-            Misfit::Invalid { id, error } => {
-                queue_answer(&mut self.link.state().outbound, &id, &Err(Box::new(error)));
-            }
+            Misfit::Invalid { id, error } => self.answer(&id, &Err(Box::new(error))),
             Misfit::Valid(text) => {
                 if let Some(request) = Request::parse(&text) {
                     self.call(&request, cx);
@@ -240,25 +296,34 @@ impl Conversation {
         let routes = self.context.routes();
         let answer = match routes.call(&self.context, &self.caller, request) {
             Called::Answered(answer) => answer,
-            Called::Started(mut future) => match future.as_mut().poll(cx) {
+            Called::Started(mut answering) => match answering.as_mut().poll(cx) {
                 Poll::Ready(answer) => answer,
                 Poll::Pending => {
-                    let (id, method) = (id.to_owned(), request.method.clone().into_owned());
-                    let begun = Moment::now();
-                    self.pending.push(Box::pin(async move {
-                        let answer = future.await;
-                        Done {
-                            id,
-                            method,
-                            answer,
-                            took: Moment::now().since(begun),
-                        }
-                    }));
+                    self.pending.push(Pending {
+                        id: id.to_owned(),
+                        method: request.method.clone().into_owned(),
+                        begun: Moment::now(),
+                        answering,
+                    });
                     return;
                 }
             },
         };
         self.chronicle.answered(&request.method, &answer, None);
-        queue_answer(&mut self.link.state().outbound, id, &answer);
+        self.answer(id, &answer);
+    }
+
+    /// Queues an answer. A client that gets nothing but refusals is sent away.
+    fn answer(&mut self, id: &str, answer: &Answer) {
+        queue_answer(&mut self.link.state().outbound, id, answer);
+        if answer.is_ok() {
+            self.refusals.forget();
+        } else if self.refusals.one_more(Moment::now()) {
+            tracing::info!(target: "gateway/ws", conn = %self.link.id, client = %self.caller.client.id, "closed a client that is refused whatever it asks");
+            self.link.leave(Leave::Revoked(NOTHING_BUT_REFUSALS));
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

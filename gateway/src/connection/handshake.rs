@@ -24,6 +24,7 @@ use openclaw_shared::protocol::connect::{ClientId, ClientInfo, ConnectAuth, Conn
 use openclaw_shared::protocol::error::{ErrorCode, ErrorShape};
 use openclaw_shared::protocol::frame::Request;
 use openclaw_shared::protocol::hello::HelloAuth;
+use openclaw_shared::protocol::params::devices::{LONGEST_SCOPE, MOST_SCOPES};
 use openclaw_shared::protocol::scope::{Rights, Role};
 use openclaw_shared::secret::Secret;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ use serde_json::{Value, json};
 use super::validate::Validator;
 use crate::auth;
 use crate::auth::{device, tailnet};
-use crate::limits::{CLOSE_REASON_BYTES, LONGEST_SCOPE, MOST_SCOPES};
+use crate::limits::CLOSE_REASON_BYTES;
 use crate::services::devices::record::{Device, Token};
 use crate::services::devices::scopes;
 use crate::services::devices::standing::{self, Ask, Description, Proof, Standing};
@@ -325,7 +326,9 @@ impl Entry {
             vouched,
             token: auth.and_then(|auth| auth.token.clone()).map(Secret::new),
             is_local: facts.is_local,
-            may_go_unpaired: client.id == ClientId::ControlUi
+            // The Control UI is an operator. What calls itself by its name and wants to be a node is a node like any other.
+            may_go_unpaired: self.role == Role::Operator
+                && client.id == ClientId::ControlUi
                 && facts.control_ui.allow_insecure_auth,
             says: description(client, address),
         }

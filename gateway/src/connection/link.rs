@@ -65,13 +65,14 @@ pub(crate) struct Admitted {
     pub(crate) device: Option<Arc<str>>,
 }
 
-/// Why a client is asked to leave.
+/// Why a client is asked to leave, and so what is still done for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leave {
-    /// This life of the gateway ends.
+    /// This life of the gateway ends: what has arrived is read and answered, however long that takes.
     Restart,
-    /// It may not stay; the reason of its close.
-    Policy(&'static str),
+    /// What it was let in by counts no more, for this reason: nothing more is read, it sees no further event, and what it has
+    /// asked is answered if that takes a moment.
+    Revoked(&'static str),
 }
 
 impl Leave {
@@ -79,7 +80,7 @@ impl Leave {
     pub(crate) const fn close(self) -> (u16, &'static str) {
         match self {
             Self::Restart => (close_code::RESTART, SERVICE_RESTART),
-            Self::Policy(why) => (close_code::POLICY, why),
+            Self::Revoked(why) => (close_code::POLICY, why),
         }
     }
 }
@@ -97,11 +98,11 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) outbound: Outbound,
-    /// None before it is admitted.
+    /// None before it is admitted, and from the moment that is revoked.
     admitted: Option<Admitted>,
     /// How many events were addressed to it. A skipped one leaves a gap that the client sees.
     seq: u64,
-    /// It shall finish what it has read and go.
+    /// It shall finish and go.
     leaving: Option<Leave>,
     /// It shall end at once: there is no use in being polite.
     cut: bool,
@@ -116,6 +117,11 @@ impl State {
     /// Whether the connection shall end without a word.
     pub(crate) const fn is_cut(&self) -> bool {
         self.cut
+    }
+
+    /// Whether it may neither ask nor hear anything more.
+    pub(crate) const fn is_revoked(&self) -> bool {
+        matches!(self.leaving, Some(Leave::Revoked(_)))
     }
 
     /// Leaves the direction to the client here while the task sleeps.
@@ -196,9 +202,14 @@ impl Link {
         self.state().admitted = Some(admitted);
     }
 
-    /// Who it is; none before it is admitted.
+    /// Who it is; none before it is admitted and after that is revoked.
     pub(crate) fn admitted(&self) -> Option<Admitted> {
         self.state().admitted.clone()
+    }
+
+    /// Its verified device, while it is admitted.
+    pub(crate) fn device(&self) -> Option<Arc<str>> {
+        self.state().admitted.as_ref()?.device.clone()
     }
 
     /// Queues an event, if the client may see it. `version` is what follows `seq` in the frame, with its comma.
@@ -241,6 +252,9 @@ impl Link {
     pub(crate) fn send(&self, head: &Bytes) -> bool {
         let taken = {
             let mut state = self.state();
+            if state.is_revoked() {
+                return false;
+            }
             let offered = state.outbound.event(head, b"}", false);
             if offered == Offered::Overflow {
                 state.outbound.condemn(close_code::POLICY, SLOW_CONSUMER);
@@ -251,9 +265,22 @@ impl Link {
         taken
     }
 
-    /// Asks the connection to finish what it has read, then to close. The first reason stands.
+    /// Asks the connection to finish, then to close. The first reason stands, but whoever is revoked while this life ends is
+    /// revoked.
     pub(crate) fn leave(&self, why: Leave) {
-        self.state().leaving.get_or_insert(why);
+        {
+            let mut state = self.state();
+            match (state.leaving, why) {
+                (None | Some(Leave::Restart), Leave::Revoked(_)) => {
+                    state.leaving = Some(why);
+                    // Whoever is not admitted is offered no event, and no rule about clients names it again.
+                    state.admitted = None;
+                }
+                (None, Leave::Restart) => state.leaving = Some(why),
+                (Some(Leave::Restart | Leave::Revoked(_)), Leave::Restart)
+                | (Some(Leave::Revoked(_)), Leave::Revoked(_)) => {}
+            }
+        }
         self.waker.wake();
     }
 

@@ -26,9 +26,11 @@ pub(super) fn register(routes: Routes) -> Routes {
     routes
         .on(CronList, list)
         .on(CronStatus, status)
-        .on_prepared(CronAdd, normalise::add, add)
-        .on_prepared(CronUpdate, normalise::update, update)
-        .on(CronRemove, remove)
+        .on_errand(CronAdd, add)
+        .prepared(CronAdd, normalise::add)
+        .on_errand(CronUpdate, update)
+        .prepared(CronUpdate, normalise::update)
+        .on_errand(CronRemove, remove)
         .on(CronRuns, runs)
 }
 

@@ -18,30 +18,24 @@ use openclaw_shared::protocol::scope::Role;
 
 use super::{MethodError, Routes};
 use crate::connection::Caller;
-use crate::connection::link::{Admitted, AdmittedBy};
 use crate::context::Context;
-use crate::services::devices::pair::{self, Approved, Done, PairError};
+use crate::services::devices::pair::{self, Approved, PairError};
 use crate::services::devices::pending::Request;
-use crate::services::devices::{self, node, view};
-
-/// The reasons that clients read whose token is worth nothing any more.
-const TOKEN_REVOKED: &str = "device token revoked";
-const TOKEN_ROTATED: &str = "device token rotated";
-const REMOVED: &str = "device removed";
+use crate::services::devices::{self, finish, node, view};
 
 pub(super) fn register(routes: Routes) -> Routes {
     routes
-        .on(NodePairRequest, request_node)
+        .on_errand(NodePairRequest, request_node)
         .on(NodePairList, list_nodes)
-        .on(NodePairApprove, approve_node)
-        .on(NodePairReject, reject_node)
+        .on_errand(NodePairApprove, approve_node)
+        .on_errand(NodePairReject, reject_node)
         .on(NodePairVerify, verify_node)
         .on(DevicePairList, list)
-        .on(DevicePairApprove, approve)
-        .on(DevicePairReject, reject)
-        .on(DevicePairRemove, remove)
-        .on(DeviceTokenRotate, rotate)
-        .on(DeviceTokenRevoke, revoke)
+        .on_errand(DevicePairApprove, approve)
+        .on_errand(DevicePairReject, reject)
+        .on_errand(DevicePairRemove, remove)
+        .on_errand(DeviceTokenRotate, rotate)
+        .on_errand(DeviceTokenRevoke, revoke)
         .on(NodeRename, rename_node)
 }
 
@@ -54,15 +48,10 @@ impl From<PairError> for MethodError {
             | PairError::UnknownRole
             | PairError::UnknownNode
             | PairError::NotHeld(_)
+            | PairError::HasKey
             | PairError::NotApproved(_) => Self::invalid(error.to_string()),
         }
     }
-}
-
-/// Tells of a change that is durable.
-fn finish<T>(context: &Context, done: Done<T>) -> T {
-    devices::announce(context, done.announcements);
-    done.value
 }
 
 async fn list(
@@ -192,22 +181,11 @@ async fn remove(
         .write(move |tx| pair::remove(tx, &device, now))
         .await?;
     finish(context, done);
-    let is_it = |admitted: &Admitted| admitted.device.as_deref() == Some(&*device_id);
-    context.hub.dismiss(REMOVED, is_it);
     tracing::info!(target: "gateway/devices", device = device_id, by = %caller.client.id, "device removed");
     Ok(DevicePairRemoveReply {
         device_id,
         removed: true,
     })
-}
-
-/// Closes the connections that came in by the token of a device for a role.
-fn dismiss(context: &Context, why: &'static str, device: &str, role: Role) {
-    context.hub.dismiss(why, |admitted| {
-        admitted.by == AdmittedBy::DeviceToken
-            && admitted.rights.role() == role
-            && admitted.device.as_deref() == Some(device)
-    });
 }
 
 fn role_of(text: &str) -> Result<Role, MethodError> {
@@ -223,13 +201,13 @@ async fn rotate(
     let device_id = params.device_id.into_string();
     let scopes = params
         .scopes
-        .map(|scopes| scopes.iter().map(ToString::to_string).collect());
+        .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect());
     let (device, rights, now) = (device_id.clone(), caller.rights, WallTime::now());
-    let rotated = context
+    let done = context
         .store
         .write(move |tx| pair::rotate(tx, &device, role, scopes, rights, now))
         .await?;
-    dismiss(context, TOKEN_ROTATED, &device_id, role);
+    let rotated = finish(context, done);
     tracing::info!(target: "gateway/devices", device = device_id, %role, by = %caller.client.id, "device token rotated");
     Ok(DeviceTokenRotateReply {
         device_id,
@@ -248,11 +226,11 @@ async fn revoke(
     let role = role_of(&params.role)?;
     let device_id = params.device_id.into_string();
     let (device, now) = (device_id.clone(), WallTime::now());
-    let revoked_at_ms = context
+    let done = context
         .store
         .write(move |tx| pair::revoke(tx, &device, role, now))
         .await?;
-    dismiss(context, TOKEN_REVOKED, &device_id, role);
+    let revoked_at_ms = finish(context, done);
     tracing::info!(target: "gateway/devices", device = device_id, %role, by = %caller.client.id, "device token revoked");
     Ok(DeviceTokenRevokeReply {
         device_id,

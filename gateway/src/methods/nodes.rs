@@ -1,5 +1,6 @@
 //! Nodes: who they are, asking them, and what they tell.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,23 +13,24 @@ use openclaw_shared::protocol::method::nodes::{
     NodeInvoke, NodeInvokeResult, NodeList, SkillsBins,
 };
 use openclaw_shared::protocol::params::approvals::{
-    ApprovalDecision, ApprovalListParams, ApprovalListReply, ApprovalRequestParams,
-    ApprovalRequestReply, ApprovalResolveParams, ApprovalResolveReply, ApprovalsGetParams,
-    ApprovalsReply, ApprovalsSetParams, NodeApprovalsGetParams, NodeApprovalsSetParams,
+    ApprovalDecision, ApprovalListParams, ApprovalListReply, ApprovalResolveParams,
+    ApprovalResolveReply, ApprovalsGetParams, ApprovalsReply, ApprovalsSetParams,
+    NodeApprovalsGetParams, NodeApprovalsSetParams,
 };
 use openclaw_shared::protocol::params::nodes::{
-    NodeDescribeParams, NodeDescription, NodeEventParams, NodeEventReply, NodeInvokeParams,
-    NodeInvokeReply, NodeInvokeResultParams, NodeInvokeResultReply, NodeListParams, NodeListReply,
-    SkillsBinsParams, SkillsBinsReply,
+    LONGEST_KEY, NodeDescribeParams, NodeDescription, NodeEventParams, NodeEventReply,
+    NodeInvokeParams, NodeInvokeReply, NodeInvokeResultParams, NodeInvokeResultReply,
+    NodeListParams, NodeListReply, SkillsBinsParams, SkillsBinsReply,
 };
+use openclaw_shared::protocol::strict::Int;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::{MethodError, Routes};
 use crate::approvals;
-use crate::connection::Caller;
+use crate::connection::{Answer, Caller};
 use crate::context::Context;
-use crate::nodes::{self, Question};
+use crate::nodes::{self, Hearing, Question};
 use crate::prepared::Prepared;
 use crate::services::devices;
 use crate::services::nodes::happening::{self, Happening};
@@ -40,12 +42,12 @@ pub(super) fn register(routes: Routes) -> Routes {
     routes
         .on(NodeList, list)
         .on(NodeDescribe, describe)
-        .on(NodeInvoke, invoke)
+        .on_errand_then(NodeInvoke, invoke, hear)
         .on(NodeInvokeResult, result)
         .on(NodeEvent, event)
         .on(SkillsBins, bins)
-        .on(ExecApprovalRequest, request)
-        .on(ExecApprovalResolve, resolve)
+        .on_errand_then(ExecApprovalRequest, approvals::request, approvals::hear)
+        .on_errand(ExecApprovalResolve, resolve)
         .on(ExecApprovalList, waiting)
         .on(ExecApprovalsGet, get_file)
         .on(ExecApprovalsSet, set_file)
@@ -84,22 +86,30 @@ async fn invoke(
     context: &Context,
     caller: &Caller,
     params: NodeInvokeParams,
-) -> Result<Prepared<NodeInvokeReply>, MethodError> {
+) -> Result<Hearing<Answer>, MethodError> {
+    let key = params.idempotency_key.into_string();
+    if key.len() > LONGEST_KEY {
+        let why = format!("idempotencyKey must not have more than {LONGEST_KEY} bytes");
+        return Err(MethodError::invalid(why));
+    }
+    let millis = params.timeout_ms.map(Int::get_unsigned);
     let question = Question {
         node: params.node_id.trim().to_owned(),
         command: params.command.trim().to_owned(),
         params: params.params,
-        timeout: params
-            .timeout_ms
-            .map(|millis| Duration::from_millis(millis.get_unsigned())),
+        // Without a limit nobody would ever hear of it again: 0 says nothing, as on the way to the node.
+        timeout: millis
+            .filter(|millis| *millis > 0)
+            .map(Duration::from_millis),
     };
-    let answer = nodes::invoke(
-        context,
-        caller,
-        question,
-        params.idempotency_key.into_string(),
-    )
-    .await;
+    nodes::invoke(context, caller, question, key).await
+}
+
+async fn hear(
+    _context: &Context,
+    hearing: Hearing<Answer>,
+) -> Result<Prepared<NodeInvokeReply>, MethodError> {
+    let answer = hearing.answer().await;
     answer.map(Prepared::of_json).map_err(MethodError::from)
 }
 
@@ -133,7 +143,6 @@ async fn event(
     params: NodeEventParams,
 ) -> Result<NodeEventReply, MethodError> {
     let node = node_of(caller)?;
-    let is_current = context.nodes(|nodes| nodes.is_current(node, caller.link));
     match happening::read(&params) {
         Happening::Unknown => {}
         Happening::NeedsRuns(name) => {
@@ -142,13 +151,13 @@ async fn event(
             )));
         }
         Happening::Follow { session, wants } => {
-            if !context.nodes(|nodes| nodes.subscribe(node, &session, wants)) {
+            if !context.nodes(|nodes| nodes.subscribe(node, caller.link, &session, wants)) {
                 return Err(MethodError::unavailable("too many sessions are followed"));
             }
         }
         Happening::Run(told) => {
-            let is_known = is_current
-                && context.nodes(|nodes| nodes.knows_run(node, &told.run, told.is_over()));
+            let is_known = context
+                .nodes(|nodes| nodes.knows_run(node, caller.link, &told.run, told.is_over()));
             if is_known {
                 let (now, text) = (WallTime::now(), told.text(node));
                 let kept: Result<(), StoreError> = context
@@ -175,14 +184,6 @@ async fn bins(
     Ok(SkillsBinsReply { bins })
 }
 
-async fn request(
-    context: &Context,
-    caller: &Caller,
-    params: ApprovalRequestParams,
-) -> Result<ApprovalRequestReply, MethodError> {
-    approvals::request(context, caller, params).await
-}
-
 async fn resolve(
     context: &Context,
     caller: &Caller,
@@ -190,7 +191,9 @@ async fn resolve(
 ) -> Result<ApprovalResolveReply, MethodError> {
     let decision = ApprovalDecision::from_text(&params.decision)
         .ok_or_else(|| MethodError::invalid("invalid decision"))?;
-    approvals::resolve(context, caller, params.id.trim().to_owned(), decision).await?;
+    let id = params.id.trim().to_owned();
+    let shown = params.sha256.map(|sha256| sha256.into_string());
+    approvals::resolve(context, caller, id, decision, shown).await?;
     Ok(ApprovalResolveReply { ok: true })
 }
 
@@ -209,19 +212,36 @@ async fn get_file(
     _caller: &Caller,
     _params: ApprovalsGetParams,
 ) -> Result<ApprovalsReply, MethodError> {
-    let path = StatePaths(&context.instance.identity.state_dir).exec_approvals();
-    shown(context, exec_approvals::load(&path))
+    with_file(context, exec_approvals::load).await
 }
 
-/// Read, compared and replaced without a pause in between, so that no two callers of this process can overtake each other.
 async fn set_file(
     context: &Context,
     _caller: &Caller,
     params: ApprovalsSetParams,
 ) -> Result<ApprovalsReply, MethodError> {
+    with_file(context, move |path| {
+        let base = params.base_hash.as_deref();
+        exec_approvals::replace(path, params.file, base)
+    })
+    .await
+}
+
+/// Works with the file beside everything else, since a slow disk would make the others wait. One at a time: the turn ends with
+/// the work and not with whoever waits for it, so that no two callers can overtake each other.
+async fn with_file(
+    context: &Context,
+    work: impl FnOnce(&Path) -> Result<ApprovalsSnapshot, ApprovalsError> + Send + 'static,
+) -> Result<ApprovalsReply, MethodError> {
     let path = StatePaths(&context.instance.identity.state_dir).exec_approvals();
-    let base = params.base_hash.as_deref();
-    shown(context, exec_approvals::replace(&path, params.file, base))
+    let turn = context.exec_approvals_turn.clone().lock_owned().await;
+    let done = spawn_blocking(move || {
+        let _turn = turn;
+        work(&path)
+    })
+    .await;
+    let done = done.map_err(|_| MethodError::unavailable("internal error"))?;
+    shown(context, done)
 }
 
 fn shown(

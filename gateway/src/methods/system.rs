@@ -27,7 +27,7 @@ pub(super) fn register(routes: Routes) -> Routes {
         .on(Health, health)
         .on(Status, status)
         .on(SystemPresence, system_presence)
-        .on(SystemEvent, system_event)
+        .on_errand(SystemEvent, system_event)
         .on(LogsTail, tail)
 }
 

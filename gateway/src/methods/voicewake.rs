@@ -14,7 +14,7 @@ use crate::prepared::Prepared;
 use crate::services::voicewake;
 
 pub(super) fn register(routes: Routes) -> Routes {
-    routes.on(VoicewakeGet, get).on(VoicewakeSet, set)
+    routes.on(VoicewakeGet, get).on_errand(VoicewakeSet, set)
 }
 
 async fn get(

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::prepared::Prepared;
 use crate::store::StoreError;
 
+pub(crate) mod done;
 pub(crate) mod keep;
 pub(crate) mod node;
 pub(crate) mod pair;
@@ -32,10 +33,22 @@ pub(crate) mod view;
 
 pub(crate) use node::{NodeFacts, PairedNode, note_node, paired_node, paired_nodes};
 
-use pair::{Announcement, PairError};
+use done::{Announcement, Done};
+use pair::PairError;
 
-/// Tells those who may pair what has happened. Called when it is durable.
-pub(crate) fn announce(context: &Context, announcements: Vec<Announcement>) {
+/// Does what follows from a change that is durable: ends the connections that what they came in by no longer speaks for, and
+/// tells those who may pair.
+pub(crate) fn finish<T>(context: &Context, done: Done<T>) -> T {
+    for ended in &done.ended {
+        context
+            .hub
+            .revoke(ended.why, |admitted| ended.names(admitted));
+    }
+    announce(context, done.announcements);
+    done.value
+}
+
+fn announce(context: &Context, announcements: Vec<Announcement>) {
     let version = context.state_version();
     for announcement in announcements {
         match announcement {
@@ -90,7 +103,7 @@ pub(crate) async fn expire(context: &Context) {
         return;
     }
     match context.store.write(move |tx| pair::expire(tx, now)).await {
-        Ok(done) => announce(context, done.announcements),
+        Ok(done) => finish(context, done),
         // The next round tries again; until then nobody can approve them.
         Err(error) => {
             tracing::debug!(target: "gateway/devices", %error, "expired requests stay for now")
@@ -104,11 +117,12 @@ pub(crate) async fn write_sightings(context: &Context) {
     if fresh.is_empty() {
         return;
     }
+    let now = WallTime::now();
     let written = context.store.write(move |tx| {
         for (id, sighting) in &fresh {
             if let Some(mut stored) = keep::device(tx, id)? {
                 stored.sighting.renew(sighting);
-                keep::see(tx, id, &stored.sighting)?;
+                keep::see(tx, id, &stored.sighting, now)?;
             }
         }
         Ok::<_, PairError>(())

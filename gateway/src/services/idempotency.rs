@@ -1,34 +1,27 @@
 //! Doing what is asked under one key once, and answering every repetition alike, across restarts too.
 //!
-//! What is worked on in this life is known in memory ([`Idempotency`]); everything else is one row of the store. The row is
-//! durable before anything is done, and the answer is durable before anybody hears it. A row without an answer that no life
-//! works on any more belongs to something that was begun and whose end nobody saw: it is said so, and not done again.
+//! What is worked on in this life is known in memory ([`Idempotency`]); everything else is one row of the store ([`rows`]). The
+//! row is durable before anything is done, and the answer is durable before anybody hears it. A row without an answer that
+//! nobody works on any more belongs to something that was begun and whose end nobody saw: it is said so, and not done again.
+//!
+//! Invariant: nobody is told that something was not begun after it may have been. A [`Ticket`] knows, and whoever drops it tells
+//! those who wait what is true.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
-use openclaw_shared::clock::WallTime;
 use openclaw_shared::digest;
 use openclaw_shared::protocol::error::ErrorShape;
-use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::connection::Answer;
 use crate::store::{Store, StoreError};
 
-/// How long an answer is repeated.
-const KEPT_FOR: Duration = Duration::from_hours(24);
-/// How many answers are kept at most; the oldest go.
-const MOST_ROWS: i64 = 100_000;
-/// How many old rows go with each new one, so that no write takes long.
-const PRUNED_AT_ONCE: i64 = 64;
-/// The largest answer that is kept, in bytes.
-const LARGEST_ANSWER: usize = 256 * 1024;
+mod rows;
+
+pub(crate) use rows::{Begun, Row, begin, find};
+
 /// Requests that may wait for one and the same answer.
 const MOST_WAITING: usize = 64;
 
@@ -50,8 +43,6 @@ pub(crate) struct Idempotency {
 struct Running {
     params: String,
     waiting: Vec<oneshot::Sender<Answer>>,
-    /// It is over, and its answer could not be written.
-    unwritten: bool,
 }
 
 /// Where a request stands among those with its key.
@@ -60,34 +51,36 @@ pub(crate) enum Entered {
     First(Ticket),
     /// Another one is worked on, and its answer is the answer.
     Shares(oneshot::Receiver<Answer>),
-    /// There is an answer already.
-    Answered(Answer),
+    /// The key belongs to something else, or too many wait for its answer.
+    Refused(ErrorShape),
 }
 
-/// The right and the duty to settle a key. Dropped without that, it counts as never begun in this life.
+/// The right and the duty to settle a key.
+///
+/// Whoever has it must outlive those who wait: a connection's own work ends with the connection, and may not hold one across a
+/// pause.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     key: Key,
     params: String,
     running: Arc<Mutex<BTreeMap<Key, Running>>>,
-    settled: bool,
+    /// From here on it may have been done.
+    is_under_way: bool,
+    /// The key is free again.
+    is_settled: bool,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.settled {
-            lock(&self.running).remove(&self.key);
+        // Without a word, those who wait hear that it was not begun.
+        let told = self.is_under_way.then(unknown_outcome);
+        for waiting in self.leave() {
+            if let Some(told) = &told {
+                // Whoever waited may have left.
+                let _ = waiting.send(told.clone());
+            }
         }
     }
-}
-
-/// What the store knows of a key.
-#[derive(Debug)]
-pub(crate) enum Begun {
-    /// Nothing: from now on it is worked on.
-    New,
-    /// It is over, or nobody knows how it ended.
-    Over(Answer),
 }
 
 fn lock(running: &Mutex<BTreeMap<Key, Running>>) -> MutexGuard<'_, BTreeMap<Key, Running>> {
@@ -99,19 +92,15 @@ fn refuse(error: ErrorShape) -> Answer {
     Err(Box::new(error))
 }
 
-fn conflict() -> Answer {
-    refuse(
-        ErrorShape::invalid_request("idempotencyKey was used with other parameters")
-            .with_details(json!({ "code": "IDEMPOTENCY_CONFLICT" })),
-    )
+fn conflict() -> ErrorShape {
+    ErrorShape::invalid_request("idempotencyKey was used with other parameters")
+        .with_details(json!({ "code": "IDEMPOTENCY_CONFLICT" }))
 }
 
 fn unknown_outcome() -> Answer {
     refuse(
-        ErrorShape::unavailable(
-            "the gateway ended while this was under way; its outcome is unknown",
-        )
-        .with_details(json!({ "code": "OUTCOME_UNKNOWN" })),
+        ErrorShape::unavailable("this was begun, and nobody saw its end; its outcome is unknown")
+            .with_details(json!({ "code": "OUTCOME_UNKNOWN" })),
     )
 }
 
@@ -135,62 +124,40 @@ impl Idempotency {
         let mut running = lock(&self.running);
         if let Some(known) = running.get_mut(&key) {
             if known.params != params {
-                return Entered::Answered(conflict());
-            }
-            if known.unwritten {
-                return Entered::Answered(unknown_outcome());
+                return Entered::Refused(conflict());
             }
             known.waiting.retain(|waiting| !waiting.is_closed());
             if known.waiting.len() >= MOST_WAITING {
                 let error = ErrorShape::unavailable("too many requests wait for this answer");
-                return Entered::Answered(refuse(error));
+                return Entered::Refused(error);
             }
             return Entered::Shares(wait(known));
         }
         let fresh = Running {
             params: params.clone(),
             waiting: Vec::new(),
-            unwritten: false,
         };
         running.insert(key.clone(), fresh);
         Entered::First(Ticket {
             key,
             params,
             running: self.running.clone(),
-            settled: false,
+            is_under_way: false,
+            is_settled: false,
         })
     }
 
-    /// Settles a key: keeps the answer, then tells everybody who waits for it.
-    pub(crate) async fn settle(&self, store: &Store, mut ticket: Ticket, answer: Answer) {
-        let (key, kept) = (ticket.key.clone(), keep(&answer));
+    /// Settles a key: keeps the answer, then tells everybody who waits for it. An answer that cannot be kept is told all the same,
+    /// and whoever asks later hears that the outcome is unknown.
+    pub(crate) async fn settle(&self, store: &Store, ticket: Ticket, answer: Answer) {
+        let (key, kept) = (ticket.key.clone(), answer.clone());
         let written: Result<(), StoreError> = store
-            .write(move |tx| {
-                tx.prepare_cached(
-                    "UPDATE idempotency SET answer = ?3 WHERE kind = ?1 AND key = ?2",
-                )?
-                .execute(params![key.kind, key.key, kept])?;
-                Ok(())
-            })
+            .write(move |tx| Ok(rows::keep(tx, &key, &kept)?))
             .await;
-        ticket.settled = true;
-        let waiting = {
-            let mut running = lock(&self.running);
-            match (&written, running.get_mut(&ticket.key)) {
-                (Ok(()), _) | (Err(_), None) => {
-                    running.remove(&ticket.key).map(|known| known.waiting)
-                }
-                (Err(error), Some(known)) => {
-                    tracing::error!(target: "gateway", kind = ticket.key.kind, %error, "an answer cannot be kept");
-                    known.unwritten = true;
-                    Some(std::mem::take(&mut known.waiting))
-                }
-            }
-        };
-        for waiting in waiting.into_iter().flatten() {
-            // Whoever waited may have left.
-            let _ = waiting.send(answer.clone());
+        if let Err(error) = written {
+            tracing::error!(target: "gateway", kind = ticket.key.kind, %error, "an answer cannot be kept");
         }
+        ticket.share(&answer);
     }
 }
 
@@ -210,6 +177,13 @@ impl Ticket {
         }
     }
 
+    /// Whether anybody still waits for the answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let running = lock(&self.running);
+        let waiting = running.get(&self.key).map(|running| &running.waiting);
+        waiting.is_some_and(|waiting| waiting.iter().any(|waiting| !waiting.is_closed()))
+    }
+
     /// What the row is made of; for [`begin`] inside of a transaction.
     pub(crate) fn row(&self, idempotency: &Idempotency) -> Row {
         Row {
@@ -218,112 +192,28 @@ impl Ticket {
             life: idempotency.life.clone(),
         }
     }
-}
 
-/// A key on its way into the store.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    key: Key,
-    params: String,
-    life: String,
-}
-
-/// What the store has to say on a key.
-pub(crate) fn find(connection: &Connection, row: &Row) -> Result<Option<Answer>, rusqlite::Error> {
-    let Row {
-        key,
-        params: hash,
-        life,
-    } = row;
-    let found: Option<(String, String, Option<String>)> = connection
-        .prepare_cached(
-            "SELECT params, life, answer FROM idempotency WHERE kind = ?1 AND key = ?2",
-        )?
-        .query_row(params![key.kind, key.key], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    Ok(match found {
-        Some((known, ..)) if known != *hash => Some(conflict()),
-        Some((_, _, Some(answer))) => Some(read(&answer)),
-        // Of this life and not worked on: it was given up before it began.
-        Some((_, owner, None)) if owner == *life => None,
-        Some((_, _, None)) => Some(unknown_outcome()),
-        None => None,
-    })
-}
-
-/// Looks up a key and notes that it is worked on, unless the store has a word on it already.
-pub(crate) fn begin(tx: &Connection, now: WallTime, row: &Row) -> Result<Begun, rusqlite::Error> {
-    prune(tx, now)?;
-    if let Some(answer) = find(tx, row)? {
-        return Ok(Begun::Over(answer));
+    /// It is done from here on: whoever drops the ticket leaves an outcome that nobody knows.
+    pub(crate) fn under_way(mut self) -> Self {
+        self.is_under_way = true;
+        self
     }
-    let Row {
-        key,
-        params: hash,
-        life,
-    } = row;
-    tx.prepare_cached(
-        "INSERT OR REPLACE INTO idempotency (kind, key, params, life, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![key.kind, key.key, hash, life, millis(now)])?;
-    Ok(Begun::New)
-}
 
-fn prune(tx: &Connection, now: WallTime) -> Result<(), rusqlite::Error> {
-    let too_old = now
-        .as_millis()
-        .saturating_sub(KEPT_FOR.as_millis().try_into().unwrap_or(u64::MAX));
-    tx.prepare_cached(
-        "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency WHERE created_ms < ?1 ORDER BY created_ms LIMIT ?2)",
-    )?
-    .execute(params![millis(WallTime::from_millis(too_old)), PRUNED_AT_ONCE])?;
-    tx.prepare_cached(
-        "DELETE FROM idempotency WHERE id IN
-         (SELECT id FROM idempotency WHERE id <= (SELECT max(id) FROM idempotency) - ?1 ORDER BY id LIMIT ?2)",
-    )?
-    .execute(params![MOST_ROWS - 1, PRUNED_AT_ONCE])?;
-    Ok(())
-}
+    /// Tells everybody who waits, and keeps nothing: there is an answer already, or nothing was begun.
+    pub(crate) fn share(mut self, answer: &Answer) {
+        for waiting in self.leave() {
+            // Whoever waited may have left.
+            let _ = waiting.send(answer.clone());
+        }
+    }
 
-fn millis(time: WallTime) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// An answer as its row holds it.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kept {
-    Ok(Box<RawValue>),
-    Error(ErrorShape),
-}
-
-fn keep(answer: &Answer) -> String {
-    let kept = match answer {
-        Ok(payload) if payload.len() > LARGEST_ANSWER => Kept::Error(
-            ErrorShape::unavailable("this was done before, and its answer was too large to keep")
-                .with_details(json!({ "code": "ANSWER_NOT_KEPT", "bytes": payload.len() })),
-        ),
-        Ok(payload) => match serde_json::from_slice(payload) {
-            Ok(payload) => Kept::Ok(payload),
-            Err(_) => Kept::Error(ErrorShape::unavailable(
-                "this was done before, and its answer is lost",
-            )),
-        },
-        Err(error) => Kept::Error((**error).clone()),
-    };
-    serde_json::to_string(&kept).expect("an answer has string keys")
-}
-
-fn read(kept: &str) -> Answer {
-    match serde_json::from_str(kept) {
-        Ok(Kept::Ok(payload)) => Ok(Bytes::from(String::from(Box::<str>::from(payload)))),
-        Ok(Kept::Error(error)) => refuse(error),
-        // Written by another version; that it was done is certain.
-        Err(_) => refuse(ErrorShape::unavailable(
-            "this was done before, and its answer cannot be read",
-        )),
+    /// Takes the key out, with those who wait; once, because it may be another one's from then on.
+    fn leave(&mut self) -> Vec<oneshot::Sender<Answer>> {
+        if std::mem::replace(&mut self.is_settled, true) {
+            return Vec::new();
+        }
+        let left = lock(&self.running).remove(&self.key);
+        left.map(|known| known.waiting).unwrap_or_default()
     }
 }
 

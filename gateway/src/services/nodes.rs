@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::protocol::connect::ConnectParams;
@@ -17,6 +18,7 @@ use crate::connection::link::LinkId;
 use crate::prepared::Prepared;
 use crate::settings::NodeCommands;
 
+pub(crate) mod asked;
 pub(crate) mod happening;
 pub(crate) mod invokes;
 pub(crate) mod policy;
@@ -33,8 +35,8 @@ const LONGEST_SESSION: usize = 512;
 const MOST_SUBSCRIPTIONS: usize = 32;
 /// Runs of one node whose events are still believed; the oldest go.
 const MOST_RUNS: usize = 256;
-/// Nodes whose runs are remembered.
-const MOST_NODES_WITH_RUNS: usize = 1_024;
+/// How long after a node has left its runs are forgotten: what it executes outlives its connection by a minute at most.
+const RUNS_OUTLIVE: Duration = Duration::from_secs(90);
 /// How long an answer of `node.list` is repeated while nothing changes.
 const FRESH_MILLIS: u64 = 1_000;
 
@@ -146,14 +148,16 @@ pub(crate) struct Connected {
     pub(crate) profile: Profile,
     since: WallTime,
     subscriptions: BTreeSet<String>,
+    /// Runs that it was given and has not told the end of.
+    runs: VecDeque<String>,
 }
 
 /// All nodes that are here.
 #[derive(Debug, Default)]
 pub(crate) struct Nodes {
     here: BTreeMap<Arc<str>, Connected>,
-    /// Runs by node that it was given and has not told the end of.
-    runs: BTreeMap<Arc<str>, VecDeque<String>>,
+    /// Runs of nodes that have left not long ago, and when.
+    left: BTreeMap<Arc<str>, (WallTime, VecDeque<String>)>,
     /// What is to be remembered of nodes and is not written yet.
     notes: BTreeMap<Arc<str>, NodeFacts>,
     version: u64,
@@ -180,15 +184,20 @@ impl Nodes {
     ) -> Option<LinkId> {
         self.version += 1;
         self.notes.insert(node.clone(), profile.facts.clone());
+        let earlier = self.here.remove(node);
+        let replaced = earlier.as_ref().map(|earlier| earlier.link);
+        self.forget_runs(now);
+        let left = self.left.remove(node).map(|(_, runs)| runs);
+        let runs = earlier.map(|earlier| earlier.runs).or(left);
         let connected = Connected {
             link,
             profile,
             since: now,
             subscriptions: BTreeSet::new(),
+            runs: runs.unwrap_or_default(),
         };
-        self.here
-            .insert(node.clone(), connected)
-            .map(|earlier| earlier.link)
+        self.here.insert(node.clone(), connected);
+        replaced
     }
 
     /// A connection of a node has ended; with the newest one the node has gone.
@@ -198,6 +207,10 @@ impl Nodes {
         }
         if let Some((node, gone)) = self.here.remove_entry(node) {
             self.version += 1;
+            self.forget_runs(now);
+            if !gone.runs.is_empty() {
+                self.left.insert(node.clone(), (now, gone.runs));
+            }
             let facts = NodeFacts {
                 last_seen_at_ms: Some(now.as_millis()),
                 ..gone.profile.facts
@@ -209,6 +222,11 @@ impl Nodes {
     /// What is to be remembered of nodes, since this was asked last.
     pub(crate) fn take_notes(&mut self) -> BTreeMap<Arc<str>, NodeFacts> {
         std::mem::take(&mut self.notes)
+    }
+
+    /// Whether something is to be remembered.
+    pub(crate) fn has_notes(&self) -> bool {
+        !self.notes.is_empty()
     }
 
     /// A node that is here.
@@ -293,10 +311,16 @@ impl Nodes {
         rows
     }
 
-    /// A node follows a session, or no longer does. Whether there was room.
-    pub(crate) fn subscribe(&mut self, node: &str, session: &str, wants: bool) -> bool {
-        let Some(connected) = self.here.get_mut(node) else {
-            return false;
+    /// A node follows a session, or no longer does. Whether there was room; what an older connection of it says changes nothing.
+    pub(crate) fn subscribe(
+        &mut self,
+        node: &str,
+        link: LinkId,
+        session: &str,
+        wants: bool,
+    ) -> bool {
+        let Some(connected) = self.current(node, link) else {
+            return true;
         };
         let followed = &mut connected.subscriptions;
         if !wants {
@@ -329,32 +353,36 @@ impl Nodes {
     }
 
     /// A node was given a run.
-    pub(crate) fn gave_run(&mut self, node: &Arc<str>, run: String) {
-        if !self.runs.contains_key(node) && self.runs.len() >= MOST_NODES_WITH_RUNS {
-            self.runs.pop_first();
-        }
-        let runs = self.runs.entry(node.clone()).or_default();
+    pub(crate) fn gave_run(&mut self, node: &str, run: String) {
+        let Some(Connected { runs, .. }) = self.here.get_mut(node) else {
+            return;
+        };
         runs.push_back(run);
         if runs.len() > MOST_RUNS {
             runs.pop_front();
         }
     }
 
-    /// Whether a node was given a run and has not told its end; `is_over` tells it.
-    pub(crate) fn knows_run(&mut self, node: &str, run: &str, is_over: bool) -> bool {
-        let Some(runs) = self.runs.get_mut(node) else {
+    /// Whether a node was given a run and has not told its end; `is_over` tells it. Only its newest connection is believed.
+    pub(crate) fn knows_run(&mut self, node: &str, link: LinkId, run: &str, is_over: bool) -> bool {
+        let Some(Connected { runs, .. }) = self.current(node, link) else {
             return false;
         };
-        let Some(at) = runs.iter().position(|known| known == run) else {
-            return false;
-        };
-        if is_over {
+        let at = runs.iter().position(|known| known == run);
+        if let Some(at) = at.filter(|_| is_over) {
             runs.remove(at);
-            if runs.is_empty() {
-                self.runs.remove(node);
-            }
         }
-        true
+        at.is_some()
+    }
+
+    fn forget_runs(&mut self, now: WallTime) {
+        self.left
+            .retain(|_, (then, _)| now.since(*then) <= RUNS_OUTLIVE);
+    }
+
+    fn current(&mut self, node: &str, link: LinkId) -> Option<&mut Connected> {
+        let connected = self.here.get_mut(node)?;
+        (connected.link == link).then_some(connected)
     }
 }
 
@@ -511,13 +539,17 @@ mod tests {
         let _ = nodes.enter(NOW, &Arc::from("a"), LinkId(1), profile);
         let kept = &nodes.get("a").unwrap().profile.facts.caps;
         assert!(kept.len() == 256 && kept.iter().all(|cap| cap.len() == 256));
+        let one = LinkId(1);
         for number in 0..32 {
-            assert!(nodes.subscribe("a", &format!("s{number}"), true));
+            assert!(nodes.subscribe("a", one, &format!("s{number}"), true));
         }
-        assert!(!nodes.subscribe("a", "one more", true));
-        assert!(nodes.subscribe("a", "s1", true));
-        assert_eq!(nodes.followers("s1"), [LinkId(1)]);
-        assert!(nodes.subscribe("a", "s1", false));
+        assert!(!nodes.subscribe("a", one, "one more", true));
+        assert!(nodes.subscribe("a", one, "s1", true));
+        assert_eq!(nodes.followers("s1"), [one]);
+        assert!(nodes.subscribe("a", one, "s1", false));
+        assert!(nodes.followers("s1").is_empty());
+        let _ = enter(&mut nodes, "a", 2);
+        assert!(nodes.subscribe("a", one, "s1", true));
         assert!(nodes.followers("s1").is_empty());
     }
 
@@ -548,16 +580,38 @@ mod tests {
     #[test]
     fn rule_46_only_runs_that_a_node_was_given_are_believed_and_end_once() {
         let mut nodes = Nodes::default();
-        nodes.gave_run(&Arc::from("a"), "r1".to_owned());
-        assert!(!nodes.knows_run("b", "r1", false));
-        assert!(!nodes.knows_run("a", "r2", true));
-        assert!(nodes.knows_run("a", "r1", false));
-        assert!(nodes.knows_run("a", "r1", true));
-        assert!(!nodes.knows_run("a", "r1", true));
+        let one = LinkId(1);
+        assert!(enter(&mut nodes, "a", 1).is_none() && enter(&mut nodes, "b", 2).is_none());
+        nodes.gave_run("a", "r1".to_owned());
+        assert!(!nodes.knows_run("b", LinkId(2), "r1", false));
+        assert!(!nodes.knows_run("a", LinkId(2), "r1", false));
+        assert!(!nodes.knows_run("a", one, "r2", true));
+        assert!(nodes.knows_run("a", one, "r1", false));
+        assert!(nodes.knows_run("a", one, "r1", true));
+        assert!(!nodes.knows_run("a", one, "r1", true));
         for number in 0..1_000 {
-            nodes.gave_run(&Arc::from("a"), format!("r{number}"));
+            nodes.gave_run("a", format!("r{number}"));
         }
-        assert!(!nodes.knows_run("a", "r700", false));
-        assert!(nodes.knows_run("a", "r999", false));
+        assert!(!nodes.knows_run("a", one, "r700", false));
+        assert!(nodes.knows_run("a", one, "r999", false));
+    }
+
+    #[test]
+    fn runs_of_a_node_are_forgotten_some_time_after_it_has_left() {
+        let mut nodes = Nodes::default();
+        assert!(enter(&mut nodes, "a", 1).is_none());
+        nodes.gave_run("a", "r1".to_owned());
+        assert_eq!(enter(&mut nodes, "a", 2), Some(LinkId(1)));
+        assert!(!nodes.knows_run("a", LinkId(1), "r1", false));
+        assert!(nodes.knows_run("a", LinkId(2), "r1", false));
+        nodes.leave(NOW, "a", LinkId(2));
+        nodes.gave_run("a", "r2".to_owned());
+        assert!(enter(&mut nodes, "a", 3).is_none());
+        assert!(nodes.knows_run("a", LinkId(3), "r1", false));
+        assert!(!nodes.knows_run("a", LinkId(3), "r2", false));
+        nodes.leave(NOW, "a", LinkId(3));
+        let late = WallTime::from_millis(NOW.as_millis() + 90_001);
+        let _ = nodes.enter(late, &Arc::from("b"), LinkId(4), profile());
+        assert!(nodes.left.is_empty());
     }
 }

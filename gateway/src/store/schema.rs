@@ -9,16 +9,23 @@ use super::StoreError;
 
 /// What each version adds, the first one first. A step that has been released is never edited; its pieces are one file for each
 /// part of the gateway that keeps something.
-const STEPS: &[&[&str]] = &[&[
-    include_str!("schema/lease.sql"),
-    include_str!("schema/devices.sql"),
-    include_str!("schema/idempotency.sql"),
-    include_str!("schema/exec_approvals.sql"),
-    include_str!("schema/sessions.sql"),
-    include_str!("schema/system_events.sql"),
-    include_str!("schema/voicewake.sql"),
-    include_str!("schema/cron.sql"),
-]];
+const STEPS: &[&[&str]] = &[
+    &[
+        include_str!("schema/lease.sql"),
+        include_str!("schema/devices.sql"),
+        include_str!("schema/idempotency.sql"),
+        include_str!("schema/exec_approvals.sql"),
+        include_str!("schema/sessions.sql"),
+        include_str!("schema/system_events.sql"),
+        include_str!("schema/voicewake.sql"),
+        include_str!("schema/cron.sql"),
+    ],
+    &[
+        include_str!("schema/exec_approvals_askers.sql"),
+        include_str!("schema/devices_unasked.sql"),
+        include_str!("schema/idempotency_total.sql"),
+    ],
+];
 
 /// Brings the tables up to date, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

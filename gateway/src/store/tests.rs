@@ -2,6 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use futures_util::future::join_all;
+use openclaw_shared::clock::Moment;
 use openclaw_shared::control::Generation;
 use rusqlite::{Connection, params};
 
@@ -84,7 +85,27 @@ async fn a_commit_that_fails_fails_all_of_its_writes_and_the_next_one_works() {
             Ok(tx.execute_batch("ROLLBACK")?)
         })
         .await;
-    assert_eq!(ended, Err(StoreError::Full));
+    // Whatever ended it, no disk was full.
+    assert!(matches!(ended, Err(StoreError::Failed(_))), "{ended:?}");
+    assert_eq!(pid(&store), 1);
+    // Whoever shares the transaction is told why, when that is known.
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let first = store.write(move |_| {
+        // Until the others wait behind it.
+        let _ = gone.recv();
+        Ok::<_, StoreError>(())
+    });
+    let neighbour = store.write(|tx| note(tx, 1, 4));
+    let ends = store.write(|tx| {
+        tx.execute_batch("ROLLBACK")?;
+        Err::<(), _>(StoreError::Full)
+    });
+    let release = async { drop(go) };
+    let (_, neighbour, ends, ()) = tokio::join!(first, neighbour, ends, release);
+    assert_eq!(
+        (neighbour, ends),
+        (Err(StoreError::Full), Err(StoreError::Full))
+    );
     assert_eq!(pid(&store), 1);
     store.write(|tx| note(tx, 1, 3)).await.unwrap();
     assert_eq!(pid(&store), 3);
@@ -170,4 +191,45 @@ async fn a_folder_that_is_a_link_is_followed_and_a_file_that_is_one_is_not() {
     std::os::unix::fs::symlink(real.join("openclaw.sqlite"), other.join("openclaw.sqlite"))
         .unwrap();
     assert!(store(&other).version().is_err());
+    // Nor is anything created where a link points to.
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::remove_file(other.join("openclaw.sqlite")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, other.join("openclaw.sqlite")).unwrap();
+    assert!(store(&other).version().is_err());
+    assert!(!elsewhere.exists());
+}
+
+#[tokio::test]
+async fn law_5_a_store_that_somebody_else_holds_makes_nobody_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("openclaw.sqlite");
+    drop(store(folder.path()));
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let store = Store::new(path);
+    let tried = store.begin(Generation(2));
+    let begun = Moment::now();
+    for _ in 0..100 {
+        assert!(matches!(store.version(), Err(StoreError::Unavailable(_))));
+        let written = store.write(|tx| note(tx, 1, 1)).await;
+        assert!(matches!(written, Err(StoreError::Unavailable(_))));
+    }
+    assert!(Moment::now().since(begun) < std::time::Duration::from_secs(1));
+    other.execute_batch("ROLLBACK").unwrap();
+    store.opened().await;
+    tried.await.unwrap();
+    store.write(|tx| note(tx, 1, 6)).await.unwrap();
+    assert_eq!(pid(&store), 6);
+}
+
+#[tokio::test]
+async fn a_store_that_could_not_be_opened_opens_when_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("openclaw.sqlite");
+    std::fs::create_dir(&path).unwrap();
+    let store = store(folder.path());
+    assert!(store.version().is_err());
+    std::fs::remove_dir(&path).unwrap();
+    store.opened().await;
+    store.write(|tx| note(tx, 1, 7)).await.unwrap();
 }

@@ -3,7 +3,7 @@
 //! Each job runs in a savepoint of its own, so that one that fails undoes itself alone. When the commit fails, or SQLite has
 //! rolled the transaction back by itself (a full disk does that), every job of it fails.
 
-use std::io;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusqlite::Connection;
@@ -18,10 +18,18 @@ const BATCH: usize = 256;
 
 /// A write that waits for its turn.
 pub(super) trait Job: Send {
-    /// Runs inside its savepoint. Whether its writes are to be kept.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Runs inside its savepoint.
+    fn run(&mut self, connection: &Connection) -> Ran;
     /// The transaction it was part of is durable, or why not.
     fn settle(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// How a job went.
+pub(super) enum Ran {
+    /// Its writes are to be kept.
+    Well,
+    /// Its writes are to be undone; why, if the store is to blame.
+    Badly(Option<StoreError>),
 }
 
 struct Work<F, T, E> {
@@ -50,18 +58,21 @@ impl<F, T, E> Job for Work<F, T, E>
 where
     F: FnOnce(&Connection) -> Result<T, E> + Send,
     T: Send,
-    E: From<StoreError> + Send,
+    E: From<StoreError> + Send + 'static,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection) -> Ran {
         let Some(work) = self.work.take() else {
-            return false;
+            return Ran::Badly(None);
         };
         // The panic hook has already said where.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)))
             .unwrap_or_else(|_| Err(StoreError::Failed("internal error".to_owned()).into()));
-        let keep = outcome.is_ok();
+        let ran = match &outcome {
+            Ok(_) => Ran::Well,
+            Err(error) => Ran::Badly((error as &dyn Any).downcast_ref().cloned()),
+        };
         self.outcome = Some(outcome);
-        keep
+        ran
     }
 
     fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -82,23 +93,22 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; it ends when nobody can send to it any more, after everything that waits is written.
-    pub(super) fn start(connection: Connection) -> io::Result<Self> {
-        let (jobs, mut waiting) = mpsc::channel::<Box<dyn Job>>(WAITING);
-        std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .stack_size(512 * 1024)
-            .spawn(move || {
-                let mut batch = Vec::with_capacity(BATCH);
-                while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
-                    commit(&connection, &mut batch);
-                }
-            })?;
-        Ok(Self { jobs })
+    /// The way in, and the way out, for [`work`].
+    pub(super) fn new() -> (Self, mpsc::Receiver<Box<dyn Job>>) {
+        let (jobs, waiting) = mpsc::channel(WAITING);
+        (Self { jobs }, waiting)
     }
 
     pub(super) fn sender(&self) -> mpsc::Sender<Box<dyn Job>> {
         self.jobs.clone()
+    }
+}
+
+/// Writes until nobody can ask for it any more and everything that waits is written.
+pub(super) fn work(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
+        commit(connection, &mut batch);
     }
 }
 
@@ -124,13 +134,19 @@ fn try_commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(),
     statement("BEGIN IMMEDIATE")?;
     for job in batch {
         statement("SAVEPOINT job")?;
-        let keep = job.run(connection);
+        let ran = job.run(connection);
         if connection.is_autocommit() {
             // SQLite has ended the transaction by itself, and with it everything before this job.
-            return Err(StoreError::Full);
+            return Err(match ran {
+                Ran::Badly(Some(why)) => why,
+                Ran::Well | Ran::Badly(None) => StoreError::Failed(
+                    "the transaction was undone by a write that it was shared with".to_owned(),
+                ),
+            });
         }
-        if !keep {
-            statement("ROLLBACK TO job")?;
+        match ran {
+            Ran::Well => {}
+            Ran::Badly(_) => statement("ROLLBACK TO job")?,
         }
         statement("RELEASE job")?;
     }

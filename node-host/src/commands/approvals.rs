@@ -1,10 +1,11 @@
 //! The owner's file of what may be executed: shown, replaced, and kept up with what is used.
 //!
-//! The gateway lets only administrators ask for this. A file that cannot be understood allows nothing and is not replaced.
+//! The gateway lets only administrators ask for this. A file that cannot be understood allows nothing and is not replaced. A gateway on
+//! this machine may change the same file, so that each change is made on what the file is at that moment. All of this waits for the
+//! disk and is done aside.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use openclaw_shared::clock::WallTime;
@@ -14,7 +15,7 @@ use openclaw_shared::exec_approvals::{
 use openclaw_shared::protocol::params::approvals::{ApprovalsReply, ApprovalsSetParams};
 use openclaw_shared::protocol::strict::Int;
 
-use super::{Answer, Refused, answer, lock, read};
+use super::{Answer, Refused, answer, read};
 use crate::policy::decide::Used;
 use crate::policy::resolve;
 
@@ -25,31 +26,16 @@ const NOTE_EVERY: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct Approvals {
     path: PathBuf,
-    /// Held while the file is changed.
-    writing: Mutex<()>,
 }
 
 impl Approvals {
     pub(super) fn at(path: PathBuf) -> Self {
-        Self {
-            path,
-            writing: Mutex::default(),
-        }
+        Self { path }
     }
 
     /// What may be executed.
     pub(super) fn file(&self) -> Result<ApprovalsFile, ApprovalsError> {
-        let read = exec_approvals::load(&self.path)?;
-        let mut file = read.file.normalized(String::new);
-        // What has no id gets one when the file is written.
-        let agents = file.agents.iter_mut().flat_map(BTreeMap::values_mut);
-        for entry in agents
-            .filter_map(|agent| agent.allowlist.as_mut())
-            .flatten()
-        {
-            entry.id.take_if(|id| id.is_empty());
-        }
-        Ok(file)
+        exec_approvals::load(&self.path).map(understood)
     }
 
     pub(super) fn get(&self) -> Answer {
@@ -59,7 +45,6 @@ impl Approvals {
 
     pub(super) fn set(&self, params: Option<&str>) -> Answer {
         let params: ApprovalsSetParams = read(params)?;
-        let _writing = lock(&self.writing);
         let replaced =
             exec_approvals::replace(&self.path, params.file, params.base_hash.as_deref());
         self.shown(replaced.map_err(|error| refused(&error))?)
@@ -85,23 +70,25 @@ impl Approvals {
         if programs.is_empty() {
             return Ok(());
         }
-        let _writing = lock(&self.writing);
-        let mut file = self.file()?;
-        let agents = file.agents.get_or_insert_default();
-        let agent = agents.entry(resolve::name(agent).to_owned()).or_default();
-        let list = agent.allowlist.get_or_insert_default();
-        for program in programs {
-            if list.iter().all(|entry| entry.pattern != *program) {
-                list.push(AllowlistEntry {
-                    id: None,
-                    pattern: program.clone(),
-                    last_used_at: millis(now),
-                    last_used_command: Some(command.to_owned()),
-                    last_resolved_path: Some(program.clone()),
-                });
+        exec_approvals::change(&self.path, |current| {
+            let mut file = understood(current.clone());
+            let agents = file.agents.get_or_insert_default();
+            let agent = agents.entry(resolve::name(agent).to_owned()).or_default();
+            let list = agent.allowlist.get_or_insert_default();
+            for program in programs {
+                if list.iter().all(|entry| entry.pattern != *program) {
+                    list.push(AllowlistEntry {
+                        id: None,
+                        pattern: program.clone(),
+                        last_used_at: millis(now),
+                        last_used_command: Some(command.to_owned()),
+                        last_resolved_path: Some(program.clone()),
+                    });
+                }
             }
-        }
-        exec_approvals::save(&self.path, &file).map(|_| ())
+            Ok(Some(file))
+        })
+        .map(|_| ())
     }
 
     /// Notes that entries were used.
@@ -112,33 +99,60 @@ impl Approvals {
         command: &str,
         now: WallTime,
     ) -> Result<(), ApprovalsError> {
-        let _writing = lock(&self.writing);
-        let mut file = self.file()?;
-        let names = [resolve::name(agent), resolve::EVERY];
-        let agents = file.agents.iter_mut().flatten();
-        let entries = agents
-            .filter(|(name, _)| names.contains(&name.as_str()))
-            .filter_map(|(_, agent)| agent.allowlist.as_mut())
-            .flatten();
-        let mut changed = false;
-        for entry in entries {
-            let Some(used) = used.iter().find(|used| used.pattern == entry.pattern) else {
-                continue;
-            };
-            let last = entry.last_used_at.map_or(0, Int::get_unsigned);
-            if now.since(WallTime::from_millis(last)) < NOTE_EVERY {
-                continue;
-            }
-            entry.last_used_at = millis(now);
-            entry.last_used_command = Some(command.to_owned());
-            entry.last_resolved_path = Some(used.path.clone());
-            changed = true;
+        // Most uses are noted already; only for the others is the lock taken.
+        if with_notes(self.file()?, agent, used, command, now).is_none() {
+            return Ok(());
         }
-        if changed {
-            exec_approvals::save(&self.path, &file)?;
-        }
-        Ok(())
+        exec_approvals::change(&self.path, |current| {
+            let file = understood(current.clone());
+            Ok(with_notes(file, agent, used, command, now))
+        })
+        .map(|_| ())
     }
+}
+
+/// The file with the names that are used today. What has no id gets one when the file is written.
+fn understood(read: ApprovalsSnapshot) -> ApprovalsFile {
+    let mut file = read.file.normalized(String::new);
+    let agents = file.agents.iter_mut().flat_map(BTreeMap::values_mut);
+    for entry in agents
+        .filter_map(|agent| agent.allowlist.as_mut())
+        .flatten()
+    {
+        entry.id.take_if(|id| id.is_empty());
+    }
+    file
+}
+
+/// The file with notes of uses, if there are any to be made.
+fn with_notes(
+    mut file: ApprovalsFile,
+    agent: Option<&str>,
+    used: &[Used],
+    command: &str,
+    now: WallTime,
+) -> Option<ApprovalsFile> {
+    let names = [resolve::name(agent), resolve::EVERY];
+    let agents = file.agents.iter_mut().flatten();
+    let entries = agents
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .filter_map(|(_, agent)| agent.allowlist.as_mut())
+        .flatten();
+    let mut changed = false;
+    for entry in entries {
+        let Some(used) = used.iter().find(|used| used.pattern == entry.pattern) else {
+            continue;
+        };
+        let last = entry.last_used_at.map_or(0, Int::get_unsigned);
+        if now.since(WallTime::from_millis(last)) < NOTE_EVERY {
+            continue;
+        }
+        entry.last_used_at = millis(now);
+        entry.last_used_command = Some(command.to_owned());
+        entry.last_resolved_path = Some(used.path.clone());
+        changed = true;
+    }
+    changed.then_some(file)
 }
 
 fn millis(now: WallTime) -> Option<Int<0>> {

@@ -1,21 +1,25 @@
 //! `system.run`: executes a command, if the owner of this machine allows it or a person has approved it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_shared::clock::WallTime;
+use openclaw_shared::exec_approvals::ApprovalsFile;
+use openclaw_shared::exec_text;
 use openclaw_shared::protocol::strict::Int;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::{Answer, Happened, Invocation, Refused, Services, answer, lock, read};
+use super::{Answer, Happened, Invocation, Refused, Services, answer, aside, lock, read};
 use crate::consent::{Approval, Marks};
-use crate::policy::decide::{Denial, Verdict, decide};
+use crate::environment::Effect;
+use crate::policy::decide::{Asked, Consent, Denial, Verdict, decide};
 use crate::policy::programs::{Disk, Site};
-use crate::policy::raw_command;
-use crate::policy::resolve::resolve;
+use crate::policy::resolve::{self, resolve};
 use crate::process::{self, Ended, Task};
+use crate::skills::Bins;
 
 /// How much of the output goes with `exec.finished`, in characters.
 const MOST_TOLD: usize = 20_000;
@@ -76,14 +80,32 @@ impl Denied {
 }
 
 pub(super) async fn perform(
-    services: &Services,
+    services: &Arc<Services>,
     invocation: &Invocation,
 ) -> (Answer, Option<Happened>) {
     let params = match read::<Params>(invocation.params.as_deref()).and_then(checked) {
         Ok(params) => params,
         Err(refused) => return (Err(refused), None),
     };
-    match admit(services, &params, invocation.timeout_ms) {
+    let effect = match services.host.effect(params.variables()) {
+        Ok(effect) => effect,
+        Err(why) => {
+            let refused = Refused::invalid(format!("INVALID_REQUEST: {why}"));
+            return (Err(refused), None);
+        }
+    };
+    let patience_ms = invocation.timeout_ms;
+    let (params, admitted) = match rules(services, params).await {
+        (params, Ok((file, skills))) => {
+            aside(services, move |services| {
+                let admitted = admit(services, &params, effect, &file, &skills, patience_ms);
+                (params, admitted)
+            })
+            .await
+        }
+        (params, Err(denied)) => (params, Err(denied)),
+    };
+    match admitted {
         Ok(task) => {
             let ended = process::run(task).await;
             info!(
@@ -106,7 +128,7 @@ pub(super) async fn perform(
     }
 }
 
-fn checked(params: Params) -> Result<Params, Refused> {
+fn checked(mut params: Params) -> Result<Params, Refused> {
     if params
         .command
         .first()
@@ -122,15 +144,70 @@ fn checked(params: Params) -> Result<Params, Refused> {
         return Err(Refused::invalid("INVALID_REQUEST: a NUL in the command"));
     }
     match &params.raw_command {
-        Some(raw) if !raw_command::describes(raw, &params.command) => Err(Refused::invalid(
-            "INVALID_REQUEST: rawCommand does not match command",
+        Some(raw) if !exec_text::describes(raw, &params.command) => {
+            return Err(Refused::invalid(
+                "INVALID_REQUEST: rawCommand does not match command",
+            ));
+        }
+        Some(_) | None => {}
+    }
+    // The gateway says whose rules hold, as it says what is approved. It is taken at its word, but for names that are none.
+    let agent = params.agent_id.take();
+    let agent = agent.map(|agent| agent.trim().to_ascii_lowercase());
+    params.agent_id = agent.filter(|agent| !agent.is_empty());
+    match &params.agent_id {
+        Some(agent) if !resolve::is_name(agent) => Err(Refused::invalid(
+            "INVALID_REQUEST: agentId is not the name of an agent",
         )),
         Some(_) | None => Ok(params),
     }
 }
 
+impl Params {
+    fn variables(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.env.as_ref().unwrap_or(&NONE)
+    }
+}
+
+/// The owner's rules, and the programs of skills if they count.
+async fn rules(
+    services: &Arc<Services>,
+    params: Params,
+) -> (Params, Result<(ApprovalsFile, Bins), Denied>) {
+    let file = match aside(services, |services| services.approvals.file()).await {
+        Ok(file) => file,
+        Err(error) => {
+            warn!(target: "node", %error, "nothing is executed, because what may be is not known");
+            return (params, Err(Denied::Policy(Denial::Disabled)));
+        }
+    };
+    let rules = resolve(&file, params.agent_id.as_deref());
+    if rules.has_fallback {
+        services.fallback_warning.call_once(|| {
+            warn!(
+                target: "node",
+                "askFallback in the exec approvals has no effect: what nobody approves is not executed"
+            );
+        });
+    }
+    let skills = if rules.auto_allow_skills {
+        services.skills.bins().await
+    } else {
+        Bins::default()
+    };
+    (params, Ok((file, skills)))
+}
+
 /// Decides, and says what is to be executed.
-fn admit(services: &Services, params: &Params, patience_ms: Option<u64>) -> Result<Task, Denied> {
+fn admit(
+    services: &Services,
+    params: &Params,
+    effect: Effect,
+    file: &ApprovalsFile,
+    skills: &Bins,
+    patience_ms: Option<u64>,
+) -> Result<Task, Denied> {
     if params.needs_screen_recording == Some(true) {
         return Err(Denied::ScreenRecording);
     }
@@ -140,13 +217,8 @@ fn admit(services: &Services, params: &Params, patience_ms: Option<u64>) -> Resu
         Some(cwd) => host.working_dir.join(cwd),
         None => host.working_dir.clone(),
     };
-    let none = BTreeMap::new();
-    let env = params.env.as_ref().unwrap_or(&none);
+    let env = params.variables();
     let agent = params.agent_id.as_deref();
-    let file = services.approvals.file().map_err(|error| {
-        warn!(target: "node", %error, "nothing is executed, because what may be is not known");
-        Denied::Policy(Denial::Disabled)
-    })?;
     let consent = lock(&services.spent).consent(
         &Marks {
             approved: params.approved,
@@ -157,34 +229,48 @@ fn admit(services: &Services, params: &Params, patience_ms: Option<u64>) -> Resu
         params.cwd.as_deref(),
         env,
     );
-    let mut site = Site {
+    let site = Site {
         files: &Disk,
         cwd: &cwd,
         path: &host.path,
         home: host.home.as_deref(),
     };
+    let asked = Asked {
+        argv: &params.command,
+        variables: match effect {
+            Effect::None => None,
+            Effect::Unknown => Some("a variable that may change what runs"),
+        },
+    };
     let shown = shown(params);
     let now = WallTime::now();
-    let (argv, variables, path) =
-        match decide(&params.command, &resolve(&file, agent), consent, &site) {
-            Verdict::Refuse(denial, why) => {
-                if let Some(why) = why {
-                    info!(target: "node", why, "the allow-list cannot judge a command");
-                }
-                return Err(Denied::Policy(denial));
+    let (program, argv) = match decide(asked, &resolve(file, agent), skills, consent, &site) {
+        Verdict::Refuse(denial, why) => {
+            if let Some(why) = why {
+                info!(target: "node", why, "the allow-list cannot judge a command");
             }
-            Verdict::RunJudged { argv, used } => {
-                told(services.approvals.note(agent, &used, &shown, now));
-                (argv, host.judged(env), host.path.clone())
+            return Err(Denied::Policy(denial));
+        }
+        Verdict::RunJudged { file, argv, used } => {
+            told(services.approvals.note(agent, &used, &shown, now));
+            (Some(file), argv)
+        }
+        Verdict::RunAsAsked { remember } => {
+            told(services.approvals.remember(agent, &remember, &shown, now));
+            // A search path is no program: what a person has approved is looked for where this node looks. Where everything
+            // is allowed, it is looked for where the caller says.
+            let path = match consent {
+                Consent::Once | Consent::Always => host.path.clone(),
+                Consent::None => host.path_with(env),
+            };
+            let located = Site {
+                path: &path,
+                ..site
             }
-            Verdict::RunAsAsked { remember } => {
-                told(services.approvals.remember(agent, &remember, &shown, now));
-                let (variables, path) = host.as_asked(env);
-                (params.command.clone(), variables, path)
-            }
-        };
-    site.path = &path;
-    let located = argv.first().and_then(|name| site.locate(name));
+            .locate(&params.command[0]);
+            (located.map(|located| located.found), params.command.clone())
+        }
+    };
     let own = params
         .timeout_ms
         .map(Int::get_unsigned)
@@ -192,10 +278,10 @@ fn admit(services: &Services, params: &Params, patience_ms: Option<u64>) -> Resu
     // When the gateway has given up, nobody hears of the end any more.
     let patience = patience_ms.filter(|millis| *millis > 0);
     Ok(Task {
-        program: located.map(|located| located.found),
+        program,
         argv,
+        variables: host.with(env),
         cwd,
-        variables,
         time: own
             .into_iter()
             .chain(patience)
@@ -298,226 +384,4 @@ impl Reply {
 }
 
 #[cfg(test)]
-mod tests {
-    use openclaw_shared::exec_binding::binding;
-    use openclaw_shared::instance::Environment;
-    use openclaw_shared::paths::StatePaths;
-    use serde_json::Value;
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::environment::HostEnvironment;
-
-    const ROOM: usize = 524_288;
-
-    struct Node {
-        folder: TempDir,
-        services: Services,
-    }
-
-    fn node(approvals: Option<Value>) -> Node {
-        let folder = TempDir::new().unwrap();
-        if let Some(file) = approvals {
-            std::fs::write(folder.path().join("exec-approvals.json"), file.to_string()).unwrap();
-        }
-        let pairs = [("PATH", "/usr/bin:/bin")];
-        let host = HostEnvironment::of(&Environment::from_pairs(pairs, folder.path()), None);
-        let services = Services::new(host, StatePaths(folder.path()));
-        Node { folder, services }
-    }
-
-    impl Node {
-        async fn run(&self, params: Value) -> (Result<Value, String>, Option<Happened>) {
-            let invocation = Invocation {
-                command: "system.run".to_owned(),
-                params: Some(params.to_string()),
-                timeout_ms: None,
-                room: ROOM,
-            };
-            let (answer, happened) = perform(&self.services, &invocation).await;
-            let answer = answer.map(|text| serde_json::from_str(&text).unwrap());
-            (answer.map_err(|refused| refused.message), happened)
-        }
-    }
-
-    fn echo_only() -> Option<Value> {
-        Some(
-            json!({"version": 1, "agents": {"main": {"allowlist": [{"id": "1", "pattern": "/bin/echo"}]}}}),
-        )
-    }
-
-    fn denied(reason: &str) -> Result<Value, String> {
-        Err(format!("SYSTEM_RUN_DENIED: {reason}"))
-    }
-
-    #[tokio::test]
-    async fn what_is_listed_runs_and_is_told() {
-        let node = node(echo_only());
-        let (answer, happened) = node
-            .run(json!({"command": ["/bin/sh", "-lc", "echo hi | head -1"], "rawCommand": "echo hi | head -1",
-                "sessionKey": "s", "runId": "r", "timeoutMs": null}))
-            .await;
-        assert_eq!(
-            answer.unwrap().to_string(),
-            r#"{"exitCode":0,"timedOut":false,"success":true,"stdout":"hi\n","stderr":"","error":null}"#
-        );
-        assert_eq!(
-            happened.unwrap(),
-            Happened {
-                event: "exec.finished",
-                payload: json!({"runId": "r", "host": "node", "command": "echo hi | head -1", "sessionKey": "s",
-                    "exitCode": 0, "timedOut": false, "success": true, "output": "hi"}),
-            }
-        );
-    }
-
-    #[tokio::test]
-    async fn what_is_not_listed_is_denied_and_told() {
-        let node = node(echo_only());
-        for command in [
-            json!(["id"]),
-            json!(["/bin/echo", "a"])
-                .as_array()
-                .map(|_| json!(["/bin/sh", "-c", "/bin/echo \"$(id -u)\""]))
-                .unwrap(),
-            json!(["/bin/sh", "-c", "echo a; id"]),
-            json!(["env", "id"]),
-        ] {
-            let (answer, happened) = node.run(json!({ "command": command })).await;
-            assert_eq!(answer, denied("approval required"), "{command}");
-            let happened = happened.unwrap();
-            assert_eq!(happened.event, "exec.denied");
-            assert_eq!(happened.payload["reason"], "approval-required");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_texts_of_other_refusals() {
-        let deny = node(Some(
-            json!({"version": 1, "defaults": {"security": "deny"}}),
-        ));
-        let (answer, _) = deny.run(json!({"command": ["echo"]})).await;
-        assert_eq!(answer, Err("SYSTEM_RUN_DISABLED: security=deny".to_owned()));
-        let off = node(Some(json!({"version": 1, "defaults": {"ask": "off"}})));
-        assert_eq!(
-            off.run(json!({"command": ["ls"]})).await.0,
-            denied("allowlist miss")
-        );
-        let node = node(None);
-        for (params, says) in [
-            (json!({}), "command required"),
-            (json!({"command": []}), "command required"),
-            (json!({"command": [" "]}), "command required"),
-            (
-                json!({"command": ["a\u{0}b"]}),
-                "INVALID_REQUEST: a NUL in the command",
-            ),
-            (
-                json!({"command": ["/bin/sh", "-c", "id"], "rawCommand": "head -1"}),
-                "INVALID_REQUEST: rawCommand does not match command",
-            ),
-            (
-                json!({"command": ["ls"], "needsScreenRecording": true}),
-                "PERMISSION_MISSING: screenRecording",
-            ),
-        ] {
-            assert_eq!(
-                node.run(params.clone()).await.0,
-                Err(says.to_owned()),
-                "{params}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn a_broken_file_allows_nothing() {
-        let node = node(None);
-        std::fs::write(node.folder.path().join("exec-approvals.json"), "{").unwrap();
-        let (answer, _) = node.run(json!({"command": ["echo"]})).await;
-        assert_eq!(answer, Err("SYSTEM_RUN_DISABLED: security=deny".to_owned()));
-    }
-
-    #[tokio::test]
-    async fn threat_49_an_approval_holds_for_what_was_approved_once() {
-        let node = node(echo_only());
-        let argv = [
-            "/bin/sh".to_owned(),
-            "-c".to_owned(),
-            "echo \"$(echo in)\"; pwd".to_owned(),
-        ];
-        let sha256 = binding(&argv, Some("/"), &BTreeMap::new());
-        let approved = |command: &[String], cwd: &str| {
-            json!({"command": command, "cwd": cwd, "approved": true, "approvalDecision": "allow-once",
-                "approval": {"id": "a1", "sha256": sha256}})
-        };
-        // Nobody but the gateway knows the binding; without it the marks mean nothing.
-        let bare = json!({"command": argv, "cwd": "/", "approved": true, "approvalDecision": "allow-once"});
-        assert_eq!(node.run(bare).await.0, denied("approval required"));
-        let other = [argv[0].clone(), argv[1].clone(), "id".to_owned()];
-        assert_eq!(
-            node.run(approved(&other, "/")).await.0,
-            denied("approval required")
-        );
-        assert_eq!(
-            node.run(approved(&argv, "/tmp")).await.0,
-            denied("approval required")
-        );
-        let (answer, _) = node.run(approved(&argv, "/")).await;
-        assert_eq!(answer.unwrap()["stdout"], "in\n/\n");
-        assert_eq!(
-            node.run(approved(&argv, "/")).await.0,
-            denied("approval required")
-        );
-    }
-
-    #[tokio::test]
-    async fn allow_always_lists_the_program_that_ran() {
-        let node = node(None);
-        let argv = ["printf".to_owned(), "x".to_owned()];
-        let approved = json!({"command": argv, "approved": true, "approvalDecision": "allow-always",
-            "approval": {"id": "a1", "sha256": binding(&argv, None, &BTreeMap::new())}});
-        assert!(node.run(approved).await.0.is_ok());
-        let (answer, _) = node
-            .run(json!({"command": ["sh", "-lc", "printf y"]}))
-            .await;
-        assert_eq!(answer.unwrap()["stdout"], "y");
-    }
-
-    #[tokio::test]
-    async fn a_callers_variables_and_path_do_not_decide_what_runs() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let node = node(Some(
-            json!({"version": 1, "defaults": {"security": "full"}}),
-        ));
-        let tool = node.folder.path().join("tool");
-        std::fs::write(&tool, "#!/bin/sh\necho mine").unwrap();
-        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let own = format!("{}:/usr/bin:/bin", node.folder.path().display());
-        let (answer, _) = node
-            .run(json!({"command": ["tool"], "env": {"PATH": own}}))
-            .await;
-        assert_eq!(answer.unwrap()["stdout"], "mine\n");
-        let other = node.folder.path().display().to_string();
-        let (answer, _) = node
-            .run(json!({"command": ["tool"], "env": {"PATH": other}}))
-            .await;
-        assert_eq!(answer.unwrap()["error"], "spawn tool ENOENT");
-        let script = "echo \"$LANG,$LD_PRELOAD,$BASH_ENV\"";
-        let (answer, _) = node
-            .run(json!({"command": ["sh", "-c", script], "env": {"LANG": "C", "LD_PRELOAD": "x", "BASH_ENV": "y"}}))
-            .await;
-        assert_eq!(answer.unwrap()["stdout"], "C,,\n");
-    }
-
-    #[test]
-    fn an_answer_fits_the_frame_that_the_gateway_takes() {
-        let ended = Ended {
-            exit_code: Some(0),
-            stdout: vec![0; process::MOST_OUTPUT],
-            ..Ended::default()
-        };
-        let text = fitting(&ended, ROOM).unwrap();
-        assert!(serde_json::to_string(&text).unwrap().len() < ROOM);
-        assert!(text.contains("... (truncated)"));
-    }
-}
+mod tests;

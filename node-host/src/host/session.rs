@@ -9,10 +9,11 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::protocol::frame::{Event, Inbound, OutboundRequest, RequestType, Response};
 use openclaw_shared::protocol::params::nodes::{
-    NodeEventParams, NodeInvokeRequestPayload, NodeInvokeResultParams,
+    NodeEventParams, NodeInvokeRequestPayload, NodeInvokeResultParams, SkillsBinsParams,
+    SkillsBinsReply,
 };
 use openclaw_shared::protocol::strict::NonEmpty;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::value::to_raw_value;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -28,6 +29,7 @@ use super::work::{Done, Work};
 use super::{End, Host};
 use crate::commands::{Happened, Refused};
 use crate::report::State;
+use crate::skills::Skills;
 use crate::stop::Stop;
 
 /// From the first packet to the answer to `connect`.
@@ -47,11 +49,17 @@ type Sink = SplitSink<WebSocketStream<TcpStream>, Message>;
 type Stream = SplitStream<WebSocketStream<TcpStream>>;
 
 /// Connects and serves until one side ends it.
-pub(super) async fn run(host: &mut Host, credential: &Credential, stop: &mut Stop) -> End {
+pub(super) async fn run(
+    host: &Host,
+    work: &mut Work,
+    credential: &Credential,
+    stop: &mut Stop,
+) -> End {
     let deadline = Moment::now() + HANDSHAKE;
     let opened = tokio::select! {
         opened = timeout_at(deadline.into_std().into(), open(host, credential)) => opened,
         () = stop.asked() => return End::Stopped,
+        never = work.alone() => match never {},
     };
     let (mut sink, mut stream, admitted) = match opened {
         Ok(Ok(opened)) => opened,
@@ -67,19 +75,24 @@ pub(super) async fn run(host: &mut Host, credential: &Credential, stop: &mut Sto
         display_name: host.node.display_name.clone(),
         url: host.launch.url.clone(),
     });
-    let mut work = Work::new(std::sync::Arc::clone(&host.services), admitted.max_payload);
+    work.join();
     let (queue, frames) = mpsc::channel(OUTBOUND);
     let mut desk = Desk {
         node_id: host.identity.device_id().to_owned(),
         room: admitted.max_payload,
         queue,
         count: 0,
+        skills_request: None,
     };
     let (end, code) = tokio::select! {
-        ended = serve(host, &mut desk, &mut work, &mut stream, admitted.tick, stop) => ended,
+        ended = serve(&mut desk, work, &host.services.skills, &mut stream, admitted.tick, stop) => ended,
         reason = write(&mut sink, frames) => (End::Lost(reason), CloseCode::Away),
     };
-    work.end(&mut host.recent).await;
+    if matches!(end, End::Stopped) {
+        work.end().await;
+    } else {
+        work.leave();
+    }
     let goodbye = Message::Close(Some(CloseFrame {
         code,
         reason: "".into(),
@@ -158,9 +171,9 @@ async fn open(host: &Host, credential: &Credential) -> Result<(Sink, Stream, Adm
 const CLOSED_1008: &str = "the gateway closed the connection (1008): ";
 
 async fn serve(
-    host: &mut Host,
     desk: &mut Desk,
     work: &mut Work,
+    skills: &Skills,
     stream: &mut Stream,
     tick: Duration,
     stop: &mut Stop,
@@ -176,7 +189,7 @@ async fn serve(
                         last_tick = Moment::now();
                         Ok(())
                     }
-                    "node.invoke.request" => begin(host, desk, work, event).await,
+                    "node.invoke.request" => begin(desk, work, event).await,
                     "node.invoke.cancel" => {
                         let payload = event.payload.unwrap_or_default();
                         work.cancel(payload["id"].as_str().unwrap_or_default());
@@ -185,12 +198,16 @@ async fn serve(
                     _ => Ok(()),
                 },
                 Ok(Inbound::Res(response)) => {
+                    if desk.skills_request.take_if(|id| *id == response.id).is_some() {
+                        learn(skills, &response);
+                    }
                     note(&response);
                     Ok(())
                 }
                 Err(end) => return (end, CloseCode::Normal),
             },
-            done = work.next(&mut host.recent) => desk.answer(done).await,
+            done = work.next() => desk.answer(done).await,
+            () = skills.wanted() => desk.ask_for_skills().await,
             () = sleep_until(silent_at.into_std().into()) => {
                 return (End::Lost("tick timeout".to_owned()), CloseCode::from(TICK_TIMEOUT));
             }
@@ -202,20 +219,13 @@ async fn serve(
     }
 }
 
-async fn begin(
-    host: &mut Host,
-    desk: &mut Desk,
-    work: &mut Work,
-    event: Event,
-) -> Result<(), String> {
+async fn begin(desk: &mut Desk, work: &mut Work, event: Event) -> Result<(), String> {
     let request = event.payload.unwrap_or_default();
     match serde_json::from_value::<NodeInvokeRequestPayload>(request) {
-        Ok(request) if request.node_id == desk.node_id => {
-            match work.begin(request, &mut host.recent) {
-                Some(done) => desk.answer(done).await,
-                None => Ok(()),
-            }
-        }
+        Ok(request) if request.node_id == desk.node_id => match work.begin(request, desk.room) {
+            Some(done) => desk.answer(done).await,
+            None => Ok(()),
+        },
         Ok(_) => {
             warn!(target: "node", "a request for another node was ignored");
             Ok(())
@@ -227,7 +237,15 @@ async fn begin(
     }
 }
 
-/// Nothing depends on these answers; that one is a failure is worth knowing.
+/// Takes in the programs of skills. When they are not said, nothing is allowed because of them.
+fn learn(skills: &Skills, response: &Response) {
+    let payload = response.payload.as_ref();
+    if let Some(reply) = payload.and_then(|payload| SkillsBinsReply::deserialize(payload).ok()) {
+        skills.learn(reply.bins);
+    }
+}
+
+/// Nothing else depends on these answers; that one is a failure is worth knowing.
 fn note(response: &Response) {
     if let Some(error) = &response.error {
         debug!(target: "node", message = error.message, "the gateway refused what was sent");
@@ -284,6 +302,8 @@ struct Desk {
     room: usize,
     queue: mpsc::Sender<String>,
     count: u64,
+    /// The request for the programs of skills that has no answer yet.
+    skills_request: Option<String>,
 }
 
 impl Desk {
@@ -312,6 +332,12 @@ impl Desk {
             }
             None => Ok(()),
         }
+    }
+
+    async fn ask_for_skills(&mut self) -> Result<(), String> {
+        let frame = self.request("skills.bins", &SkillsBinsParams {});
+        self.skills_request = Some(self.count.to_string());
+        self.send(frame).await
     }
 
     fn result(&mut self, id: NonEmpty, answer: Result<&str, &Refused>) -> String {

@@ -3,6 +3,7 @@
 //! A pattern means the file that its path leads to, as the program does: `/bin/echo` is `/usr/bin/echo` where one is a link to
 //! the other, and a link in an allowed folder to a program outside is not allowed. Case counts.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use openclaw_shared::exec_approvals::AllowlistEntry;
@@ -19,28 +20,61 @@ pub(crate) enum Reason {
     Entry(String),
     /// It works on its standard input only.
     SafeBin,
+    /// A skill is known to need it.
+    Skill,
 }
 
-/// Says why the program may run, if it may.
-pub(crate) fn allows(
-    entries: &[&AllowlistEntry],
-    program: &Program,
-    site: &Site<'_>,
-) -> Option<Reason> {
-    let path = program.located.real.to_str()?;
-    let fits = |entry: &&&AllowlistEntry| {
-        resolved(&entry.pattern, site).is_some_and(|pattern| {
-            if glob::is_pattern(&pattern) {
-                glob::matches(&pattern, path)
-            } else {
-                pattern == path
-            }
-        })
-    };
-    if let Some(entry) = entries.iter().find(fits) {
-        return Some(Reason::Entry(entry.pattern.clone()));
+/// What is allowed, for one decision.
+pub(crate) struct Allowed<'a> {
+    /// The patterns of the entries, and what each comes to; links in them are followed once for all programs.
+    patterns: Vec<(&'a str, String)>,
+    /// The names of the programs of skills.
+    skills: &'a BTreeSet<String>,
+    site: &'a Site<'a>,
+}
+
+impl<'a> Allowed<'a> {
+    pub(crate) fn new(
+        entries: &[&'a AllowlistEntry],
+        skills: &'a BTreeSet<String>,
+        site: &'a Site<'a>,
+    ) -> Self {
+        let patterns = entries.iter().map(|entry| &*entry.pattern);
+        Self {
+            patterns: patterns
+                .filter_map(|pattern| Some((pattern, resolved(pattern, site)?)))
+                .collect(),
+            skills,
+            site,
+        }
     }
-    is_safe(program, site).then_some(Reason::SafeBin)
+
+    /// Says why the program may run, if it may.
+    pub(crate) fn allows(&self, program: &Program) -> Option<Reason> {
+        let path = program.located.real.to_str()?;
+        let fits = |(_, resolved): &&(&str, String)| {
+            if glob::is_pattern(resolved) {
+                glob::matches(resolved, path)
+            } else {
+                resolved == path
+            }
+        };
+        if let Some((pattern, _)) = self.patterns.iter().find(fits) {
+            return Some(Reason::Entry((*pattern).to_owned()));
+        }
+        let name = self.own_name(program)?;
+        if is_safe(name, program, self.site) {
+            return Some(Reason::SafeBin);
+        }
+        self.skills.contains(name).then_some(Reason::Skill)
+    }
+
+    /// The name of a program of the host's own, and none for another file that is called the same.
+    fn own_name<'b>(&self, program: &'b Program) -> Option<&'b str> {
+        let name = program.located.found.file_name()?.to_str()?;
+        let own = self.site.search(name)?;
+        (own.real == program.located.real).then_some(name)
+    }
 }
 
 /// An entry that was never used.
@@ -79,24 +113,9 @@ fn resolved(pattern: &str, site: &Site<'_>) -> Option<String> {
     })
 }
 
-/// Only the host's own program of the name counts, not another file that is called the same.
-fn is_safe(program: &Program, site: &Site<'_>) -> bool {
-    let Some(name) = program
-        .located
-        .found
-        .file_name()
-        .and_then(|name| name.to_str())
-    else {
-        return false;
-    };
-    let is_own = site
-        .search(name)
-        .is_some_and(|own| own.real == program.located.real);
-    is_own
-        && program.args_are_known
-        && safe_bins::is_safe(name, &program.args, |arg| {
-            site.files.is_file(&site.cwd.join(arg))
-        })
+fn is_safe(name: &str, program: &Program, site: &Site<'_>) -> bool {
+    let is_file = |arg: &str| site.files.is_file(&site.cwd.join(arg));
+    program.args_are_known && safe_bins::is_safe(name, &program.args, is_file)
 }
 
 #[cfg(test)]
@@ -113,6 +132,8 @@ mod tests {
             .program("/home/me/bin/tool")
             .program("/opt/Tools/Run")
             .program("/tmp/evil/grep")
+            .program("/usr/bin/skilled")
+            .program("/tmp/evil/skilled")
             .link("/home/me/bin/list", "/usr/bin/ls")
             .link("/srv/tools", "/opt/Tools")
             .file("/work/notes");
@@ -126,10 +147,12 @@ mod tests {
         let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
         let judged = judge(&argv, &site).unwrap();
         let entry = entry(pattern);
+        let skills = ["skilled".to_owned()].into();
+        let allowed_here = Allowed::new(&[&entry], &skills, &site);
         let verdict = judged
             .programs
             .iter()
-            .all(|program| allows(&[&entry], program, &site).is_some());
+            .all(|program| allowed_here.allows(program).is_some());
         assert_eq!(verdict, allowed, "{pattern} {argv:?}");
     }
 
@@ -168,5 +191,12 @@ mod tests {
         check("/none", &["grep", "a"], true);
         check("/none", &["/usr/bin/grep", "a"], true);
         check("/none", &["/tmp/evil/grep", "a"], false);
+    }
+
+    #[test]
+    fn a_program_of_a_skill_is_the_hosts_own() {
+        check("/none", &["skilled", "a"], true);
+        check("/none", &["/tmp/evil/skilled", "a"], false);
+        check("/none", &["sh", "-c", "skilled; ls"], false);
     }
 }

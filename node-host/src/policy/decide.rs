@@ -1,10 +1,13 @@
 //! The verdict.                                                                             (pure)
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use openclaw_shared::exec_approvals::{Ask, Security};
 
-use super::allowlist::{self, Reason};
+use super::allowlist::{Allowed, Reason};
 use super::glob;
-use super::judge::judge;
+use super::judge::{Opaque, judge};
 use super::programs::Site;
 use super::resolve::Resolved;
 
@@ -57,60 +60,76 @@ pub(crate) struct Used {
     pub(crate) path: String,
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) argv: &'a [String],
+    /// Why nobody can tell what its variables do, if so.
+    pub(crate) variables: Option<Opaque>,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Execute exactly this argument vector, on the host's own search path: the list allows it.
-    RunJudged { argv: Vec<String>, used: Vec<Used> },
+    /// Execute exactly this file with exactly this argument vector: the list allows it.
+    RunJudged {
+        file: PathBuf,
+        argv: Vec<String>,
+        used: Vec<Used>,
+    },
     /// Execute it as it was asked for. The programs are to be added to the agent's list.
     RunAsAsked { remember: Vec<String> },
     /// Do not execute it. The second is for the log: why nobody could tell what runs.
     Refuse(Denial, Option<&'static str>),
 }
 
-/// Decides about an argument vector.
+/// Decides about a command. `skills` are the programs of skills, which count where the rules say so.
 pub(crate) fn decide(
-    argv: &[String],
+    asked: Asked<'_>,
     rules: &Resolved<'_>,
+    skills: &BTreeSet<String>,
     consent: Consent,
     site: &Site<'_>,
 ) -> Verdict {
-    let list = match rules.security {
+    let is_open = match rules.security {
         Security::Deny => return Verdict::Refuse(Denial::Disabled, None),
-        Security::Full => None,
-        Security::Allowlist => Some(&rules.allowlist),
+        Security::Full => rules.ask != Ask::Always,
+        Security::Allowlist => false,
     };
-    // With everything allowed and nothing to remember, nobody needs to know what runs.
-    if list.is_none() && rules.ask != Ask::Always {
+    // With everything allowed or approved and nothing to remember, nobody needs to know what runs.
+    if is_open || consent == Consent::Once {
         return Verdict::RunAsAsked { remember: vec![] };
     }
-    let judged = judge(argv, site);
+    let none = BTreeSet::new();
+    let skills = if rules.auto_allow_skills {
+        skills
+    } else {
+        &none
+    };
+    let allowed = Allowed::new(&rules.allowlist, skills, site);
+    let judged = judge(asked.argv, site);
     let reasons: Option<Vec<_>> = judged.as_ref().ok().map(|judged| {
         let programs = judged.programs.iter();
         programs
-            .map(|program| (program, allowlist::allows(&rules.allowlist, program, site)))
+            .map(|program| (program, allowed.allows(program)))
             .collect()
     });
-    match consent {
-        Consent::Once => return Verdict::RunAsAsked { remember: vec![] },
-        Consent::Always => {
-            let missing = reasons
-                .into_iter()
-                .flatten()
-                .filter(|(_, reason)| reason.is_none());
-            let mut remember: Vec<String> = missing
-                .filter_map(|(program, _)| program.located.real.to_str())
-                // A file whose name reads as a pattern would allow others too.
-                .filter(|path| !glob::is_pattern(path))
-                .map(str::to_owned)
-                .collect();
-            remember.sort();
-            remember.dedup();
-            return Verdict::RunAsAsked { remember };
-        }
-        Consent::None => {}
+    if consent == Consent::Always {
+        let missing = reasons
+            .into_iter()
+            .flatten()
+            .filter(|(program, reason)| reason.is_none() && program.is_its_own_master);
+        let mut remember: Vec<String> = missing
+            .filter_map(|(program, _)| program.located.real.to_str())
+            // A file whose name reads as a pattern would allow others too.
+            .filter(|path| !glob::is_pattern(path))
+            .map(str::to_owned)
+            .collect();
+        remember.sort();
+        remember.dedup();
+        return Verdict::RunAsAsked { remember };
     }
-    let opaque = judged.as_ref().err().copied();
+    let opaque = judged.as_ref().err().copied().or(asked.variables);
     if rules.ask == Ask::Always {
         return Verdict::Refuse(Denial::ApprovalRequired, opaque);
     }
@@ -120,13 +139,14 @@ pub(crate) fn decide(
         .map(|(program, reason)| Some((program.located.real.display().to_string(), reason?)))
         .collect();
     match (judged.as_ref(), allowed) {
-        (Ok(judged), Some(allowed)) => Verdict::RunJudged {
+        (Ok(judged), Some(allowed)) if asked.variables.is_none() => Verdict::RunJudged {
+            file: judged.file.clone(),
             argv: judged.argv.clone(),
             used: allowed
                 .into_iter()
                 .filter_map(|(path, reason)| match reason {
                     Reason::Entry(pattern) => Some(Used { pattern, path }),
-                    Reason::SafeBin => None,
+                    Reason::SafeBin | Reason::Skill => None,
                 })
                 .collect(),
         },
@@ -142,13 +162,24 @@ pub(crate) fn decide(
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
+    use super::super::allowlist;
     use super::super::programs::testing::Table;
     use super::*;
 
     fn decided(security: Security, ask: Ask, argv: &[&str], consent: Consent) -> Verdict {
-        let table = Table::usual().file("/work/notes");
+        decided_with(None, false, (security, ask), argv, consent)
+    }
+
+    fn decided_with(
+        variables: Option<Opaque>,
+        auto_allow_skills: bool,
+        (security, ask): (Security, Ask),
+        argv: &[&str],
+        consent: Consent,
+    ) -> Verdict {
+        let table = Table::usual().file("/work/notes").file("/work/a.py");
         let path = [PathBuf::from("/usr/bin")];
         let site = Site {
             files: &table,
@@ -160,10 +191,16 @@ mod tests {
         let rules = Resolved {
             security,
             ask,
+            auto_allow_skills,
+            has_fallback: false,
             allowlist: vec![&entry],
         };
         let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-        decide(&argv, &rules, consent, &site)
+        let asked = Asked {
+            argv: &argv,
+            variables,
+        };
+        decide(asked, &rules, &["cat".to_owned()].into(), consent, &site)
     }
 
     /// `yes`, or the denial.
@@ -259,11 +296,45 @@ mod tests {
         );
         assert_eq!(remembered(&["timeout", "5", "ls"]), ["/usr/bin/ls"]);
         assert!(remembered(&["sh", "-c", "ls $HOME"]).is_empty());
+        // Who approved one of these has not approved what else they can be told to do.
+        assert!(remembered(&["python3", "a.py"]).is_empty());
+        assert!(remembered(&["git", "status"]).is_empty());
+        assert!(remembered(&["sh", "-c", "git status && python3 a.py"]).is_empty());
+    }
+
+    #[test]
+    fn a_variable_that_nobody_can_judge_needs_approval() {
+        let check = |rules, consent, says: &str| {
+            let variables = Some("a variable");
+            let found = match decided_with(variables, false, rules, &["echo", "a"], consent) {
+                Verdict::RunJudged { .. } => "judged",
+                Verdict::RunAsAsked { .. } => "as asked",
+                Verdict::Refuse(denial, _) => denial.reason(),
+            };
+            assert_eq!(found, says, "{rules:?} {consent:?}");
+        };
+        let list = |ask| (Security::Allowlist, ask);
+        check(list(Ask::OnMiss), Consent::None, "approval-required");
+        check(list(Ask::Off), Consent::None, "allowlist-miss");
+        check(list(Ask::OnMiss), Consent::Once, "as asked");
+        check((Security::Full, Ask::OnMiss), Consent::None, "as asked");
+    }
+
+    #[test]
+    fn programs_of_skills_run_where_the_rules_say_so() {
+        let rules = (Security::Allowlist, Ask::OnMiss);
+        let runs = |skills, argv: &[&str]| {
+            let verdict = decided_with(None, skills, rules, argv, Consent::None);
+            matches!(verdict, Verdict::RunJudged { .. })
+        };
+        assert!(runs(true, &["sh", "-c", "cat notes | echo"]));
+        assert!(!runs(false, &["sh", "-c", "cat notes | echo"]));
+        assert!(!runs(true, &["ls"]));
     }
 
     #[test]
     fn what_was_used_is_told() {
-        let Verdict::RunJudged { argv, used } = decided(
+        let Verdict::RunJudged { argv, used, .. } = decided(
             Security::Allowlist,
             Ask::Off,
             &["sh", "-c", "echo a | wc -l"],

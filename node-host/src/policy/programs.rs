@@ -14,6 +14,8 @@ pub(crate) trait Files {
     fn canonical(&self, path: &Path) -> Option<PathBuf>;
     /// Whether it is something that can be read like a file.
     fn is_file(&self, path: &Path) -> bool;
+    /// Whether it is a file and no pipe or device.
+    fn is_regular(&self, path: &Path) -> bool;
 }
 
 /// The file system of this machine.
@@ -33,6 +35,10 @@ impl Files for Disk {
     fn is_file(&self, path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|meta| meta.is_file() || meta.file_type().is_fifo())
     }
+
+    fn is_regular(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|meta| meta.is_file())
+    }
 }
 
 /// Where names are looked up.
@@ -49,17 +55,26 @@ pub(crate) struct Site<'a> {
 /// A program that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Located {
-    /// The absolute path by which it was found, and is executed.
+    /// The absolute path by which it was found.
     pub(crate) found: PathBuf,
-    /// The file that it is.
+    /// The file that it is, by which it is judged.
     pub(crate) real: PathBuf,
+    /// The path that is executed: the real file, so that it makes no difference what becomes of a link after the judgement. A
+    /// link among the system's own programs stays, because many of those know by their name what they are to do, and whoever
+    /// can change that link can change the file as well.
+    pub(crate) run: PathBuf,
+    /// Whether `run` does the same under its own name as under the one by which it was found.
+    pub(crate) keeps_name: bool,
 }
 
 /// Programs that are many, and know by their name which one is meant.
 const MANY_IN_ONE: [&str; 3] = ["busybox", "toybox", "coreutils"];
 
 /// The folders that the system's own programs are in.
-const SYSTEM: [&str; 2] = ["/usr/bin", "/bin"];
+const SYSTEM: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+
+/// Where what is left by nobody, or for a moment only, looks like files.
+const NO_FILES: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
 impl Site<'_> {
     /// Finds a program as the system would.
@@ -83,11 +98,53 @@ impl Site<'_> {
         if !self.files.is_program(found) {
             return None;
         }
+        let real = real(self.files, found)?;
+        let (run, keeps_name) = self.run(found, &real)?;
         Some(Located {
             found: found.to_owned(),
-            real: real(self.files, found)?,
+            real,
+            run,
+            keeps_name,
         })
     }
+
+    fn run(&self, found: &Path, real: &Path) -> Option<(PathBuf, bool)> {
+        let folder = self.files.canonical(found.parent()?)?;
+        let named = folder.join(found.file_name()?);
+        if named == real {
+            return Some((named, true));
+        }
+        if is_system(&folder) && is_below(real, &["/usr", "/bin", "/sbin"]) {
+            return Some((named, true));
+        }
+        // The version in a name (`python3.13`) tells a program nothing, but a virtual environment is known by its link.
+        let is_same = family(file_name(found)) == family(file_name(real));
+        let environment = folder.parent().map(|above| above.join("pyvenv.cfg"));
+        let is_virtual = environment.is_some_and(|config| self.files.is_file(&config));
+        Some((real.to_owned(), is_same && !is_virtual))
+    }
+
+    /// The file that a program is written in, if it is one that stays: no pipe and nothing that the kernel makes up.
+    pub(crate) fn script(&self, name: &str) -> Option<PathBuf> {
+        let script = self.files.canonical(&self.cwd.join(name))?;
+        let stays = self.files.is_regular(&script) && !is_below(&script, &NO_FILES);
+        stays.then_some(script)
+    }
+}
+
+/// The name of a program without its version.
+pub(crate) fn family(name: &str) -> &str {
+    name.trim_end_matches(|character: char| character.is_ascii_digit() || ".-".contains(character))
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}
+
+fn is_below(path: &Path, folders: &[&str]) -> bool {
+    folders.iter().any(|folder| path.starts_with(folder))
 }
 
 /// The file that a path stands for. In the system's folders a name of a program that is many stays that name.
@@ -181,6 +238,10 @@ pub(crate) mod testing {
                 "perl",
                 "node",
                 "time",
+                "xz",
+                "ln",
+                "tar",
+                "cp",
             ] {
                 table = table.program(&format!("/usr/bin/{name}"));
             }
@@ -189,6 +250,7 @@ pub(crate) mod testing {
                 .link("/usr/bin/sh", "/usr/bin/dash")
                 .link("/usr/bin/awk", "/usr/bin/mawk")
                 .link("/usr/bin/python3", "/usr/bin/python3.13")
+                .link("/usr/bin/unxz", "/usr/bin/xz")
         }
 
         pub(crate) fn program(mut self, path: &str) -> Self {
@@ -227,6 +289,7 @@ pub(crate) mod testing {
             self.programs
                 .iter()
                 .chain(&self.files)
+                .chain(self.links.keys())
                 .any(|file| file.starts_with(path))
         }
     }
@@ -245,6 +308,10 @@ pub(crate) mod testing {
         fn is_file(&self, path: &Path) -> bool {
             let end = self.follow(path);
             self.files.contains(&end) || self.programs.contains(&end)
+        }
+
+        fn is_regular(&self, path: &Path) -> bool {
+            self.is_file(path)
         }
     }
 }

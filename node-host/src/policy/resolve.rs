@@ -1,7 +1,7 @@
 //! Which rules hold for an agent: its own, else those of `*`, else the defaults, else what is built in.        (pure)
 
 use openclaw_shared::exec_approvals::{
-    AgentApprovals, AllowlistEntry, ApprovalsDefaults, ApprovalsFile, Ask, Security,
+    AgentApprovals, AllowlistEntry, ApprovalsFile, Ask, Security,
 };
 
 /// The agent that is meant when none is named.
@@ -14,42 +14,66 @@ pub(crate) const EVERY: &str = "*";
 pub(crate) struct Resolved<'a> {
     pub(crate) security: Security,
     pub(crate) ask: Ask,
+    /// Whether programs of known skills need no entry.
+    pub(crate) auto_allow_skills: bool,
+    /// Whether more than nothing is to run when nobody can be asked.
+    pub(crate) has_fallback: bool,
     /// The lists of the agent and of every agent together.
     pub(crate) allowlist: Vec<&'a AllowlistEntry>,
 }
 
-/// The rules for the agent; the main one when none is named.
+/// The rules for the agent; the main one when none is named. Agents are known by their names in any case, so that an owner's
+/// rule for `Work` holds for `work`.
 pub(crate) fn resolve<'a>(file: &'a ApprovalsFile, agent: Option<&str>) -> Resolved<'a> {
-    let agents = file.agents.as_ref();
-    let listed = |name: &str| agents.and_then(|agents| agents.get(name));
-    let own = listed(name(agent));
-    let every = listed(EVERY);
-    let nearest = [
-        own.map(said_by_agent),
-        every.map(said_by_agent),
-        file.defaults.as_ref().map(said_by_default),
-    ];
-    let nearest = || nearest.iter().flatten();
+    let name = name(agent);
+    let agents = || file.agents.iter().flatten();
+    let said: Vec<&AgentApprovals> = agents()
+        .filter(|(listed, _)| listed.eq_ignore_ascii_case(name))
+        .chain(agents().filter(|(listed, _)| *listed == EVERY))
+        .map(|(_, said)| said)
+        .collect();
+    let defaults = file.defaults.unwrap_or_default();
     Resolved {
-        security: nearest()
-            .find_map(|said| said.0)
+        security: said
+            .iter()
+            .find_map(|agent| agent.security)
+            .or(defaults.security)
             .unwrap_or(Security::Allowlist),
-        ask: nearest().find_map(|said| said.1).unwrap_or(Ask::OnMiss),
-        allowlist: [own, every]
-            .into_iter()
-            .flatten()
+        ask: said
+            .iter()
+            .find_map(|agent| agent.ask)
+            .or(defaults.ask)
+            .unwrap_or(Ask::OnMiss),
+        auto_allow_skills: said
+            .iter()
+            .find_map(|agent| agent.auto_allow_skills)
+            .or(defaults.auto_allow_skills)
+            .unwrap_or(false),
+        has_fallback: said
+            .iter()
+            .find_map(|agent| agent.ask_fallback)
+            .or(defaults.ask_fallback)
+            .is_some_and(|fallback| fallback != Security::Deny),
+        allowlist: said
+            .iter()
             .filter_map(|agent| agent.allowlist.as_ref())
             .flatten()
             .collect(),
     }
 }
 
-const fn said_by_agent(agent: &AgentApprovals) -> (Option<Security>, Option<Ask>) {
-    (agent.security, agent.ask)
-}
+/// The longest name of an agent.
+const LONGEST_NAME: usize = 64;
 
-const fn said_by_default(defaults: &ApprovalsDefaults) -> (Option<Security>, Option<Ask>) {
-    (defaults.security, defaults.ask)
+/// Whether an agent can be called so: letters, digits, `_` and `-`, beginning with a letter or a digit. [`EVERY`] is no agent: what
+/// is remembered for it would hold for all of them.
+pub(crate) fn is_name(agent: &str) -> bool {
+    let agent = agent.trim();
+    agent.len() <= LONGEST_NAME
+        && agent.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && agent
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 /// The agent that is meant.
@@ -95,11 +119,29 @@ mod tests {
         check(file.clone(), None, "Full Off [\"/main\", \"/every\"]");
         check(file.clone(), Some(" "), "Full Off [\"/main\", \"/every\"]");
         check(file.clone(), Some("work"), "Deny Off [\"/every\"]");
+        check(file.clone(), Some("WORK"), "Deny Off [\"/every\"]");
         check(file, Some("unknown"), "Full Off [\"/every\"]");
         check(
             json!({"defaults": {"ask": "always"}}),
             None,
             "Allowlist Always []",
         );
+    }
+
+    #[test]
+    fn an_agent_is_one_agent() {
+        for (name, is_one) in [
+            ("main", true),
+            (" Ops_1-x ", true),
+            ("*", false),
+            ("", false),
+            ("-x", false),
+            ("a b", false),
+            ("a/b", false),
+            ("ä", false),
+        ] {
+            assert_eq!(is_name(name), is_one, "{name:?}");
+        }
+        assert!(is_name(&"a".repeat(64)) && !is_name(&"a".repeat(65)));
     }
 }

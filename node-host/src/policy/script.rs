@@ -176,16 +176,6 @@ pub(crate) fn read(text: &str) -> Result<Script, Unreadable> {
     reader.finish()
 }
 
-/// The words of one plain command.
-pub(crate) fn words(text: &str) -> Option<Vec<String>> {
-    let script = read(text).ok()?;
-    let [command] = script.commands.as_slice() else {
-        return None;
-    };
-    let plain = command.iter().all(|word| !word.is_glob);
-    plain.then(|| command.iter().map(|word| word.text.clone()).collect())
-}
-
 /// Line breaks and other invisible characters are never part of what is judged: they hide a command from whoever reads it.
 fn visible(character: char) -> Result<char, Unreadable> {
     match character {
@@ -252,7 +242,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::{Unreadable, Word, read, words};
+    use super::{Unreadable, Word, read};
 
     #[track_caller]
     fn check(text: &str, commands: &[&[&str]]) {
@@ -359,13 +349,5 @@ mod tests {
         }
         let script = read("ls 'a b'*.rs").unwrap();
         assert_eq!(script.commands[0][1].quoted, "'a b'*'.rs'");
-    }
-
-    #[test]
-    fn the_words_of_one_command_have_no_operators_and_no_patterns() {
-        assert_eq!(words("echo 'a b'").unwrap(), ["echo", "a b"]);
-        for text in ["a; b", "a | b", "a *", "a $b"] {
-            assert_eq!(words(text), None, "{text}");
-        }
     }
 }

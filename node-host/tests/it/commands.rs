@@ -214,3 +214,28 @@ async fn an_answer_that_is_too_long_is_cut_and_not_fatal() {
         json!({"bins": {}})
     );
 }
+
+#[tokio::test]
+async fn the_gateway_says_which_programs_are_of_skills_when_that_counts() {
+    let gateway = Gateway::listen().await;
+    let home = Home::open();
+    home.allow(json!({"version": 1, "defaults": {"autoAllowSkills": true}}));
+    let _node = home.start(&gateway).await;
+    let mut caller = gateway.node().await;
+    let params = json!({"command": ["sh", "-c", "printf x"]});
+    caller.request("1", "system.run", params, json!({})).await;
+    let asked = caller.receive().await;
+    assert_eq!(
+        (&asked["method"], &asked["params"]),
+        (&json!("skills.bins"), &json!({}))
+    );
+    let reply =
+        json!({"type": "res", "id": asked["id"], "ok": true, "payload": {"bins": ["printf"]}});
+    caller.send(reply).await;
+    assert_eq!(caller.result().await.unwrap()["stdout"], "x");
+    let other = caller.invoke("system.run", json!({"command": ["ls"]}));
+    assert_eq!(
+        other.await,
+        Err("SYSTEM_RUN_DENIED: approval required".to_owned())
+    );
+}

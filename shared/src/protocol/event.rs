@@ -12,7 +12,7 @@ use super::params::devices::{
     DevicePairResolvedPayload, NodePairResolvedPayload, PendingDevice, PendingNode,
 };
 use super::params::health::HealthSummary;
-use super::params::nodes::NodeInvokeRequestPayload;
+use super::params::nodes::{NodeInvokeCancelPayload, NodeInvokeRequestPayload};
 use super::params::speech::TalkModePayload;
 use super::params::voicewake::VoicewakeTriggers;
 use super::scope::Scope;
@@ -144,6 +144,9 @@ events! {
     DevicePairResolved = "device.pair.resolved", Audience::Holders(Scope::Pairing), drop true, versioned false, DevicePairResolvedPayload;
     /// A node is asked to run one of its commands.
     NodeInvokeRequest = "node.invoke.request", Audience::One, drop false, versioned false, NodeInvokeRequestPayload;
+    /// Nobody waits any more for what a node was asked: it may stop, and its answer is ignored. Our own addition; a node that
+    /// does not know it goes on and loses nothing.
+    NodeInvokeCancel = "node.invoke.cancel", Audience::One, drop false, versioned false, NodeInvokeCancelPayload;
     /// Something waits for a person's approval before it is executed.
     ExecApprovalRequested = "exec.approval.requested", Audience::Holders(Scope::Approvals), drop true, versioned false, PendingApproval;
     /// An approval was decided, or it is too late.

@@ -6,6 +6,7 @@ use openclaw_shared::exit::Exit;
 use super::args::{RpcFlags, everywhere};
 use super::context::Context;
 use super::failure::Failure;
+use super::pairing::RequestName;
 
 mod allowlist;
 mod pending;
@@ -35,7 +36,7 @@ enum ApprovalsCommand {
     /// Allow what waits
     Approve(pending::ApproveArgs),
     /// Refuse what waits
-    Deny(pending::DenyArgs),
+    Deny(RequestName),
 }
 
 pub(crate) async fn perform(context: &Context, arguments: ApprovalsArgs) -> Result<Exit, Failure> {
@@ -46,6 +47,6 @@ pub(crate) async fn perform(context: &Context, arguments: ApprovalsArgs) -> Resu
         ApprovalsCommand::Allowlist(command) => allowlist::perform(context, rpc, command).await,
         ApprovalsCommand::Pending => pending::list(context, rpc).await,
         ApprovalsCommand::Approve(arguments) => pending::approve(context, rpc, arguments).await,
-        ApprovalsCommand::Deny(arguments) => pending::deny(context, rpc, arguments).await,
+        ApprovalsCommand::Deny(request) => pending::deny(context, rpc, request).await,
     }
 }

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::protocol::method::Method;
 use openclaw_shared::protocol::method::devices::{
     DevicePairApprove, DevicePairList, DevicePairReject, DevicePairRemove, DeviceTokenRevoke,
     DeviceTokenRotate,
@@ -15,7 +14,8 @@ use super::args::{RpcFlags, everywhere};
 use super::context::Context;
 use super::failure::Failure;
 use super::named::{self, Named};
-use super::request::{Waiting, choose};
+use super::pairing::{Deciding, RequestName, decide};
+use super::request::Waiting;
 use super::rpc::{Rpc, ask};
 use super::span::relative;
 use super::table::Table;
@@ -59,14 +59,6 @@ enum DevicesCommand {
     },
 }
 
-/// A request, named by its id.
-#[derive(Debug, Clone, Args)]
-struct RequestName {
-    /// The request, or the beginning of its id
-    #[arg(value_name = "REQUEST")]
-    request: Option<String>,
-}
-
 /// A token, named by its device and role.
 #[derive(Debug, Clone, Args)]
 struct TokenName {
@@ -78,15 +70,26 @@ struct TokenName {
     role: String,
 }
 
+const APPROVE: Deciding = Deciding {
+    command: "devices approve",
+    done: "Approved",
+    about,
+};
+const REJECT: Deciding = Deciding {
+    command: "devices reject",
+    done: "Rejected",
+    about,
+};
+
 pub(crate) async fn perform(context: &Context, arguments: DevicesArgs) -> Result<Exit, Failure> {
     let rpc = &arguments.rpc;
     match arguments.command {
         DevicesCommand::List => list(context, rpc).await,
         DevicesCommand::Approve(request) => {
-            decide::<DevicePairApprove>(context, rpc, request, "approve", "Approved").await
+            decide::<DevicePairList, DevicePairApprove>(context, rpc, request, APPROVE).await
         }
         DevicesCommand::Reject(request) => {
-            decide::<DevicePairReject>(context, rpc, request, "reject", "Rejected").await
+            decide::<DevicePairList, DevicePairReject>(context, rpc, request, REJECT).await
         }
         DevicesCommand::Rotate { token, scope } => rotate(context, rpc, token, scope).await,
         DevicesCommand::Revoke(token) => revoke(context, rpc, token).await,
@@ -168,27 +171,6 @@ fn tokens(device: &Value) -> String {
         format!("{}{}", token.text("role"), revoked.unwrap_or_default())
     });
     tokens.collect::<Vec<_>>().join(", ")
-}
-
-async fn decide<M: Method>(
-    context: &Context,
-    flags: &RpcFlags,
-    request: RequestName,
-    verb: &str,
-    done: &str,
-) -> Result<Exit, Failure> {
-    let command = format!("devices {verb}");
-    let mut rpc = Rpc::for_command(context, flags, &command).await?;
-    let list = rpc.call::<DevicePairList>(json!({})).await?;
-    let waiting: Vec<Waiting> = list.items("pending").iter().map(about).collect();
-    let chosen = choose(&waiting, request.request.as_deref(), |id| {
-        context.command(&format!("{command} {id}"))
-    })?;
-    let answer = rpc.call::<M>(json!({ "requestId": chosen.id })).await?;
-    context
-        .out
-        .answer(&answer, || vec![format!("{done} {}.", chosen.about)]);
-    Ok(Exit::Ok)
 }
 
 fn about(request: &Value) -> Waiting {

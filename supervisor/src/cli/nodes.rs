@@ -9,6 +9,7 @@ use super::answer::Answer as _;
 use super::args::{RpcFlags, everywhere};
 use super::context::Context;
 use super::failure::Failure;
+use super::pairing::RequestName;
 use super::rpc::Rpc;
 
 mod camera;
@@ -48,9 +49,9 @@ enum NodesCommand {
     /// Show the nodes that ask to be paired
     Pending,
     /// Let a node in
-    Approve(pairing::RequestName),
+    Approve(RequestName),
     /// Turn a node away
-    Reject(pairing::RequestName),
+    Reject(RequestName),
     /// Give a node another name
     Rename {
         #[command(flatten)]

@@ -124,11 +124,6 @@ impl<'a> Rpc<'a> {
     pub(crate) fn failure(&self, error: CallError) -> Failure {
         error.into_failure(&self.prefix, &self.target, self.context)
     }
-
-    /// How long an ordinary call may take.
-    pub(crate) const fn limit(&self) -> Duration {
-        self.limit
-    }
 }
 
 /// Asks for one thing.

@@ -72,8 +72,10 @@ impl Table {
     }
 }
 
-/// Names and values, one a line; a value that is missing has no line.
-pub(crate) fn fields<const N: usize>(fields: [(&str, Option<String>); N]) -> Vec<String> {
+/// Names and values, one a line and in full; a value that is missing has no line.
+pub(crate) fn fields<'a>(
+    fields: impl IntoIterator<Item = (&'a str, Option<String>)>,
+) -> Vec<String> {
     let rows: Vec<Vec<String>> = fields
         .into_iter()
         .filter_map(|(name, value)| Some(vec![name.to_owned(), printable(&value?)]))

@@ -77,11 +77,12 @@ impl Supervisor {
                     StopReason::Replaced => Some(RESTART_EXPECTED_MS),
                     StopReason::Stop | StopReason::Disabled => None,
                 };
-                let budget = self.settings_in_force().timing.drain.mul_f64(0.9);
+                let settings = self.settings_in_force();
                 let drain = Drain {
                     reason,
-                    budget,
+                    budget: settings.timing.drain.mul_f64(0.9),
                     restart_expected_ms,
+                    credentials: settings.credentials_for(name),
                 };
                 self.lives.tell(name, generation, ToChild::Drain(drain));
             }

@@ -551,6 +551,12 @@ fn the_control_ui_goes_unpaired_only_where_the_owner_says_so() {
         "admit operator [operator.read]"
     );
     assert_eq!(judged(&signed(|_| {}), true, true), settle);
+    // Nobody becomes a node by calling itself the Control UI.
+    let node = ui(|p| {
+        p["role"] = "node".into();
+        p["scopes"] = json!([]);
+    });
+    assert_eq!(judged(&node, true, false), "settle node []");
 }
 
 proptest! {

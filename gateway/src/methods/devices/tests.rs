@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use openclaw_shared::clock::WallTime;
+use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::identity::DeviceIdentity;
 use openclaw_shared::protocol::connect::ConnectParams;
 use openclaw_shared::protocol::strict::NonEmpty;
@@ -185,6 +185,84 @@ async fn rule_26_whoever_came_in_by_a_token_goes_with_it() {
     );
     let (_client, hello) = arrive(&gateway, 1, &[], connect()).await;
     assert!(hello["payload"]["auth"]["deviceToken"].is_string());
+}
+
+#[tokio::test(flavor = "local")]
+async fn rule_26_a_request_kept_pending_does_not_keep_a_revoked_session() {
+    let gateway = Gateway::start().await;
+    let (mut owner, _) = gateway.client().await;
+    let (_first, hello) = arrive(&gateway, 1, &[], connect()).await;
+    let token = &hello["payload"]["auth"]["deviceToken"];
+    let (mut thief, _) = arrive(&gateway, 1, &[], with_token(connect(), token)).await;
+    let approval = |id: &str| {
+        let params = json!({"id": id, "command": "true", "timeoutMs": 86_400_000});
+        json!({"type": "req", "id": id, "method": "exec.approval.request", "params": params})
+            .to_string()
+    };
+    thief.send(approval("kept")).await;
+    owner.event("exec.approval.requested").await;
+    let of_operator = json!({"deviceId": identity(1).device_id(), "role": "operator"});
+    let revoked = owner.call("device.token.revoke", of_operator).await;
+    assert_eq!(revoked["ok"], true, "{revoked}");
+    // It may neither ask nor hear anything from here on.
+    let note = json!({"type": "req", "id": "n", "method": "system-event", "params": {"text": "by a thief"}});
+    thief.send(note.to_string()).await;
+    owner.send(approval("secret")).await;
+    owner.event("exec.approval.requested").await;
+    let begun = Moment::now();
+    let end = loop {
+        match thief.see().await {
+            Seen::Frame(frame) => {
+                assert!(frame["id"] != "n" && frame["id"] != "kept", "{frame}");
+                assert_ne!(frame["payload"]["id"], "secret", "{frame}");
+            }
+            end @ (Seen::Closed(..) | Seen::Broken) => break end,
+        }
+    };
+    assert_eq!(end, Seen::Closed(1008, "device token revoked".into()));
+    let took = Moment::now().since(begun);
+    assert!(took < 3 * crate::limits::REVOKED_GRACE, "{took:?}");
+    let status = owner.call("status", json!({})).await;
+    assert_eq!(status["payload"]["queuedSystemEvents"], json!([]));
+}
+
+#[tokio::test(flavor = "local")]
+async fn rules_26_45_a_node_that_is_approved_anew_comes_again() {
+    let gateway = Gateway::start().await;
+    let (mut owner, _) = gateway.client().await;
+    let (mut node, hello) = arrive(&gateway, 3, &[], as_node()).await;
+    assert_eq!(hello["ok"], true, "{hello}");
+    let mut other = as_node();
+    other["client"]["platform"] = "darwin".into();
+    let (_client, refused) = arrive(&gateway, 3, &[], other).await;
+    let request = json!({"requestId": request_of(&refused)});
+    let approved = owner.call("device.pair.approve", request).await;
+    assert_eq!(approved["ok"], true, "{approved}");
+    assert_eq!(
+        node.end().await,
+        Seen::Closed(1008, "device approved anew".into())
+    );
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_rotation_takes_as_many_scopes_as_a_connect() {
+    let gateway = Gateway::start().await;
+    let (mut owner, _) = gateway.client().await;
+    arrive(&gateway, 1, &[], connect()).await;
+    let device = identity(1).device_id().to_owned();
+    let mut rotate = async |scopes: Value| {
+        let params = json!({"deviceId": device, "role": "operator", "scopes": scopes});
+        owner.call("device.token.rotate", params).await
+    };
+    let rotated = rotate(json!(vec!["operator.read"; 64])).await;
+    assert_eq!(
+        rotated["payload"]["scopes"],
+        json!(["operator.read"]),
+        "{rotated}"
+    );
+    for beyond in [json!(vec!["operator.read"; 65]), json!(["x".repeat(129)])] {
+        assert_eq!(rotate(beyond).await["error"]["code"], "INVALID_REQUEST");
+    }
 }
 
 #[tokio::test(flavor = "local")]

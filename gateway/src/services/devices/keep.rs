@@ -1,5 +1,6 @@
 //! The statements: devices and requests as rows.
 
+use openclaw_shared::clock::WallTime;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
@@ -56,7 +57,7 @@ pub(crate) fn devices(connection: &Connection) -> Result<Vec<Stored>, rusqlite::
         .collect()
 }
 
-/// Writes what was approved; what else is known of the device stays.
+/// Writes what its owner has said about a device, which is kept from then on; what else is known of it stays.
 pub(crate) fn save(
     tx: &Connection,
     device: &Device,
@@ -64,10 +65,51 @@ pub(crate) fn save(
 ) -> Result<(), rusqlite::Error> {
     tx.prepare_cached(
         "INSERT INTO device (id, record, sighting) VALUES (?1, ?2, ?3)
-         ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+         ON CONFLICT (id) DO UPDATE SET record = excluded.record, unasked_seen_ms = NULL",
     )?
     .execute(params![device.id, to_json(device), to_json(first)])?;
     Ok(())
+}
+
+/// Writes what nobody was asked about. A device that is new by it may be forgotten; of one that was known it stays as it is.
+pub(crate) fn save_unasked(
+    tx: &Connection,
+    device: &Device,
+    first: &Sighting,
+    now: WallTime,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "INSERT INTO device (id, record, sighting, unasked_seen_ms) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+    )?
+    .execute(params![
+        device.id,
+        to_json(device),
+        to_json(first),
+        millis(now)
+    ])?;
+    Ok(())
+}
+
+/// How many devices there are that nobody was asked about.
+pub(crate) fn count_unasked(connection: &Connection) -> Result<u32, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT count(*) FROM device WHERE unasked_seen_ms IS NOT NULL")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Who they are, the least recently seen first.
+pub(crate) fn unasked(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM device WHERE unasked_seen_ms IS NOT NULL ORDER BY unasked_seen_ms, id",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+fn millis(at: WallTime) -> i64 {
+    i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Forgets a device. Whether it was known.
@@ -78,10 +120,19 @@ pub(crate) fn forget(tx: &Connection, id: &str) -> Result<bool, rusqlite::Error>
     Ok(gone == 1)
 }
 
-/// Writes how devices were seen; those that are not known any more are left out.
-pub(crate) fn see(tx: &Connection, id: &str, sighting: &Sighting) -> Result<(), rusqlite::Error> {
-    tx.prepare_cached("UPDATE device SET sighting = ?2 WHERE id = ?1")?
-        .execute(params![id, to_json(sighting)])?;
+/// Writes how a device was seen a moment ago; one that is not known any more is left out.
+pub(crate) fn see(
+    tx: &Connection,
+    id: &str,
+    sighting: &Sighting,
+    now: WallTime,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "UPDATE device SET sighting = ?2,
+             unasked_seen_ms = CASE WHEN unasked_seen_ms IS NOT NULL THEN ?3 END
+         WHERE id = ?1",
+    )?
+    .execute(params![id, to_json(sighting), millis(now)])?;
     Ok(())
 }
 

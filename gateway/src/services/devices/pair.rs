@@ -1,53 +1,36 @@
 //! What changes the list of devices, each as the work of one transaction.
 //!
-//! Every function decides on what its transaction reads, and returns what is to be announced after the commit.
+//! Every function decides on what its transaction reads, and returns what is to be announced after the commit, and whose
+//! connections end with it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::protocol::params::devices::PairDecision;
 use openclaw_shared::protocol::scope::{Rights, Role};
 use rusqlite::Connection;
 
+use super::done::{Announcement, Done, Ended, Which};
 use super::keep::{self, Stored};
 use super::node::{self, NodeFacts};
 use super::pending::{self, Place, Request};
+use super::platform::Platform;
 use super::record::{Device, Grant, Sighting};
 use super::scopes;
 use super::standing::{self, Ask, Standing};
 use crate::store::StoreError;
 
-/// Something that people who may pair hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Announcement {
-    /// A request waits.
-    Requested(Box<Request>),
-    /// A request waits no longer.
-    Resolved {
-        request: String,
-        device: String,
-        role: Role,
-        decision: PairDecision,
-        at: WallTime,
-    },
-}
+/// Devices that are kept though nobody was asked about them. One of a person's own is seen again; those of tests and containers,
+/// which make a new key each time, are not.
+const MOST_UNASKED: u32 = 1_000;
 
-impl Announcement {
-    fn resolved(request: &Request, decision: PairDecision, at: WallTime) -> Self {
-        Self::Resolved {
-            request: request.id.clone(),
-            device: request.device.clone(),
-            role: request.role,
-            decision,
-            at,
-        }
-    }
-}
-
-/// A change that was made, and what is to be announced when it is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Done<T> {
-    pub(crate) value: T,
-    pub(crate) announcements: Vec<Announcement>,
-}
+/// The reasons that clients read whose token or approval is worth nothing any more.
+const TOKEN_REVOKED: &str = "device token revoked";
+const TOKEN_ROTATED: &str = "device token rotated";
+const APPROVED_ANEW: &str = "device approved anew";
+const REMOVED: &str = "device removed";
+const FORGOTTEN: &str = "device forgotten";
 
 /// Why a change was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +46,9 @@ pub(crate) enum PairError {
     /// Whoever asks does not hold what would be handed on.
     #[error("missing scope: {0}")]
     NotHeld(String),
+    /// A key speaks for the node, and no approval without it may take that away.
+    #[error("node is paired by its key; let it connect")]
+    HasKey,
     /// The device was never approved for it.
     #[error("scope not approved for this device: {0}")]
     NotApproved(String),
@@ -91,10 +77,7 @@ fn fresh_id() -> String {
 pub(crate) fn expire(tx: &Connection, now: WallTime) -> Outcome<()> {
     let mut announcements = Vec::new();
     waiting(tx, now, &mut announcements)?;
-    Ok(Done {
-        value: (),
-        announcements,
-    })
+    Ok(Done::announcing((), announcements))
 }
 
 /// The requests that wait; those that have expired are dropped first.
@@ -125,26 +108,29 @@ pub(crate) enum Settled {
     },
 }
 
-/// Writes what the standing of a client demands, if it still does.
-pub(crate) fn settle(tx: &Connection, ask: &Ask, now: WallTime) -> Outcome<Settled> {
+/// Writes what the standing of a client demands by now. `present` are the devices that are connected; none of them is forgotten
+/// to make room for this one.
+pub(crate) fn settle(
+    tx: &Connection,
+    ask: &Ask,
+    present: &BTreeSet<Arc<str>>,
+    now: WallTime,
+) -> Outcome<Settled> {
     let stored = keep::device(tx, &ask.device)?.map(|stored| stored.device);
     match standing::decide(ask, stored.as_ref()) {
-        Standing::Stranger | Standing::Admitted { .. } => Ok(Done {
-            value: Settled::LookAgain,
-            announcements: Vec::new(),
-        }),
+        Standing::Stranger | Standing::Admitted { .. } => {
+            Ok(Done::announcing(Settled::LookAgain, Vec::new()))
+        }
         Standing::NeedsToken => {
             if let Some(mut device) = stored {
                 let role = ask.role.as_str();
                 let covered = device.tokens.get(role).map(|token| token.scopes.clone());
                 let scopes = scopes::union(&covered.unwrap_or_default(), &ask.scopes);
                 device.replace_token(ask.role, fresh_secret(), scopes, now);
-                keep::save(tx, &device, &Sighting::default())?;
+                keep::save_unasked(tx, &device, &Sighting::default(), now)?;
             }
-            Ok(Done {
-                value: Settled::LookAgain,
-                announcements: Vec::new(),
-            })
+            // What came in by the narrower token was approved for more than that all along, and stays.
+            Ok(Done::announcing(Settled::LookAgain, Vec::new()))
         }
         Standing::PairSilently => {
             let mut announcements = Vec::new();
@@ -157,7 +143,11 @@ pub(crate) fn settle(tx: &Connection, ask: &Ask, now: WallTime) -> Outcome<Settl
                 keep::drop_request(tx, &earlier.id)?;
                 announcements.push(Announcement::resolved(earlier, PairDecision::Rejected, now));
             }
-            grant(tx, stored, &request, now)?;
+            let mut ended = replaced(stored.as_ref(), &request);
+            // A local program that asks for more than another of its device takes nothing away from it, as in existing installations.
+            ended.retain(|ended| matches!(ended.which, Which::In(_)));
+            grant(tx, stored, &request, By::Nobody, now)?;
+            ended.extend(make_room(tx, &ask.device, present)?);
             announcements.push(Announcement::resolved(
                 &request,
                 PairDecision::Approved,
@@ -166,6 +156,7 @@ pub(crate) fn settle(tx: &Connection, ask: &Ask, now: WallTime) -> Outcome<Settl
             Ok(Done {
                 value: Settled::LookAgain,
                 announcements,
+                ended,
             })
         }
         Standing::AskOwner => {
@@ -173,12 +164,14 @@ pub(crate) fn settle(tx: &Connection, ask: &Ask, now: WallTime) -> Outcome<Settl
             let Done {
                 value: (request, _),
                 announcements,
+                ended,
             } = enqueue(tx, request, now)?;
             Ok(Done {
                 value: Settled::Waiting {
                     request: request.id,
                 },
                 announcements,
+                ended,
             })
         }
     }
@@ -201,27 +194,96 @@ fn enqueue(tx: &Connection, new: Request, now: WallTime) -> Outcome<(Request, bo
             (new, true)
         }
     };
-    Ok(Done {
-        value,
-        announcements,
-    })
+    Ok(Done::announcing(value, announcements))
 }
 
-/// A node asks by somebody else's mouth, without a key.
+/// A node asks by somebody else's mouth, without a key. One that has shown its key can ask by itself.
 pub(crate) fn request_node(
     tx: &Connection,
     mut new: Request,
     now: WallTime,
 ) -> Outcome<(Request, bool)> {
+    let stored = keep::device(tx, &new.device)?.map(|stored| stored.device);
+    refuse_to_wipe(stored.as_ref(), &new)?;
     new.id = fresh_id();
-    new.is_repair = keep::device(tx, &new.device)?.is_some();
+    new.is_repair = stored.is_some();
     enqueue(tx, new, now)
+}
+
+/// An approval of another key is one of another device, so one without a key must not meet a device that has one: whoever
+/// announces a node would take every approval away from the phone of that id.
+fn refuse_to_wipe(stored: Option<&Device>, request: &Request) -> Result<(), PairError> {
+    let has_key = stored.is_some_and(|device| device.public_key.is_some());
+    if has_key && request.public_key.is_none() {
+        return Err(PairError::HasKey);
+    }
+    Ok(())
+}
+
+/// Who says yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Somebody who may.
+    Owner,
+    /// Nobody is asked, because the client is local.
+    Nobody,
+}
+
+/// Whose connections end when this request is granted.
+fn replaced(stored: Option<&Device>, request: &Request) -> Vec<Ended> {
+    let role = request.role;
+    let Some(stored) = stored.filter(|device| device.tokens.contains_key(role.as_str())) else {
+        return Vec::new();
+    };
+    let platform = |platform: &Option<String>, family: &Option<String>| {
+        Platform::of(platform.as_deref(), family.as_deref())
+    };
+    // What a node may be asked to do depends on its platform, whatever let it in.
+    let is_another = platform(&stored.platform, &stored.device_family)
+        != platform(&request.platform, &request.device_family);
+    let which = if role == Role::Node && is_another {
+        Which::In(role)
+    } else {
+        Which::ByToken(role)
+    };
+    vec![Ended {
+        device: request.device.clone(),
+        which,
+        why: APPROVED_ANEW,
+    }]
+}
+
+/// Forgets devices that nobody was asked about, the least recently seen first, when there are too many of them.
+fn make_room(
+    tx: &Connection,
+    newest: &str,
+    present: &BTreeSet<Arc<str>>,
+) -> Result<Vec<Ended>, PairError> {
+    let too_many = keep::count_unasked(tx)?.saturating_sub(MOST_UNASKED);
+    if too_many == 0 {
+        return Ok(Vec::new());
+    }
+    let mut ended = Vec::new();
+    let unasked = keep::unasked(tx)?;
+    let may_go = |id: &String| id != newest && !present.contains(id.as_str());
+    let may_go = unasked.into_iter().filter(may_go);
+    for (_, device) in (0..too_many).zip(may_go) {
+        keep::forget(tx, &device)?;
+        // Whoever has come in since is asked to come again, so that the list never leaves out one who is here.
+        ended.push(Ended {
+            device,
+            which: Which::All,
+            why: FORGOTTEN,
+        });
+    }
+    Ok(ended)
 }
 
 fn grant(
     tx: &Connection,
     stored: Option<Device>,
     request: &Request,
+    by: By,
     now: WallTime,
 ) -> Result<Device, PairError> {
     let grant = Grant {
@@ -242,7 +304,10 @@ fn grant(
         remote_ip: request.remote_ip.clone(),
         ..Sighting::default()
     };
-    keep::save(tx, &device, &first)?;
+    match by {
+        By::Owner => keep::save(tx, &device, &first)?,
+        By::Nobody => keep::save_unasked(tx, &device, &first, now)?,
+    }
     if let Some(facts) = &request.node {
         node::note_node(tx, &device.id, facts)?;
     }
@@ -276,7 +341,10 @@ pub(crate) fn approve(
         },
     )?;
     let stored = keep::device(tx, &request.device)?.map(|stored| stored.device);
-    let device = grant(tx, stored, &request, now)?;
+    // The key may have come since the request was made.
+    refuse_to_wipe(stored.as_ref(), &request)?;
+    let ended = replaced(stored.as_ref(), &request);
+    let device = grant(tx, stored, &request, By::Owner, now)?;
     announcements.push(Announcement::resolved(
         &request,
         PairDecision::Approved,
@@ -291,6 +359,7 @@ pub(crate) fn approve(
             facts: facts.unwrap_or_default(),
         },
         announcements,
+        ended,
     })
 }
 
@@ -303,10 +372,7 @@ pub(crate) fn reject(tx: &Connection, request: &str, now: WallTime) -> Outcome<S
         PairDecision::Rejected,
         now,
     ));
-    Ok(Done {
-        value: request.device,
-        announcements,
-    })
+    Ok(Done::announcing(request.device, announcements))
 }
 
 /// Takes a request off the list, if `may` lets it.
@@ -342,7 +408,7 @@ pub(crate) fn rotate(
     scopes: Option<Vec<String>>,
     rights: Rights,
     now: WallTime,
-) -> Result<Rotated, PairError> {
+) -> Outcome<Rotated> {
     let mut device = keep::device(tx, device)?
         .ok_or(PairError::UnknownRole)?
         .device;
@@ -352,6 +418,8 @@ pub(crate) fn rotate(
         .ok_or(PairError::UnknownRole)?;
     let covered = device.tokens.get(role.as_str()).map(|token| &token.scopes);
     let scopes = scopes.unwrap_or_else(|| covered.unwrap_or(approved).clone());
+    // Each once, however often the caller says it: they are kept for as long as the device is known.
+    let scopes = scopes::union(&[], &scopes);
     let beyond = |scope: &&String| !scopes::cover(approved, std::slice::from_ref(*scope));
     if let Some(scope) = scopes.iter().find(beyond) {
         return Err(PairError::NotApproved(scope.clone()));
@@ -366,16 +434,11 @@ pub(crate) fn rotate(
         at: now,
     };
     keep::save(tx, &device, &Sighting::default())?;
-    Ok(rotated)
+    Ok(Done::ending(rotated, &device.id, role, TOKEN_ROTATED))
 }
 
 /// Ends a token. Since when it is worth nothing.
-pub(crate) fn revoke(
-    tx: &Connection,
-    device: &str,
-    role: Role,
-    now: WallTime,
-) -> Result<u64, PairError> {
+pub(crate) fn revoke(tx: &Connection, device: &str, role: Role, now: WallTime) -> Outcome<u64> {
     let mut device = keep::device(tx, device)?
         .ok_or(PairError::UnknownRole)?
         .device;
@@ -385,7 +448,7 @@ pub(crate) fn revoke(
         .ok_or(PairError::UnknownRole)?;
     let since = *token.revoked_at_ms.get_or_insert(now.as_millis());
     keep::save(tx, &device, &Sighting::default())?;
-    Ok(since)
+    Ok(Done::ending(since, &device.id, role, TOKEN_REVOKED))
 }
 
 /// Forgets a device and whatever it asks for.
@@ -400,6 +463,11 @@ pub(crate) fn remove(tx: &Connection, device: &str, now: WallTime) -> Outcome<()
         Ok(Done {
             value: (),
             announcements,
+            ended: vec![Ended {
+                device: device.to_owned(),
+                which: Which::All,
+                why: REMOVED,
+            }],
         })
     } else {
         Err(PairError::UnknownDevice)

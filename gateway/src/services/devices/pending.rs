@@ -124,16 +124,19 @@ impl Request {
         now.since(WallTime::from_millis(self.asked_at_ms)) >= EXPIRY
     }
 
-    /// Whether both come from one holder of one key.
+    /// Whether both come from one holder of one key and ask for the same role. Roles of one device are asked for side by side: a
+    /// machine that is operated from and is a node as well has one key for both.
     pub(crate) fn is_from_same(&self, other: &Self) -> bool {
-        self.device == other.device && self.public_key == other.public_key
+        self.device == other.device
+            && self.public_key == other.public_key
+            && self.role == other.role
     }
 
-    /// Whether an approval of one is an approval of the other.
-    fn is_same(&self, other: &Self) -> bool {
+    /// Whether the approval of this one is enough for the other. Programs that share a key ask for different scopes by turns, and
+    /// must not knock each other's request off the list.
+    fn is_enough_for(&self, other: &Self) -> bool {
         self.is_from_same(other)
-            && self.role == other.role
-            && scopes::same(&self.scopes, &other.scopes)
+            && scopes::cover(&self.scopes, &other.scopes)
             && self.platform == other.platform
             && self.device_family == other.device_family
     }
@@ -153,7 +156,8 @@ pub(crate) enum Place {
 
 /// Finds the place of a request among those that wait (none of them expired).
 pub(crate) fn place(waiting: &[Request], new: &Request) -> Place {
-    if let Some(at) = waiting.iter().position(|request| request.is_same(new)) {
+    let enough = |request: &Request| request.is_enough_for(new);
+    if let Some(at) = waiting.iter().position(enough) {
         return Place::Taken(at);
     }
     let mut out: Vec<usize> = Vec::new();
@@ -222,10 +226,8 @@ mod tests {
     fn whoever_asks_for_something_else_asks_anew() {
         let waiting = [request("a", "1", 1), request("b", "1", 2)];
         type Change = fn(&mut Request);
-        let changes: [Change; 5] = [
+        let changes: [Change; 3] = [
             |r| r.scopes.push("operator.admin".to_owned()),
-            |r| r.scopes.clear(),
-            |r| r.role = Role::Node,
             |r| r.platform = Some("ios".to_owned()),
             |r| r.device_family = Some("iPhone".to_owned()),
         ];
@@ -237,6 +239,22 @@ mod tests {
         let mut other_key = request("b", "1", 7);
         other_key.public_key = None;
         assert_eq!(place(&waiting, &other_key), Place::Free { out: vec![] });
+    }
+
+    #[test]
+    fn programs_that_share_a_key_do_not_knock_each_other_off() {
+        let waiting = [request("a", "1", 1), request("b", "1", 2)];
+        let mut node = request("b", "1", 7);
+        node.role = Role::Node;
+        assert_eq!(place(&waiting, &node), Place::Free { out: vec![] });
+        let mut modest = request("b", "1", 7);
+        modest.scopes.clear();
+        assert_eq!(place(&waiting, &modest), Place::Taken(1));
+        let mut admin = request("b", "1", 2);
+        admin.scopes = vec!["operator.admin".to_owned()];
+        let mut other = admin.clone();
+        other.scopes.push("operator.approvals".to_owned());
+        assert_eq!(place(&[admin], &other), Place::Taken(0));
     }
 
     #[test]

@@ -104,7 +104,8 @@ impl Device {
     }
 
     /// The device after an approval: the role and the scopes are added to what it has, and it gets a fresh token for them. An
-    /// approval of another key is one of another device, which inherits nothing.
+    /// approval of another key is one of another device, which inherits nothing. Nor does a role inherit what it had before its
+    /// token was revoked: whoever approves it again has seen and holds the scopes that are asked for, and no others.
     pub(crate) fn approve(
         stored: Option<Self>,
         grant: &Grant<'_>,
@@ -132,9 +133,12 @@ impl Device {
             device.platform = grant.platform.map(str::to_owned);
             device.device_family = grant.device_family.map(str::to_owned);
         }
-        let scopes = device.approved.entry(role.to_owned()).or_default();
-        *scopes = scopes::union(scopes, grant.scopes);
-        let scopes = scopes.clone();
+        let earlier = match device.tokens.get(role) {
+            Some(token) if token.revoked_at_ms.is_some() => None,
+            Some(_) | None => device.approved.remove(role),
+        };
+        let scopes = scopes::union(&earlier.unwrap_or_default(), grant.scopes);
+        device.approved.insert(role.to_owned(), scopes.clone());
         device.approved_at_ms = now.as_millis();
         device.replace_token(grant.role, fresh, scopes, now);
         device
@@ -212,6 +216,24 @@ mod tests {
             device.platform.as_deref(),
             Some("iOS 18"),
             "the node's platform stays"
+        );
+    }
+
+    #[test]
+    fn what_was_revoked_is_not_approved_along_with_something_else() {
+        let device = approve(None, "k", Role::Node, "", 1);
+        let scopes = "operator.read operator.write";
+        let mut device = approve(Some(device), "k", Role::Operator, scopes, 1);
+        let token = device.tokens.get_mut("operator").unwrap();
+        token.revoked_at_ms = Some(2);
+        let device = approve(Some(device), "k", Role::Operator, "operator.pairing", 3);
+        assert_eq!(device.approved["operator"], list("operator.pairing"));
+        let token = &device.tokens["operator"];
+        assert_eq!(token.scopes, list("operator.pairing"));
+        assert_eq!(token.revoked_at_ms, None);
+        assert!(
+            device.has_role(Role::Node),
+            "the other role was not revoked"
         );
     }
 

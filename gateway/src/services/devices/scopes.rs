@@ -49,12 +49,6 @@ pub(crate) fn union(one: &[String], other: &[String]) -> Vec<String> {
     all
 }
 
-/// Whether both lists name the same scopes.
-pub(crate) fn same(one: &[String], other: &[String]) -> bool {
-    let within = |one: &[String], other: &[String]| one.iter().all(|scope| other.contains(scope));
-    within(one, other) && within(other, one)
-}
-
 /// What a client asks for: an operator that says nothing asks for everything, because clients rely on it; an explicitly empty list
 /// asks for nothing.
 pub(crate) fn asked<'a>(said: Option<impl Iterator<Item = &'a str>>, role: Role) -> Vec<String> {
@@ -69,7 +63,7 @@ pub(crate) fn asked<'a>(said: Option<impl Iterator<Item = &'a str>>, role: Role)
 mod tests {
     use openclaw_shared::protocol::scope::{Rights, Role};
 
-    use super::{cover, missing, same, union};
+    use super::{cover, missing, union};
 
     fn list(scopes: &str) -> Vec<String> {
         scopes.split_whitespace().map(str::to_owned).collect()
@@ -128,9 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_repetition_mean_nothing() {
-        assert!(same(&list("a b"), &list("b a a")));
-        assert!(!same(&list("a b"), &list("a")));
+    fn what_two_lists_share_is_in_their_union_once() {
         assert_eq!(union(&list("a b"), &list("c a")), list("a b c"));
     }
 }

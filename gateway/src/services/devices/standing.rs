@@ -1,7 +1,7 @@
 //! What a client that has proved its device may do right away, and what has to happen first.   (pure)
 //!
 //! The same function is asked twice: by the handshake, on what the store says at that moment, and again inside the transaction
-//! that writes what the answer demands, on what that transaction reads. A write is done only if the second answer is the first.
+//! that writes what the answer demands, on what that transaction reads. What the second answer demands is what is done.
 
 use openclaw_shared::protocol::scope::Role;
 use openclaw_shared::secret::{Secret, constant_time_eq};

@@ -1,12 +1,16 @@
 //! Whole stories over a real store: ask, approve, come back.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::control::Generation;
 use openclaw_shared::protocol::params::devices::PairDecision;
 use openclaw_shared::protocol::scope::{Rights, Role};
 
+use super::done::{Announcement, Done};
 use super::keep;
-use super::pair::{self, Announcement, Approved, Done, PairError, Settled};
+use super::pair::{self, Approved, PairError, Settled};
 use super::pending::EXPIRY;
 use super::record::Device;
 use super::standing::{Ask, Description, Proof, Standing, decide};
@@ -73,7 +77,9 @@ impl House {
 
     async fn settle(&self, ask: &Ask, now: WallTime) -> Done<Settled> {
         let ask = ask.clone();
-        let settled = self.store.write(move |tx| pair::settle(tx, &ask, now));
+        let settled = self
+            .store
+            .write(move |tx| pair::settle(tx, &ask, &BTreeSet::new(), now));
         settled.await.unwrap()
     }
 
@@ -171,11 +177,17 @@ async fn rule_30_an_approval_does_not_carry_over_to_what_is_asked_later() {
         Err(PairError::UnknownRequest)
     );
     assert_eq!(house.device("phone"), None);
-    // And back again: what is approved is what stands in the request.
-    let (third, _) = house.wait(&modest, at(3)).await;
-    house.approve(&third, admin(), at(4)).await.unwrap();
+    // Asking for less than what waits is no other request: the owner still sees the whole of it.
+    let (third, announced) = house.wait(&modest, at(3)).await;
+    assert_eq!((&third, announced), (&second, vec![]));
+    house
+        .store
+        .write(move |tx| pair::reject(tx, &third, at(3)))
+        .await
+        .unwrap();
+    let (fourth, _) = house.wait(&modest, at(4)).await;
+    house.approve(&fourth, admin(), at(4)).await.unwrap();
     assert_eq!(house.standing(&greedy), Standing::AskOwner);
-    assert_ne!(second, third);
     let mut other_key = modest.clone();
     other_key.public_key = "another".into();
     assert_eq!(house.standing(&other_key), Standing::AskOwner);
@@ -183,6 +195,78 @@ async fn rule_30_an_approval_does_not_carry_over_to_what_is_asked_later() {
         house.standing(&ask("phone", Role::Node, "")),
         Standing::AskOwner
     );
+}
+
+#[tokio::test]
+async fn rules_29_30_what_was_revoked_does_not_come_back_with_another_approval() {
+    let house = House::new();
+    let writer = ask("phone", Role::Operator, "operator.write");
+    house.paired(&writer).await;
+    let revoked = house
+        .store
+        .write(|tx| pair::revoke(tx, "phone", Role::Operator, at(1)));
+    revoked.await.unwrap();
+    let other = ask("phone", Role::Operator, "operator.pairing");
+    let (request, _) = house.wait(&other, at(2)).await;
+    let pairing = Rights::new(Role::Operator, ["operator.pairing"]);
+    let approved = house.approve(&request, pairing, at(3)).await.unwrap();
+    let device = approved.stored.device;
+    assert_eq!(device.tokens["operator"].scopes, list("operator.pairing"));
+    assert_eq!(house.standing(&writer), Standing::AskOwner);
+}
+
+#[tokio::test]
+async fn a_device_that_has_two_roles_may_ask_for_both_at_once() {
+    let house = House::new();
+    let (operator, _) = house
+        .wait(&ask("laptop", Role::Operator, "operator.read"), at(0))
+        .await;
+    let (node, announced) = house.wait(&ask("laptop", Role::Node, ""), at(1)).await;
+    assert_eq!(announced, ["laptop asks"]);
+    for request in [operator, node] {
+        assert!(house.approve(&request, admin(), at(2)).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn rule_31_devices_nobody_was_asked_about_are_bounded() {
+    let house = House::new();
+    house
+        .paired(&ask("phone", Role::Operator, "operator.read"))
+        .await;
+    let fresh = |number: u32| {
+        let mut ask = ask(&format!("test{number}"), Role::Operator, "operator.read");
+        ask.is_local = true;
+        ask
+    };
+    let most = 1_000;
+    let filled = house.store.write(move |tx| {
+        for number in 0..most {
+            pair::settle(tx, &fresh(number), &BTreeSet::new(), at(number.into()))?;
+        }
+        // The owner has said something about the second, and the third has been seen since.
+        pair::revoke(tx, "test1", Role::Operator, at(2_000))?;
+        keep::see(tx, "test2", &super::record::Sighting::default(), at(2_000))?;
+        Ok::<_, PairError>(())
+    });
+    filled.await.unwrap();
+    let ids = |house: &House| -> BTreeSet<String> {
+        let devices = house.store.read(keep::devices).unwrap();
+        devices.into_iter().map(|stored| stored.device.id).collect()
+    };
+    let full = ids(&house);
+    assert_eq!(full.len(), 1_001);
+    let present: BTreeSet<Arc<str>> = ["test3".into()].into();
+    let done = house.store.write(move |tx| {
+        pair::settle(tx, &fresh(5_000), &present, at(5_000))?;
+        pair::settle(tx, &fresh(5_001), &present, at(5_001))?;
+        pair::settle(tx, &fresh(5_002), &present, at(5_002))
+    });
+    let done = done.await.unwrap();
+    assert_eq!(done.ended.len(), 1);
+    assert_eq!(done.ended[0].why, "device forgotten");
+    let gone: Vec<String> = full.difference(&ids(&house)).cloned().collect();
+    assert_eq!(gone, ["test0", "test4"]);
 }
 
 #[tokio::test]
@@ -211,7 +295,8 @@ async fn rules_27_28_a_rotation_stays_within_the_approval_and_the_caller() {
         let rotated = house
             .store
             .write(move |tx| pair::rotate(tx, "phone", role, scopes, rights, at(5)));
-        rotated.await.map(|rotated| (rotated.token, rotated.scopes))
+        let rotated = rotated.await.map(|done| done.value);
+        rotated.map(|rotated| (rotated.token, rotated.scopes))
     };
     let reader = Rights::new(Role::Operator, ["operator.pairing", "operator.read"]);
     let held = |scope: &str| Err(PairError::NotHeld(scope.into()));
@@ -234,7 +319,7 @@ async fn rules_27_28_a_rotation_stays_within_the_approval_and_the_caller() {
         rotate(Role::Node, None, admin()).await,
         Err(PairError::UnknownRole)
     );
-    let (fresh, scopes) = rotate(Role::Operator, Some("operator.read"), reader)
+    let (fresh, scopes) = rotate(Role::Operator, Some("operator.read operator.read"), reader)
         .await
         .unwrap();
     assert_ne!(fresh, token);
@@ -264,7 +349,7 @@ async fn a_revoked_device_gets_a_token_only_by_a_rotation() {
             .write(|tx| pair::revoke(tx, "phone", Role::Operator, at(3)))
     };
     let since = revoke().await.unwrap();
-    assert_eq!(revoke().await, Ok(since));
+    assert_eq!(revoke().await, Ok(since.clone()));
     phone.is_local = true;
     let without = Standing::Admitted {
         by: Proof::Secret,
@@ -412,6 +497,32 @@ async fn a_node_without_a_key_is_paired_and_then_shows_its_key() {
     let (request, _) = house.wait(&with_key, at(3)).await;
     house.approve(&request, admin(), at(4)).await.unwrap();
     assert!(verify(token).is_none(), "the key gets a token of its own");
+}
+
+#[tokio::test]
+async fn a_node_that_is_announced_takes_nothing_from_the_device_that_has_the_key() {
+    let house = House::new();
+    let announced = || {
+        let params = serde_json::json!({"nodeId": "phone"});
+        super::pending::Request::of_node(serde_json::from_value(params).unwrap(), at(0))
+    };
+    let (early, late) = (announced(), announced());
+    let early = house
+        .store
+        .write(move |tx| pair::request_node(tx, early, at(0)))
+        .await
+        .unwrap();
+    let phone = ask("phone", Role::Operator, "operator.admin");
+    let token = house.paired(&phone).await;
+    // The key has come since.
+    let approved = house.approve(&early.value.0.id, admin(), at(1)).await;
+    assert_eq!(approved, Err(PairError::HasKey));
+    let refused = house
+        .store
+        .write(move |tx| pair::request_node(tx, late, at(2)));
+    assert_eq!(refused.await, Err(PairError::HasKey));
+    let device = house.device("phone").unwrap();
+    assert_eq!(device.tokens["operator"].token, token);
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! What nodes were asked and have not answered.                                           (pure)
 //!
 //! Each request belongs to the one connection it is sent on: nobody else's answer counts, and it ends with that connection, with
-//! its deadline, or with this life of the gateway. A caller that leaves takes nothing with it: whoever asks again under the same
-//! key finds the answer.
+//! its deadline, or with this life of the gateway. A caller that leaves takes nothing with it: for a while, whoever asks again under
+//! the same key finds the answer. When nobody has come back, or it is too late, the node is told that it may stop.
+//!
+//! Invariant: what is to be settled is queued here for the one who looks after it ([`Work`]), and never in the hands of a connection,
+//! which may end at any moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_shared::clock::Moment;
 use openclaw_shared::protocol::error::ErrorShape;
@@ -19,8 +23,15 @@ use crate::services::idempotency::Ticket;
 
 /// Requests one node may have before it.
 const MOST_PER_NODE: usize = 64;
-/// Requests all nodes together may have before them.
+/// Requests all nodes together may have before them, those included whose answer is being kept.
 const MOST: usize = 1_024;
+/// How long a node goes on for a caller that has left and may come back under its key: longer than a connection takes that was
+/// lost for a moment.
+const COMES_BACK: Duration = Duration::from_secs(30);
+/// How much of a node's error is passed on, in characters.
+const LONGEST_MESSAGE: usize = 4_096;
+/// How much of the kind of it, in characters.
+const LONGEST_CODE: usize = 128;
 
 /// What a node said.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +53,24 @@ pub(crate) enum Settle {
     Once(oneshot::Sender<Outcome>),
 }
 
+impl Settle {
+    /// Whether somebody waits.
+    fn is_awaited(&self) -> bool {
+        match self {
+            Self::Keyed(ticket) => ticket.is_awaited(),
+            Self::Once(tell) => !tell.is_closed(),
+        }
+    }
+
+    /// How long somebody may take to come back.
+    const fn patience(&self) -> Duration {
+        match self {
+            Self::Keyed(_) => COMES_BACK,
+            Self::Once(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// A request that has ended, and whose end is to be told.
 #[derive(Debug)]
 pub(crate) struct Over {
@@ -49,6 +78,8 @@ pub(crate) struct Over {
     pub(crate) node: Arc<str>,
     pub(crate) command: String,
     pub(crate) outcome: Outcome,
+    /// Dropped when everybody was told; the node that answered waits for that.
+    pub(crate) told: Option<oneshot::Sender<()>>,
 }
 
 /// A request before it is sent.
@@ -58,7 +89,16 @@ pub(crate) struct Reservation {
     pub(crate) node: Arc<str>,
     pub(crate) link: LinkId,
     pub(crate) command: String,
+    pub(crate) timeout: Duration,
     pub(crate) deadline: Moment,
+}
+
+/// A request whose node may stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cancelled {
+    pub(crate) id: String,
+    pub(crate) node: Arc<str>,
+    pub(crate) link: LinkId,
 }
 
 #[derive(Debug)]
@@ -66,6 +106,19 @@ struct Pending {
     reservation: Reservation,
     /// None until it is sent.
     settle: Option<Settle>,
+    /// Until when somebody may come back, while nobody waits.
+    alone_until: Option<Moment>,
+}
+
+/// What is to be done.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// To be kept and told; each is to be reported as [`Invokes::settled`].
+    pub(crate) over: Vec<Over>,
+    /// Nodes to be told that they may stop.
+    pub(crate) cancelled: Vec<Cancelled>,
+    /// Connections of nodes that may leave.
+    pub(crate) released: Vec<LinkId>,
 }
 
 /// All requests.
@@ -73,7 +126,15 @@ struct Pending {
 pub(crate) struct Invokes {
     pending: BTreeMap<String, Pending>,
     over: Vec<Over>,
+    cancelled: Vec<Cancelled>,
+    /// How many have ended and are being kept and told.
+    settling: usize,
+    /// This life ends: nothing new is taken.
     is_closed: bool,
+    /// Nodes are not waited for any more.
+    gave_up: bool,
+    /// Connections that stay until their nodes have answered.
+    staying: BTreeSet<LinkId>,
 }
 
 /// This life ends, and nobody waits for nodes any more.
@@ -101,14 +162,22 @@ fn timed_out() -> ErrorShape {
         .with_details(json!({ "nodeError": { "code": "TIMEOUT", "message": message } }))
 }
 
+fn abandoned(command: &str) -> ErrorShape {
+    ErrorShape::unavailable(format!("nobody waited for {command}, and it was cancelled"))
+        .with_details(json!({ "code": "CANCELLED" }))
+}
+
 /// The node said no.
 pub(crate) fn refused(error: Option<NodeError>) -> ErrorShape {
-    let error = error.unwrap_or_default();
-    let message = error
-        .message
-        .clone()
-        .unwrap_or_else(|| "node invoke failed".to_owned());
-    ErrorShape::unavailable(message).with_details(json!({ "nodeError": error }))
+    let cut = |text: String, longest: usize| text.chars().take(longest).collect::<String>();
+    let NodeError { code, message } = error.unwrap_or_default();
+    let error = NodeError {
+        code: code.map(|code| cut(code, LONGEST_CODE)),
+        message: message.map(|message| cut(message, LONGEST_MESSAGE)),
+    };
+    let message = error.message.clone();
+    ErrorShape::unavailable(message.unwrap_or_else(|| "node invoke failed".to_owned()))
+        .with_details(json!({ "nodeError": error }))
 }
 
 impl Invokes {
@@ -125,7 +194,8 @@ impl Invokes {
             .values()
             .filter(|pending| pending.reservation.node == reservation.node)
             .count();
-        if self.pending.len() >= MOST || of_node >= MOST_PER_NODE {
+        let in_all = self.pending.len() + self.over.len() + self.settling;
+        if in_all >= MOST || of_node >= MOST_PER_NODE {
             return Err(
                 ErrorShape::unavailable("too many requests wait for nodes").retryable_after(1_000)
             );
@@ -136,6 +206,7 @@ impl Invokes {
             Pending {
                 reservation,
                 settle: None,
+                alone_until: None,
             },
         );
         Ok(())
@@ -152,72 +223,154 @@ impl Invokes {
         }
     }
 
-    /// The request is sent now. When its connection has ended meanwhile, there is nothing to be sent.
-    #[must_use = "a request that was not taken must be settled"]
-    pub(crate) fn send(&mut self, id: &str, settle: Settle) -> Option<Settle> {
-        match self.pending.get_mut(id) {
-            Some(pending) => {
-                pending.settle = Some(settle);
-                None
-            }
-            None => Some(settle),
+    /// Whether the request is to be sent now. When its connection has ended meanwhile, there is nothing to be sent, and its end is
+    /// to be told.
+    #[must_use = "a request that is over is not sent"]
+    pub(crate) fn send(&mut self, reservation: &Reservation, settle: Settle) -> bool {
+        if let Some(pending) = self.pending.get_mut(&reservation.id) {
+            pending.settle = Some(settle);
+            return true;
         }
+        let command = &reservation.command;
+        let why = if self.gave_up {
+            leaving(command)
+        } else {
+            disconnected(command)
+        };
+        self.over.push(Over {
+            settle,
+            node: reservation.node.clone(),
+            command: command.clone(),
+            outcome: Err(Box::new(why)),
+            told: None,
+        });
+        false
     }
 
-    /// A node answers. Nothing, when nobody waits for this answer from this connection.
+    /// A node answers. Nothing, when nobody waits for this answer from this connection; else what ends when everybody was told.
     pub(crate) fn answer(
         &mut self,
         id: &str,
         node: &str,
         link: LinkId,
         outcome: Outcome,
-    ) -> Option<Over> {
+    ) -> Option<oneshot::Receiver<()>> {
         let pending = self.pending.get(id)?;
         let is_asked = &*pending.reservation.node == node && pending.reservation.link == link;
         if !is_asked || pending.settle.is_none() {
             return None;
         }
-        self.pending
-            .remove(id)
-            .and_then(|pending| pending.end(outcome))
+        let (told, telling) = oneshot::channel();
+        let over = self.pending.remove(id)?.end(outcome)?;
+        self.over.push(Over {
+            told: Some(told),
+            ..over
+        });
+        Some(telling)
     }
 
     /// A connection has ended.
     pub(crate) fn disconnect(&mut self, link: LinkId) {
-        self.end(|pending| pending.link == link, disconnected);
+        self.end(|pending| pending.reservation.link == link, disconnected);
+        self.cancelled.retain(|cancelled| cancelled.link != link);
     }
 
-    /// Time has passed.
+    /// Time has passed, or somebody who waited has left.
     pub(crate) fn expire(&mut self, now: Moment) {
-        self.end(|pending| pending.deadline <= now, |_| timed_out());
+        for pending in self.pending.values_mut() {
+            pending.look_who_waits(now);
+        }
+        self.cancel(
+            |pending| pending.reservation.deadline <= now,
+            |_| timed_out(),
+        );
+        let is_alone = |pending: &Pending| pending.alone_until.is_some_and(|until| until <= now);
+        self.cancel(is_alone, abandoned);
     }
 
-    /// This life ends: nobody may wait for a node any more.
-    pub(crate) fn close(&mut self) {
+    /// This life ends: nothing new is taken. The connections that stay until their nodes have answered.
+    #[must_use = "whoever must answer may not be sent away"]
+    pub(crate) fn close(&mut self) -> BTreeSet<LinkId> {
         self.is_closed = true;
+        self.staying = self.busy().collect();
+        self.staying.clone()
+    }
+
+    /// Nodes are not waited for any more. They go on: what they are at may be of use though nobody here hears of its end.
+    pub(crate) fn give_up(&mut self) {
+        self.gave_up = true;
         self.end(|_| true, leaving);
     }
 
-    fn end(&mut self, is_meant: impl Fn(&Reservation) -> bool, why: impl Fn(&str) -> ErrorShape) {
-        let over = self
-            .pending
-            .extract_if(.., |_, pending| is_meant(&pending.reservation));
+    /// Nodes are not waited for any more and may stop, because no other life comes after this one.
+    pub(crate) fn stop(&mut self) {
+        self.gave_up = true;
+        self.cancel(|_| true, leaving);
+    }
+
+    fn busy(&self) -> impl Iterator<Item = LinkId> {
+        let pending = self.pending.values();
+        pending.map(|pending| pending.reservation.link)
+    }
+
+    /// Ends what is meant and was sent, and has its nodes told.
+    fn cancel(&mut self, is_meant: impl Fn(&Pending) -> bool, why: impl Fn(&str) -> ErrorShape) {
+        let was_sent = |pending: &&Pending| pending.settle.is_some() && is_meant(pending);
+        let cancelled = self.pending.values().filter(was_sent).map(|pending| {
+            let Reservation { id, node, link, .. } = &pending.reservation;
+            Cancelled {
+                id: id.clone(),
+                node: node.clone(),
+                link: *link,
+            }
+        });
+        self.cancelled.extend(cancelled);
+        self.end(is_meant, why);
+    }
+
+    fn end(&mut self, is_meant: impl Fn(&Pending) -> bool, why: impl Fn(&str) -> ErrorShape) {
+        let over = self.pending.extract_if(.., |_, pending| is_meant(pending));
         self.over.extend(over.filter_map(|(_, pending)| {
             let why = why(&pending.reservation.command);
             pending.end(Err(Box::new(why)))
         }));
     }
 
-    /// What has ended without an answer since this was asked last.
-    pub(crate) fn take_over(&mut self) -> Vec<Over> {
-        std::mem::take(&mut self.over)
+    /// What is to be done since this was asked last.
+    pub(crate) fn take_work(&mut self) -> Work {
+        self.settling += self.over.len();
+        let busy: BTreeSet<LinkId> = self.busy().collect();
+        Work {
+            over: std::mem::take(&mut self.over),
+            cancelled: self.take_cancelled(),
+            released: self
+                .staying
+                .extract_if(.., |link| !busy.contains(link))
+                .collect(),
+        }
     }
 
-    /// When the next request is too late.
+    /// The nodes to be told that they may stop.
+    pub(crate) fn take_cancelled(&mut self) -> Vec<Cancelled> {
+        std::mem::take(&mut self.cancelled)
+    }
+
+    /// One that had ended is kept and told.
+    pub(crate) const fn settled(&mut self) {
+        self.settling -= 1;
+    }
+
+    /// Whether nobody waits for a node, and everything is kept and told.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.over.is_empty() && self.settling == 0
+    }
+
+    /// When the next request is too late, or was alone for too long.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.pending
             .values()
-            .map(|pending| pending.reservation.deadline)
+            .flat_map(|pending| [Some(pending.reservation.deadline), pending.alone_until])
+            .flatten()
             .min()
     }
 }
@@ -229,145 +382,20 @@ impl Pending {
             node: self.reservation.node,
             command: self.reservation.command,
             outcome,
+            told: None,
         })
+    }
+
+    fn look_who_waits(&mut self, now: Moment) {
+        let Some(settle) = &self.settle else { return };
+        if settle.is_awaited() {
+            self.alone_until = None;
+        } else {
+            let until = now + settle.patience();
+            self.alone_until.get_or_insert(until);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use openclaw_shared::clock::Moment;
-    use tokio::sync::oneshot;
-
-    use super::{Invokes, MOST, MOST_PER_NODE, Outcome, Over, Reservation, Said, Settle};
-    use crate::connection::link::LinkId;
-
-    fn reserve(invokes: &mut Invokes, id: &str, node: &str, link: u64, deadline: Moment) -> bool {
-        let reservation = Reservation {
-            id: id.to_owned(),
-            node: Arc::from(node),
-            link: LinkId(link),
-            command: "system.which".to_owned(),
-            deadline,
-        };
-        invokes.reserve(reservation).is_ok()
-    }
-
-    fn sent(
-        invokes: &mut Invokes,
-        id: &str,
-        node: &str,
-        link: u64,
-        deadline: Moment,
-    ) -> oneshot::Receiver<Outcome> {
-        assert!(reserve(invokes, id, node, link, deadline));
-        let (settle, settled) = oneshot::channel();
-        assert!(invokes.send(id, Settle::Once(settle)).is_none());
-        settled
-    }
-
-    fn ends(over: &[Over]) -> Vec<String> {
-        over.iter()
-            .map(|over| match &over.outcome {
-                Ok(_) => "ok".to_owned(),
-                Err(error) => error.message.clone(),
-            })
-            .collect()
-    }
-
-    fn soon() -> Moment {
-        Moment::now() + Duration::from_secs(60)
-    }
-
-    #[test]
-    fn rule_43_only_the_connection_that_was_asked_can_answer() {
-        let mut invokes = Invokes::default();
-        let _waiting = sent(&mut invokes, "i", "a", 1, soon());
-        assert!(
-            invokes
-                .answer("i", "b", LinkId(2), Ok(Said::default()))
-                .is_none()
-        );
-        assert!(
-            invokes
-                .answer("i", "a", LinkId(3), Ok(Said::default()))
-                .is_none()
-        );
-        assert!(
-            invokes
-                .answer("i", "a", LinkId(1), Ok(Said::default()))
-                .is_some()
-        );
-        assert!(
-            invokes
-                .answer("i", "a", LinkId(1), Ok(Said::default()))
-                .is_none()
-        );
-    }
-
-    #[test]
-    fn a_request_ends_with_its_connection_its_deadline_or_this_life() {
-        let mut invokes = Invokes::default();
-        let now = Moment::now();
-        let _first = sent(&mut invokes, "1", "a", 1, soon());
-        let _second = sent(&mut invokes, "2", "b", 2, now);
-        let _third = sent(&mut invokes, "3", "c", 3, soon());
-        assert_eq!(invokes.next_deadline(), Some(now));
-        invokes.disconnect(LinkId(1));
-        assert_eq!(
-            ends(&invokes.take_over()),
-            ["Error: node disconnected (system.which)"]
-        );
-        invokes.expire(now);
-        assert_eq!(ends(&invokes.take_over()), ["node invoke timed out"]);
-        invokes.close();
-        assert_eq!(
-            ends(&invokes.take_over()),
-            ["the gateway is restarting; the outcome of system.which is unknown"]
-        );
-        assert!(!reserve(&mut invokes, "4", "a", 1, soon()));
-        assert_eq!(invokes.next_deadline(), None);
-    }
-
-    #[test]
-    fn what_was_not_sent_leaves_nothing() {
-        let mut invokes = Invokes::default();
-        assert!(reserve(&mut invokes, "1", "a", 1, soon()));
-        assert!(
-            invokes
-                .answer("1", "a", LinkId(1), Ok(Said::default()))
-                .is_none()
-        );
-        invokes.release("1");
-        assert_eq!(invokes.next_deadline(), None);
-        assert!(reserve(&mut invokes, "2", "a", 1, soon()));
-        invokes.disconnect(LinkId(1));
-        assert!(invokes.take_over().is_empty());
-        let (settle, _settled) = oneshot::channel();
-        assert!(invokes.send("2", Settle::Once(settle)).is_some());
-        let _waiting = sent(&mut invokes, "3", "a", 1, soon());
-        invokes.release("3");
-        assert!(invokes.next_deadline().is_some());
-    }
-
-    #[test]
-    fn what_waits_is_bounded_for_each_node_and_in_all() {
-        let mut invokes = Invokes::default();
-        for number in 0..MOST_PER_NODE {
-            assert!(reserve(&mut invokes, &format!("a{number}"), "a", 1, soon()));
-        }
-        assert!(!reserve(&mut invokes, "more", "a", 1, soon()));
-        for number in MOST_PER_NODE..MOST {
-            assert!(reserve(
-                &mut invokes,
-                &format!("n{number}"),
-                &format!("n{number}"),
-                1,
-                soon()
-            ));
-        }
-        assert!(!reserve(&mut invokes, "more", "other", 1, soon()));
-    }
-}
+mod tests;

@@ -36,7 +36,11 @@ methods! {
     NodeList = "node.list", Read, NodeListParams => NodeListReply;
     /// One node that is paired or connected.
     NodeDescribe = "node.describe", Read, NodeDescribeParams => NodeDescription;
-    /// Asks a node to run one of its commands, and answers what it says.
+    /// Asks a node to run one of its commands, and answers what it says. A command is carried out once for each key: a repetition has
+    /// the same answer for 24 hours, across restarts. An answer beyond 256 KiB (most photos are) goes only to those who wait for it,
+    /// and when all kept answers exceed 64 MiB, the oldest go; then a repetition says `ANSWER_NOT_KEPT` and does nothing. When nobody
+    /// knows how the command ended, it says `OUTCOME_UNKNOWN`. The rules for `system.run` are those of the default agent;
+    /// `operator.approvals` may name another one in `agentId`.
     NodeInvoke = "node.invoke", Write, NodeInvokeParams => NodeInvokeReply;
     /// A node's answer to what it was asked.
     NodeInvokeResult = "node.invoke.result", Node, NodeInvokeResultParams => NodeInvokeResultReply;

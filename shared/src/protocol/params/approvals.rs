@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::digest;
 use crate::exec_approvals::ApprovalsFile;
 use crate::literals;
 use crate::protocol::strict::{Int, NonEmpty, object, present};
@@ -148,15 +149,18 @@ pub struct ApprovalShown {
     pub resolved_path: Option<String>,
     /// The session it is for.
     pub session_key: Option<String>,
-    /// The node it runs on.
+    /// The node it runs on. Absent when it may be any of several nodes that run programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_id: Option<String>,
     /// The exact program and arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub argv: Option<Vec<String>>,
-    /// The names of its variables; their values may be secret.
+    /// The names of all its variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_names: Option<Vec<String>>,
+    /// Its variables with their values, `PATH` among them; those whose names tell of a secret are in `envNames` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
 }
 
 /// Reply of `exec.approval.request`, when it is decided or too late.
@@ -185,6 +189,24 @@ pub struct PendingApproval {
     pub created_at_ms: u64,
     /// When it is too late, in milliseconds since the epoch.
     pub expires_at_ms: u64,
+    /// The SHA-256, in hexadecimal, of all of the above: what a decision can be bound to. Our own addition.
+    pub sha256: String,
+}
+
+impl PendingApproval {
+    /// A request as people are shown it.
+    #[must_use]
+    pub fn new(id: String, request: ApprovalShown, created_at_ms: u64, expires_at_ms: u64) -> Self {
+        let shown = serde_json::to_vec(&(&id, &request, created_at_ms, expires_at_ms));
+        let shown = shown.expect("texts, lists and maps of texts are JSON");
+        Self {
+            sha256: digest::hex(&shown),
+            id,
+            request,
+            created_at_ms,
+            expires_at_ms,
+        }
+    }
 }
 
 /// Payload of the event `exec.approval.resolved`.
@@ -210,6 +232,15 @@ pub struct ApprovalResolveParams {
     pub id: NonEmpty,
     /// `allow-once`, `allow-always` or `deny`. A string here, so that another one is refused by name.
     pub decision: NonEmpty,
+    /// What was shown to whoever decides, as the request's `sha256` says it; the decision then counts for nothing else. Our own
+    /// addition.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "NonEmpty")]
+    pub sha256: Option<NonEmpty>,
 }
 
 /// Reply of `exec.approval.resolve`.

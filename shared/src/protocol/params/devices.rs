@@ -9,7 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::literals;
 use crate::protocol::scope::Role;
-use crate::protocol::strict::{NonEmpty, present};
+use crate::protocol::strict::{List, NonEmpty, Text, present};
+
+/// Scopes that a client may ask for; there are five, and clients of other versions may know some more.
+pub const MOST_SCOPES: usize = 64;
+
+/// How long the name of a scope may be.
+pub const LONGEST_SCOPE: usize = 128;
 
 /// Parameters of `device.pair.list` and `node.pair.list`: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,8 +52,8 @@ pub struct DeviceTokenRotateParams {
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(with = "Vec<NonEmpty>")]
-    pub scopes: Option<Vec<NonEmpty>>,
+    #[schemars(with = "List<Text<1, LONGEST_SCOPE>, 0, MOST_SCOPES>")]
+    pub scopes: Option<List<Text<1, LONGEST_SCOPE>, 0, MOST_SCOPES>>,
 }
 
 /// Parameters of `device.token.revoke`.

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::protocol::strict::{Int, NonEmpty, object_or_null, present};
+use crate::protocol::strict::{Int, NonEmpty, Text, object_or_null, present};
 
 /// How long a command may be waited for at most, in milliseconds.
 pub const MOST_INVOKE_MILLIS: i64 = 600_000;
+/// The longest idempotency key, in characters and in bytes.
+pub const LONGEST_KEY: usize = 256;
 
 /// Parameters of `node.list`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,7 +117,7 @@ pub struct NodeInvokeParams {
     )]
     #[schemars(with = "Value")]
     pub params: Option<Value>,
-    /// How long to wait for the answer, in milliseconds; 30,000 when absent.
+    /// How long to wait for the answer, in milliseconds; 30,000 when absent or 0.
     #[serde(
         default,
         deserialize_with = "present",
@@ -123,8 +125,9 @@ pub struct NodeInvokeParams {
     )]
     #[schemars(with = "Int<0, MOST_INVOKE_MILLIS>")]
     pub timeout_ms: Option<Int<0, MOST_INVOKE_MILLIS>>,
-    /// What makes repeated requests one: the same key with the same parameters has the same answer, for 24 hours.
-    pub idempotency_key: NonEmpty,
+    /// What makes repeated requests one, at most 256 bytes: the same key with the same parameters is carried out once and has the
+    /// same answer, for 24 hours.
+    pub idempotency_key: Text<1, LONGEST_KEY>,
 }
 
 /// Reply of `node.invoke`.
@@ -165,6 +168,16 @@ pub struct NodeInvokeRequestPayload {
     /// What makes repeated requests one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+}
+
+/// Payload of the event `node.invoke.cancel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeInvokeCancelPayload {
+    /// The id of the request.
+    pub id: String,
+    /// The node that was asked.
+    pub node_id: String,
 }
 
 /// Why a node did not do what it was asked.

@@ -1,37 +1,32 @@
 //! `approvals pending`, `approvals approve` and `approvals deny`: what a program waits for a person to decide.
+//!
+//! Everything that decides what would run is shown in full, and a decision counts for what was shown alone.
 
 use clap::Args;
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::protocol::method::nodes::{ExecApprovalList, ExecApprovalResolve};
+use openclaw_shared::secret::PLACEHOLDER;
 use serde_json::{Value, json};
 
-use super::super::answer::{Answer as _, short_id};
+use super::super::answer::{Answer as _, given};
 use super::super::args::RpcFlags;
 use super::super::context::Context;
 use super::super::failure::Failure;
+use super::super::pairing::RequestName;
 use super::super::request::{Waiting, choose};
 use super::super::rpc::{Rpc, ask};
 use super::super::span::relative;
-use super::super::table::Table;
+use super::super::table::fields;
 
 /// `approvals approve`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ApproveArgs {
-    /// The request, or the beginning of its id
-    #[arg(value_name = "REQUEST")]
-    request: Option<String>,
+    #[command(flatten)]
+    request: RequestName,
     /// Allow the program from now on, not only this time
     #[arg(long)]
     always: bool,
-}
-
-/// `approvals deny`.
-#[derive(Debug, Clone, Args)]
-pub(super) struct DenyArgs {
-    /// The request, or the beginning of its id
-    #[arg(value_name = "REQUEST")]
-    request: Option<String>,
 }
 
 pub(super) async fn list(context: &Context, rpc: &RpcFlags) -> Result<Exit, Failure> {
@@ -47,21 +42,40 @@ fn render(answer: &Value, now: WallTime) -> Vec<String> {
     if pending.is_empty() {
         return vec!["Nothing waits for approval.".to_owned()];
     }
-    let mut table = Table::new(["Request", "Command", "Folder", "Where", "Agent", "Expires"]);
-    for approval in pending {
-        let request = &approval["request"];
-        let place = request.some_text("nodeId").map(|id| short_id(&id));
-        let expires = approval.time("expiresAtMs").map(|then| relative(now, then));
-        table.row([
-            short_id(&approval.text("id")),
-            request.text("command"),
-            request.text("cwd"),
-            place.unwrap_or_else(|| request.text("host")),
-            request.text("agentId"),
-            expires.unwrap_or_default(),
-        ]);
+    let requests = pending.iter().map(|approval| describe(approval, now));
+    requests.collect::<Vec<_>>().join(&String::new())
+}
+
+/// All that a decision is about, in full.
+fn describe(approval: &Value, now: WallTime) -> Vec<String> {
+    let request = &approval["request"];
+    let argv = &request["argv"];
+    let expires = approval.time("expiresAtMs").map(|then| relative(now, then));
+    let about = [
+        ("Request", approval.some_text("id")),
+        ("Command", request.some_text("command")),
+        ("Arguments", argv.is_array().then(|| argv.to_string())),
+        ("Folder", request.some_text("cwd")),
+        ("Where", place(request)),
+        ("Agent", request.some_text("agentId")),
+        ("Session", request.some_text("sessionKey")),
+        ("Expires", expires),
+    ];
+    let names = request.texts("envNames");
+    let variables = names.iter().map(|name| {
+        // What is left out is a secret.
+        let value = request["env"][name].as_str().unwrap_or(PLACEHOLDER);
+        ("Variable", Some(format!("{name}={value}")))
+    });
+    fields(about.into_iter().chain(variables))
+}
+
+fn place(request: &Value) -> Option<String> {
+    match (request.some_text("nodeId"), request.some_text("host")) {
+        (Some(node), _) => Some(format!("node {node}")),
+        (None, Some(host)) if host == "node" => Some("any node".to_owned()),
+        (None, host) => host,
     }
-    table.lines()
 }
 
 pub(super) async fn approve(
@@ -74,23 +88,22 @@ pub(super) async fn approve(
     } else {
         "allow-once"
     };
-    let name = arguments.request.as_deref();
-    decide(context, rpc, name, "approve", decision, "Approved").await
+    let request = arguments.request;
+    decide(context, rpc, request, "approve", decision, "Approved").await
 }
 
 pub(super) async fn deny(
     context: &Context,
     rpc: &RpcFlags,
-    arguments: DenyArgs,
+    request: RequestName,
 ) -> Result<Exit, Failure> {
-    let name = arguments.request.as_deref();
-    decide(context, rpc, name, "deny", "deny", "Denied").await
+    decide(context, rpc, request, "deny", "deny", "Denied").await
 }
 
 async fn decide(
     context: &Context,
     flags: &RpcFlags,
-    wanted: Option<&str>,
+    request: RequestName,
     verb: &str,
     decision: &str,
     done: &str,
@@ -98,20 +111,31 @@ async fn decide(
     let command = format!("approvals {verb}");
     let mut rpc = Rpc::for_command(context, flags, &command).await?;
     let list = rpc.call::<ExecApprovalList>(json!({})).await?;
-    let waiting: Vec<Waiting> = list
-        .items("pending")
+    let pending = list.items("pending");
+    let waiting: Vec<Waiting> = pending
         .iter()
         .map(|approval| Waiting {
             id: approval.text("id"),
             about: approval["request"].text("command"),
         })
         .collect();
-    let chosen = choose(&waiting, wanted, |id| {
+    let chosen = choose(&waiting, request.request.as_deref(), |id| {
         context.command(&format!("{command} {id}"))
     })?;
-    let answer = rpc
-        .call::<ExecApprovalResolve>(json!({ "id": chosen.id, "decision": decision }))
-        .await?;
+    let shown = pending.iter().find(|approval| approval["id"] == chosen.id);
+    let shown = shown.unwrap_or(&Value::Null);
+    if !context.out.is_json() {
+        for line in describe(shown, WallTime::now()) {
+            context.out.note(line);
+        }
+    }
+    // A gateway of another version says no digest and takes none.
+    let params = given(json!({
+        "id": chosen.id,
+        "decision": decision,
+        "sha256": shown.some_text("sha256"),
+    }));
+    let answer = rpc.call::<ExecApprovalResolve>(params).await?;
     context
         .out
         .answer(&answer, || vec![format!("{done}: {}", chosen.about)]);
@@ -123,14 +147,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_shown_with_the_time_that_is_left() {
-        let answer = json!({"pending": [{"id": "b7ab6506-b70c-414a-9498-a6a73d0048e4", "createdAtMs": 0, "expiresAtMs": 91_000,
-            "request": {"command": "rm -rf build", "cwd": "/src", "host": "node", "agentId": null, "nodeId": "6d43aa00bb11cc22"}}]});
+    fn rule_49_what_waits_is_shown_in_full() {
+        let answer = json!({"pending": [
+            {"id": "b7ab6506-b70c-414a-9498-a6a73d0048e4", "createdAtMs": 0, "expiresAtMs": 91_000, "request": {
+                "command": "ls -l", "argv": ["ls", "-l"], "cwd": "/src", "host": "node", "agentId": null,
+                "nodeId": "6d43aa00bb11cc22", "envNames": ["API_TOKEN", "PATH"],
+                "env": {"PATH": "/tmp/evil:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/a/long/way"}}},
+            {"id": "2", "createdAtMs": 0, "expiresAtMs": 91_000, "request": {"command": "rm -rf\nbuild", "host": "node", "agentId": "dev"}},
+            {"id": "3", "createdAtMs": 0, "expiresAtMs": 91_000, "request": {"command": "id", "host": "gateway"}},
+        ]});
         assert_eq!(
             render(&answer, WallTime::from_millis(1_000)),
             [
-                "Request       Command       Folder  Where         Expires",
-                "b7ab6506-b70  rm -rf build  /src    6d43aa00bb11  in 1m",
+                "Request    b7ab6506-b70c-414a-9498-a6a73d0048e4",
+                "Command    ls -l",
+                "Arguments  [\"ls\",\"-l\"]",
+                "Folder     /src",
+                "Where      node 6d43aa00bb11cc22",
+                "Expires    in 1m",
+                "Variable   API_TOKEN=***",
+                "Variable   PATH=/tmp/evil:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/a/long/way",
+                "",
+                "Request  2",
+                "Command  rm -rf\\nbuild",
+                "Where    any node",
+                "Agent    dev",
+                "Expires  in 1m",
+                "",
+                "Request  3",
+                "Command  id",
+                "Where    gateway",
+                "Expires  in 1m",
             ]
         );
     }

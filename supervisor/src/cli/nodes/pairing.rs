@@ -1,9 +1,7 @@
 //! `nodes pending`, `nodes approve` and `nodes reject`: who may become a node.
 
-use clap::Args;
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::protocol::method::Method;
 use openclaw_shared::protocol::method::devices::{NodePairApprove, NodePairList, NodePairReject};
 use serde_json::{Value, json};
 
@@ -11,17 +9,21 @@ use super::super::answer::{Answer as _, short_id};
 use super::super::args::RpcFlags;
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::super::request::{Waiting, choose};
-use super::super::rpc::{Rpc, ask};
+use super::super::pairing::{Deciding, RequestName, decide};
+use super::super::request::Waiting;
+use super::super::rpc::ask;
 use super::list::waiting;
 
-/// A request, named by its id.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct RequestName {
-    /// The request, or the beginning of its id
-    #[arg(value_name = "REQUEST")]
-    pub(crate) request: Option<String>,
-}
+const APPROVE: Deciding = Deciding {
+    command: "nodes approve",
+    done: "Approved",
+    about,
+};
+const REJECT: Deciding = Deciding {
+    command: "nodes reject",
+    done: "Rejected",
+    about,
+};
 
 pub(super) async fn pending(context: &Context, rpc: &RpcFlags) -> Result<Exit, Failure> {
     let answer = ask::<NodePairList>(context, rpc, "nodes pending", json!({})).await?;
@@ -39,7 +41,7 @@ pub(super) async fn approve(
     rpc: &RpcFlags,
     request: RequestName,
 ) -> Result<Exit, Failure> {
-    decide::<NodePairApprove>(context, rpc, request, "approve", "Approved").await
+    decide::<NodePairList, NodePairApprove>(context, rpc, request, APPROVE).await
 }
 
 pub(super) async fn reject(
@@ -47,28 +49,7 @@ pub(super) async fn reject(
     rpc: &RpcFlags,
     request: RequestName,
 ) -> Result<Exit, Failure> {
-    decide::<NodePairReject>(context, rpc, request, "reject", "Rejected").await
-}
-
-async fn decide<M: Method>(
-    context: &Context,
-    flags: &RpcFlags,
-    request: RequestName,
-    verb: &str,
-    done: &str,
-) -> Result<Exit, Failure> {
-    let command = format!("nodes {verb}");
-    let mut rpc = Rpc::for_command(context, flags, &command).await?;
-    let list = rpc.call::<NodePairList>(json!({})).await?;
-    let waiting: Vec<Waiting> = list.items("pending").iter().map(about).collect();
-    let chosen = choose(&waiting, request.request.as_deref(), |id| {
-        context.command(&format!("{command} {id}"))
-    })?;
-    let answer = rpc.call::<M>(json!({ "requestId": chosen.id })).await?;
-    context
-        .out
-        .answer(&answer, || vec![format!("{done} {}.", chosen.about)]);
-    Ok(Exit::Ok)
+    decide::<NodePairList, NodePairReject>(context, rpc, request, REJECT).await
 }
 
 fn about(request: &Value) -> Waiting {

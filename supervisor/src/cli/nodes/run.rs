@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use openclaw_shared::log::printable;
-use openclaw_shared::protocol::method::nodes::{ExecApprovalRequest, ExecApprovalsNodeGet};
+use openclaw_shared::protocol::method::nodes::ExecApprovalRequest;
 use openclaw_shared::protocol::params::nodes::MOST_INVOKE_MILLIS;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -23,12 +23,10 @@ use super::super::rpc::patiently;
 use super::super::span::short;
 use super::invoke::{NodeFlag, Session, WAY};
 
-mod outlook;
-
-use outlook::{Outlook, outlook};
-
 /// The longest that a gateway waits for a node.
 const LONGEST: Duration = Duration::from_millis(MOST_INVOKE_MILLIS.unsigned_abs());
+/// The longest that a program may take: the node must have time to say that it took too long.
+const LONGEST_PROGRAM: Duration = LONGEST.saturating_sub(WAY);
 /// How long a person may take to decide.
 const APPROVAL: Duration = Duration::from_secs(120);
 /// What shells say of a program that took too long.
@@ -37,7 +35,7 @@ const TIMED_OUT: u8 = 124;
 /// `nodes run`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exits as the program does; with 124 when it took longer than --timeout, at most and by default 10 minutes.\n\
+    after_help = "Exits as the program does; with 124 when it took longer than --timeout, at most and by default just under 10 minutes.\n\
                   When the node asks for approval, this waits for it: see openclaw approvals pending."
 )]
 pub(crate) struct RunArgs {
@@ -91,15 +89,7 @@ pub(super) async fn perform(
     let node = NodeFlag::named(&arguments.node);
     let mut session = Session::open(context, flags, "nodes run", &node).await?;
     let work = Work::of(arguments, limit);
-    let outlook = look(&mut session, work.agent.as_deref()).await;
-    if outlook == Outlook::Refused {
-        return Err(refused(context, &session));
-    }
-    let first = match outlook {
-        Outlook::Asks => None,
-        Outlook::Open | Outlook::Refused => run(context, &mut session, &work, None).await?,
-    };
-    let answer = match first {
+    let answer = match run(context, &mut session, &work, None).await? {
         Some(answer) => answer,
         None => {
             let approval = approve(context, &mut session, &work).await?;
@@ -130,7 +120,7 @@ impl Work {
             cwd: arguments.cwd,
             env: arguments.env.into_iter().collect(),
             agent: arguments.agent,
-            limit,
+            limit: limit.min(LONGEST_PROGRAM),
         }
     }
 
@@ -175,25 +165,6 @@ struct Approval {
     decision: String,
 }
 
-/// Reads the rules of the node, as far as it shows them.
-async fn look(session: &mut Session<'_>, agent: Option<&str>) -> Outlook {
-    let shows = session.node.commands.iter();
-    if !shows
-        .clone()
-        .any(|command| command == "system.execApprovals.get")
-    {
-        return Outlook::Open;
-    }
-    let limit = session.rpc.limit();
-    let params = json!({ "nodeId": session.node.id });
-    let rules = session
-        .rpc
-        .try_call::<ExecApprovalsNodeGet>(limit, params)
-        .await;
-    // Rules that cannot be seen are the node's to apply.
-    rules.map_or(Outlook::Open, |rules| outlook(&rules["file"], agent))
-}
-
 fn refused(context: &Context, session: &Session<'_>) -> Failure {
     let node = printable(&session.node.shown);
     Failure::new(
@@ -214,14 +185,16 @@ async fn run(
     approval: Option<&Approval>,
 ) -> Result<Option<Value>, Failure> {
     let waiting = format!("Running on {}…", printable(&session.node.shown));
-    let limit = (work.limit + WAY).min(LONGEST);
-    let running = session.try_answer("system.run", work.to_params(approval), limit);
+    let running = session.try_answer("system.run", work.to_params(approval), work.limit + WAY);
     match patiently(context, &waiting, running).await {
         Ok(mut answer) => Ok(Some(answer["payload"].take())),
         Err(CallError::Refused(refusal))
             if approval.is_none() && refusal.message.contains("approval required") =>
         {
             Ok(None)
+        }
+        Err(CallError::Refused(refusal)) if refusal.message.contains("security=deny") => {
+            Err(refused(context, session))
         }
         Err(error) => Err(session.rpc.failure(error)),
     }
@@ -322,6 +295,21 @@ mod tests {
             work(&["echo", "a b", "it's", ""]).shown(),
             r"echo 'a b' 'it'\''s' ''"
         );
+    }
+
+    #[test]
+    fn the_node_has_time_to_say_that_a_program_took_too_long() {
+        let arguments = RunArgs {
+            node: String::new(),
+            cwd: None,
+            env: Vec::new(),
+            agent: None,
+            command_timeout: None,
+            command: vec!["ls".to_owned()],
+        };
+        let work = Work::of(arguments, LONGEST);
+        assert_eq!(work.to_params(None)["timeoutMs"], 595_000);
+        assert_eq!(work.limit + WAY, LONGEST);
     }
 
     #[test]
