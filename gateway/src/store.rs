@@ -11,6 +11,7 @@
 //! Decision: while a successor takes over, the predecessor may still write what it has read, under SQLite's own lock. Refusing
 //! it would lose requests that were taken. What must not be done twice (runs, timers, channels) asks for the [`lease`].
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::OpenOptions;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::libc::O_NOFOLLOW;
+use openclaw_shared::clock::Moment;
 use openclaw_shared::control::Generation;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{oneshot, watch};
@@ -39,6 +41,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_PATIENCE: Duration = Duration::from_millis(10);
 /// What SQLite may keep of the file in memory, per connection, in KiB.
 const CACHE_KIB: u32 = 256;
+/// How old the last look may be for what other processes have written.
+const LOOK_FOR_OTHERS: Duration = Duration::from_millis(5);
 /// How long a store that cannot be opened is left alone before its thread tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -88,6 +92,55 @@ enum State {
 struct Open {
     reader: Connection,
     writer: Writer,
+    seen: Cell<Option<Seen>>,
+}
+
+/// The changes of the store that have been noticed.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Commits of this process.
+    commits: u64,
+    /// SQLite's own count of everybody's, and when it was asked for.
+    data_version: i64,
+    asked: Moment,
+    /// The number that stands for both.
+    version: u64,
+}
+
+impl Open {
+    /// Asking SQLite takes locks on the file, so it is not asked each time: others write only while one life follows another.
+    fn version(&self) -> Result<u64, rusqlite::Error> {
+        let (commits, now) = (self.writer.commits(), Moment::now());
+        let before = self.seen.get();
+        let data_version = match before {
+            Some(seen) if now.since(seen.asked) < LOOK_FOR_OTHERS => None,
+            Some(_) | None => Some(
+                self.reader
+                    .prepare_cached("PRAGMA data_version")?
+                    .query_row([], |row| row.get(0))?,
+            ),
+        };
+        let seen = match (before, data_version) {
+            (None, data_version) => Seen {
+                commits,
+                data_version: data_version.unwrap_or_default(),
+                asked: now,
+                version: 1,
+            },
+            (Some(before), data_version) => {
+                let is_same = before.commits == commits
+                    && data_version.is_none_or(|version| version == before.data_version);
+                Seen {
+                    commits,
+                    data_version: data_version.unwrap_or(before.data_version),
+                    asked: data_version.map_or(before.asked, |_| now),
+                    version: before.version + u64::from(!is_same),
+                }
+            }
+        };
+        self.seen.set(Some(seen));
+        Ok(seen.version)
+    }
 }
 
 impl fmt::Debug for Store {
@@ -176,17 +229,14 @@ impl Store {
         read(&usable(&state)?.reader).map_err(StoreError::from)
     }
 
-    /// A number that changes with every commit, by whichever process; what is made of the store can be kept while it stays
-    /// the same.
+    /// A number that changes with every commit; what is made of the store can be kept while it stays the same. A commit of this
+    /// process changes it before it is acknowledged, one of another process a few milliseconds later at most.
     ///
     /// # Errors
     /// As [`Store::read`].
-    pub(crate) fn version(&self) -> Result<i64, StoreError> {
-        self.read(|reader| {
-            reader
-                .prepare_cached("PRAGMA data_version")?
-                .query_row([], |row| row.get(0))
-        })
+    pub(crate) fn version(&self) -> Result<u64, StoreError> {
+        let state = lock(&self.state);
+        usable(&state)?.version().map_err(StoreError::from)
     }
 
     /// Decides and writes in one transaction, and returns when it is durable. An error of the closure undoes its writes and no
@@ -240,7 +290,11 @@ impl Opener {
             match try_open(&self.path, self.generation) {
                 Ok((writing, reader)) => {
                     let (writer, waiting) = Writer::new();
-                    *lock(&self.state) = State::Open(Box::new(Open { reader, writer }));
+                    *lock(&self.state) = State::Open(Box::new(Open {
+                        reader,
+                        writer,
+                        seen: Cell::new(None),
+                    }));
                     break (writing, waiting);
                 }
                 Err(why) => {

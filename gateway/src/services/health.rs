@@ -37,7 +37,7 @@ pub(crate) struct Health {
     fleet: FleetStatus,
     overview: Overview,
     /// The version of the store that the overview is of; `None` before the first look.
-    seen: Option<i64>,
+    seen: Option<u64>,
     store_is_broken: bool,
     version: u64,
     summary: Option<Prepared<HealthSummary>>,
@@ -91,12 +91,12 @@ impl Health {
     }
 
     /// Whether the summaries are of this version of the store.
-    pub(crate) fn has_seen(&self, version: i64) -> bool {
+    pub(crate) fn has_seen(&self, version: u64) -> bool {
         self.seen == Some(version) && !self.store_is_broken
     }
 
     /// What the store holds.
-    pub(crate) fn see(&mut self, version: i64, overview: Overview) {
+    pub(crate) fn see(&mut self, version: u64, overview: Overview) {
         self.overview = overview;
         self.seen = Some(version);
         self.store_is_broken = false;

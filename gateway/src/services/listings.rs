@@ -21,7 +21,7 @@ const MOST_KEPT: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Listings {
     /// The version of the store and the settings that the answers are of.
-    of: Option<(i64, Arc<Settings>)>,
+    of: Option<(u64, Arc<Settings>)>,
     kept: Vec<Kept>,
 }
 
@@ -42,7 +42,7 @@ impl Listings {
     /// A kept answer that is still true.
     pub(crate) fn get(
         &mut self,
-        version: i64,
+        version: u64,
         settings: &Arc<Settings>,
         now: WallTime,
         params: &SessionsListParams,
@@ -68,7 +68,7 @@ impl Listings {
     /// Keeps an answer, unless the store has gone on since `version`.
     pub(crate) fn keep(
         &mut self,
-        version: i64,
+        version: u64,
         now: WallTime,
         params: SessionsListParams,
         listing: &Listing,

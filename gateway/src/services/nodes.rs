@@ -166,7 +166,7 @@ pub(crate) struct Nodes {
 
 #[derive(Debug)]
 struct Listed {
-    store: i64,
+    store: u64,
     nodes: u64,
     at: WallTime,
     prepared: Prepared<NodeListReply>,
@@ -254,7 +254,7 @@ impl Nodes {
     pub(crate) fn list<E>(
         &mut self,
         now: WallTime,
-        store: i64,
+        store: u64,
         paired: impl FnOnce() -> Result<Vec<PairedNode>, E>,
     ) -> Result<Prepared<NodeListReply>, E> {
         if let Some(listed) = &self.list
@@ -512,7 +512,7 @@ mod tests {
     fn the_list_is_made_anew_only_when_something_changed() {
         let mut nodes = Nodes::default();
         let mut looks = 0;
-        let mut list = |nodes: &mut Nodes, at: u64, store: i64| {
+        let mut list = |nodes: &mut Nodes, at: u64, store: u64| {
             let known = || {
                 looks += 1;
                 Ok::<_, Infallible>(Vec::new())

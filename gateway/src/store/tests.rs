@@ -1,5 +1,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use openclaw_shared::clock::Moment;
@@ -26,6 +27,21 @@ fn pid(store: &Store) -> i64 {
     store
         .read(|reader| reader.query_row("SELECT pid FROM lease", [], |row| row.get(0)))
         .unwrap()
+}
+
+#[tokio::test]
+async fn the_version_stays_until_somebody_writes_whoever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let before = store.version().unwrap();
+    assert_eq!(store.version().unwrap(), before);
+    let other = Connection::open(folder.path().join("openclaw.sqlite")).unwrap();
+    note(&other, 1, 9).unwrap();
+    let deadline = Moment::now() + Duration::from_secs(10);
+    while store.version().unwrap() == before {
+        assert!(Moment::now() < deadline, "nobody noticed");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -90,13 +92,30 @@ where
 /// The way to the thread.
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    commits: Arc<AtomicU64>,
+}
+
+/// What reaches the thread.
+pub(super) struct Inbox {
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Writer {
     /// The way in, and the way out, for [`work`].
-    pub(super) fn new() -> (Self, mpsc::Receiver<Box<dyn Job>>) {
-        let (jobs, waiting) = mpsc::channel(WAITING);
-        (Self { jobs }, waiting)
+    pub(super) fn new() -> (Self, Inbox) {
+        let (sender, jobs) = mpsc::channel(WAITING);
+        let commits = Arc::new(AtomicU64::new(0));
+        let writer = Self {
+            jobs: sender,
+            commits: commits.clone(),
+        };
+        (writer, Inbox { jobs, commits })
+    }
+
+    /// How many commits there were, each counted before it is acknowledged.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     pub(super) fn sender(&self) -> mpsc::Sender<Box<dyn Job>> {
@@ -105,14 +124,14 @@ impl Writer {
 }
 
 /// Writes until nobody can ask for it any more and everything that waits is written.
-pub(super) fn work(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+pub(super) fn work(connection: &Connection, mut inbox: Inbox) {
     let mut batch = Vec::with_capacity(BATCH);
-    while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
-        commit(connection, &mut batch);
+    while inbox.jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+        commit(connection, &mut batch, &inbox.commits);
     }
 }
 
-fn commit(connection: &Connection, batch: &mut Vec<Box<dyn Job>>) {
+fn commit(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, commits: &AtomicU64) {
     let committed = try_commit(connection, batch);
     if let Err(error) = &committed {
         tracing::error!(target: "store", %error, writes = batch.len(), "a commit failed");
@@ -122,6 +141,7 @@ fn commit(connection: &Connection, batch: &mut Vec<Box<dyn Job>>) {
             tracing::error!(target: "store", %error, "a failed transaction cannot be undone");
         }
     }
+    commits.fetch_add(1, Ordering::Release);
     for job in batch.drain(..) {
         job.settle(committed.clone());
     }
