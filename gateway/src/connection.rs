@@ -106,7 +106,7 @@ impl Drop for Entered {
 pub(crate) async fn serve(entered: Entered, upgrade: Upgrade, arrival: Arrival) {
     let socket = Socket::new(upgrade, MAX_PAYLOAD, BYTES_BEFORE_AUTH);
     if let Some(socket) = live(&entered.context, &entered.link, socket, arrival).await {
-        finish(&entered.link, socket).await;
+        finish(&entered.context, &entered.link, socket).await;
     }
 }
 
@@ -121,7 +121,9 @@ async fn live(
     challenge(link, &nonce);
     let judged = timeout(
         HANDSHAKE_DEADLINE,
-        shake_hands(context, link, &mut socket, &arrival, &nonce),
+        context
+            .reception
+            .paced(shake_hands(context, link, &mut socket, &arrival, &nonce)),
     );
     match judged.await {
         Err(_late) => {
@@ -403,7 +405,7 @@ fn close_for(link: &Link, ended: Ended) {
 }
 
 /// Sends what is queued, close frame included, and reads on until the peer has seen it.
-async fn finish(link: &Link, mut socket: Socket) {
+async fn finish(context: &Context, link: &Link, mut socket: Socket) {
     let flushed = timeout(
         LAST_WORDS,
         poll_fn(|cx| {
@@ -413,7 +415,14 @@ async fn finish(link: &Link, mut socket: Socket) {
     );
     // A peer that does not take its goodbye in time is left without it.
     if flushed.await.is_ok_and(|written| written.is_ok()) {
-        let _ = timeout(LINGER, socket.finish()).await;
+        let lingering = async {
+            if socket.is_stranger() {
+                context.reception.paced(socket.finish()).await;
+            } else {
+                socket.finish().await;
+            }
+        };
+        let _ = timeout(LINGER, lingering).await;
     }
 }
 

@@ -34,6 +34,7 @@ use crate::nodes;
 use crate::phase::Phases;
 use crate::prepared::Prepared;
 use crate::quiet::Quiet;
+use crate::reception::Reception;
 use crate::services::config::{ConfigFile, with_credentials};
 use crate::services::devices::sightings::Sightings;
 use crate::services::exec_approvals::waiting::Waiting;
@@ -89,6 +90,8 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) phases: Phases,
     pub(crate) tailnet: Tailnet,
+    /// Where strangers wait their turn.
+    pub(crate) reception: Reception,
     routes: Routes,
     validators: Validators,
     gate: Mutex<Gate>,
@@ -168,6 +171,7 @@ impl Context {
             store: Store::new(StatePaths(&instance.identity.state_dir).store()),
             phases: Phases::default(),
             tailnet,
+            reception: Reception::default(),
             routes,
             validators: Validators {
                 request: Validator::of::<RequestShape>(),

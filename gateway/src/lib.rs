@@ -28,6 +28,7 @@ mod nodes;
 mod phase;
 mod prepared;
 mod quiet;
+mod reception;
 mod rounds;
 mod services;
 mod settings;

@@ -36,7 +36,8 @@ pub(crate) async fn run(context: &Context) {
         nodes::look_after(context),
         adoption(context),
         approvals::look_after(context),
-        expiry(context)
+        expiry(context),
+        context.reception.call()
     );
 }
 

@@ -272,15 +272,20 @@ impl Socket {
     /// A stranger is read for as long as a client would be that had just the wrong secret; what floods us may lose its
     /// close frame.
     pub(crate) async fn finish(self) {
-        let most = if self.per_message.is_some() {
-            LINGER_BYTES
-        } else {
+        let most = if self.is_stranger() {
             STRANGERS_LINGER_BYTES
+        } else {
+            LINGER_BYTES
         };
         // Of all the rest nothing is kept: what was read of a message that will never be complete, and the direction to the
         // client, whose end is thereby told.
         let mut reader = self.into_reader();
         discard(&mut reader, most).await;
+    }
+
+    /// Whether nobody has said on it who it is.
+    pub(crate) const fn is_stranger(&self) -> bool {
+        self.per_message.is_none()
     }
 
     fn into_reader(self) -> ReadHalf {

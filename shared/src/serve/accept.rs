@@ -30,7 +30,7 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections accepted before everybody else gets a turn. A thousand that come at once would otherwise all be accepted
 /// before the first of them is served, and whoever is connected already would wait for all of them.
-const ACCEPTED_PER_TURN: usize = 2;
+const ACCEPTED_PER_TURN: usize = 1;
 
 /// The listeners, asked in turn so that a busy one cannot starve the others.
 pub(super) struct Listeners {
