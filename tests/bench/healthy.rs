@@ -12,7 +12,9 @@ use anyhow::{Context, Result, anyhow};
 use openclaw_shared::clock::Moment;
 use tokio::time::{sleep, timeout};
 
+use crate::affinity::{self, Apart};
 use crate::connection::{Connection, Target};
+use crate::priority;
 use crate::stats::percentile;
 use crate::wire;
 
@@ -27,6 +29,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Healthy {
     thread: JoinHandle<Result<Seen>>,
     stop: Arc<AtomicBool>,
+    _apart: Apart,
 }
 
 /// What it saw.
@@ -39,12 +42,23 @@ pub(crate) struct Seen {
 }
 
 impl Healthy {
-    /// Connects and begins to ask.
-    pub(crate) fn start(target: &Target) -> Self {
+    /// Connects and begins to ask, on the processor of the server, whose first process is given; the calling thread goes to
+    /// another one.
+    pub(crate) fn start(target: &Target, server: i32) -> Result<Self> {
+        let apart = Apart::from(server)?;
+        let of_server = apart.of_server();
         let stop = Arc::new(AtomicBool::new(false));
         let (target, stopping) = (target.clone(), stop.clone());
-        let thread = std::thread::spawn(move || run(&target, &stopping));
-        Self { thread, stop }
+        let thread = std::thread::spawn(move || {
+            affinity::go_to(of_server);
+            priority::go_first();
+            run(&target, &stopping)
+        });
+        Ok(Self {
+            thread,
+            stop,
+            _apart: apart,
+        })
     }
 
     /// Ends it and returns what it saw.

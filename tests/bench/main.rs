@@ -18,6 +18,7 @@ mod load;
 mod measure;
 mod options;
 mod output;
+mod priority;
 mod probe;
 mod process;
 mod results;

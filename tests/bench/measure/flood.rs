@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::{GIVEN_BACK_WITHIN, KEPT_AT_MOST};
 use crate::connection::{Connection, Target};
 use crate::healthy::Healthy;
+use crate::priority::Behind;
 use crate::process::tree_megabytes;
 use crate::results::{Goal, Metric, Results, Section};
 use crate::stats::{count, ms};
@@ -52,11 +53,12 @@ pub(super) async fn measure(prepared: &Prepared, results: &mut Results) -> Resul
         let mut running = prepared.launch()?;
         running.first_hello().await?;
         for sockets in SOCKETS {
-            let healthy = Healthy::start(&prepared.target);
+            let healthy = Healthy::start(&prepared.target, running.root())?;
             sleep(WARM_UP).await;
             let quiet = Moment::now();
             sleep(QUIET).await;
             let before = tree_megabytes(running.root());
+            let behind = Behind::all();
             let begun = Moment::now();
             let flood = flood(kind, sockets, &prepared.target);
             let mut most = before;
@@ -65,7 +67,7 @@ pub(super) async fn measure(prepared: &Prepared, results: &mut Results) -> Resul
                 most = most.max(tree_megabytes(running.root()));
             }
             let end = Moment::now();
-            drop(flood);
+            drop((flood, behind));
             sleep(GIVEN_BACK_WITHIN).await;
             let after = tree_megabytes(running.root());
             let seen = healthy.stop()?;

@@ -35,7 +35,7 @@ pub(super) async fn measure(prepared: &Prepared, results: &mut Results) -> Resul
     for stopped in STOPPED {
         let mut running = prepared.launch()?;
         running.first_hello().await?;
-        let healthy = Healthy::start(&prepared.target);
+        let healthy = Healthy::start(&prepared.target, running.root())?;
         let mut speaker = open(&prepared.target, 1).await?.remove(0);
         sleep(QUIET / 2).await;
         let quiet = Moment::now();
