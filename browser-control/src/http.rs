@@ -89,7 +89,7 @@ async fn answer<B: Buf>(
     request: Request,
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Response {
-    if let Err(refused) = admit(&request).await {
+    if let Some(refused) = refusal(&request).await {
         return refused;
     }
     let Some(query) = &request.query else {
@@ -125,11 +125,11 @@ async fn answer<B: Buf>(
     }
 }
 
-/// Lets in whoever is neither somebody else's page nor without the secret. Another child of the
-/// instance, known by its user, needs no secret.
-async fn admit(request: &Request) -> Result<(), Response> {
+/// What somebody else's page, or whoever is without the secret, is answered. Another child of the instance, known by its user,
+/// needs no secret.
+async fn refusal(request: &Request) -> Option<Response> {
     if request.peer.is_local_socket() {
-        return Ok(());
+        return None;
     }
     let Request {
         method,
@@ -137,16 +137,18 @@ async fn admit(request: &Request) -> Result<(), Response> {
         host,
         ..
     } = request;
-    refuse_cross_site(method, headers, Scheme::Http, host, &[]).map_err(|reason| {
-        let text = match reason {
-            CrossSite::Origin => "forbidden origin",
-            CrossSite::FetchSite | CrossSite::Referer => "forbidden for other sites",
-            CrossSite::Form => return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected JSON"),
+    if let Err(reason) = refuse_cross_site(method, headers, Scheme::Http, host, &[]) {
+        let (status, text) = match reason {
+            CrossSite::Origin => (StatusCode::FORBIDDEN, "forbidden origin"),
+            CrossSite::FetchSite | CrossSite::Referer => {
+                (StatusCode::FORBIDDEN, "forbidden for other sites")
+            }
+            CrossSite::Form => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected JSON"),
         };
-        failure(StatusCode::FORBIDDEN, text)
-    })?;
+        return Some(failure(status, text));
+    }
     if auth::is_authorised(headers, request.service.credentials()) {
-        return Ok(());
+        return None;
     }
     if headers.contains_key(header::AUTHORIZATION) {
         warn!(target: "browser/service", "refused a wrong secret");
@@ -157,7 +159,7 @@ async fn admit(request: &Request) -> Result<(), Response> {
     response
         .headers_mut()
         .insert(header::WWW_AUTHENTICATE, challenge);
-    Err(response)
+    Some(response)
 }
 
 /// Reads a body to its end, as far as it is allowed to go; one that announces more is not begun.

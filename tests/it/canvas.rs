@@ -106,7 +106,7 @@ async fn rules_82_88_89_90_nothing_outside_the_folder_can_be_had() {
         "/sub/../../../../secret.txt".to_owned(),
         format!("/{secret_path}"),
         format!("//{secret_path}"),
-        format!("/%2f{}", &secret_path[1..].replace('/', "%2f")),
+        format!("/%2f{}", secret_path[1..].replace('/', "%2f")),
         "/secret.txt%00.css".to_owned(),
         "/../openclaw.json".to_owned(),
         "/.hidden".to_owned(),

@@ -67,7 +67,7 @@ pub(crate) fn view(
             state: config.state,
             path: identity.display(&identity.config_path),
             hash: settings.config_exists.then(|| settings.source.hash.clone()),
-            error: config.error.as_deref().map(&shown),
+            error: config.error.as_deref().map(shown),
             warnings: settings
                 .warnings
                 .iter()
