@@ -107,7 +107,7 @@ impl Host {
 
     /// The token that this gateway has issued, or else the shared secret.
     fn credential(&self) -> Credential {
-        match self.tokens.get(&self.launch.url, Role::Node) {
+        match self.tokens.get_or_unnamed(&self.launch.url, Role::Node) {
             Ok(Some(issued)) => return Credential::Issued(issued.token),
             Ok(None) => {}
             Err(error) => self.odd(&format!("cannot {error}")),

@@ -80,7 +80,7 @@ struct Entry {
     scopes: Vec<String>,
     #[serde(default)]
     updated_at_ms: u64,
-    /// Whose it is. Files of other clients do not say; their tokens are shown to every gateway.
+    /// Whose it is. Files of other clients do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gateway: Option<String>,
 }
@@ -102,9 +102,30 @@ impl DeviceTokens {
     /// # Errors
     /// When the file is there and cannot be used.
     pub fn get(&self, gateway: &str, role: Role) -> Result<Option<DeviceToken>, TokensError> {
+        self.find(role, |own| own == Some(gateway))
+    }
+
+    /// The same, or what a client that does not write down whose tokens are has kept. For a gateway that is known to be the owner's:
+    /// any other could use such a token against the one that has issued it.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be used.
+    pub fn get_or_unnamed(
+        &self,
+        gateway: &str,
+        role: Role,
+    ) -> Result<Option<DeviceToken>, TokensError> {
+        self.find(role, |own| own.is_none_or(|own| own == gateway))
+    }
+
+    fn find(
+        &self,
+        role: Role,
+        is_meant: impl FnOnce(Option<&str>) -> bool,
+    ) -> Result<Option<DeviceToken>, TokensError> {
         let entry = self.read()?.tokens.remove(role.as_str());
         Ok(entry
-            .filter(|entry| entry.gateway.as_deref().is_none_or(|own| own == gateway))
+            .filter(|entry| is_meant(entry.gateway.as_deref()))
             .map(|entry| DeviceToken {
                 token: Secret::new(entry.token),
                 scopes: entry.scopes,
@@ -249,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_existing_client_is_read() {
+    fn a_token_of_the_existing_client_goes_to_a_gateway_of_the_owner_only() {
         let state = TempDir::new().unwrap();
         let path = state.path().join("identity/device-auth.json");
         replace_private(
@@ -257,7 +278,9 @@ mod tests {
             br#"{"version":1,"deviceId":"d1","tokens":{"node":{"token":"t","role":"node","scopes":["a"],"updatedAtMs":1}}}"#,
         )
         .unwrap();
-        let found = store(&state, "d1").get(HERE, Role::Node).unwrap().unwrap();
+        let tokens = store(&state, "d1");
+        assert_eq!(tokens.get("ws://elsewhere:1", Role::Node).unwrap(), None);
+        let found = tokens.get_or_unnamed(HERE, Role::Node).unwrap().unwrap();
         assert_eq!(
             (&**found.token.expose(), found.scopes),
             ("t", vec!["a".to_owned()])

@@ -237,7 +237,7 @@ async fn open(
     // Without a nonce there is nothing to sign, and a device's token is worth nothing without its signature.
     let issued = match target.secret_is_given || nonce.is_none() {
         true => None,
-        false => device.token_for(&target.url),
+        false => device.token_for(&target.url, target.is_ours),
     };
     let opened = match issued {
         Some(issued) => {
@@ -531,6 +531,7 @@ mod tests {
             bind: None,
             config: String::new(),
             secret_is_given: false,
+            is_ours: true,
             identity: None,
         };
         (listener, target)

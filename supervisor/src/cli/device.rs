@@ -62,10 +62,15 @@ impl Device {
         &self.trouble
     }
 
-    /// The token that this gateway has issued to us.
-    pub(crate) fn token_for(&mut self, gateway: &str) -> Option<Secret<String>> {
+    /// The token that this gateway has issued to us. One of which nobody has written down whose it is goes to a gateway of ours only.
+    pub(crate) fn token_for(&mut self, gateway: &str, is_ours: bool) -> Option<Secret<String>> {
         let (_, tokens) = self.known.as_ref()?;
-        match tokens.get(gateway, Role::Operator) {
+        let found = if is_ours {
+            tokens.get_or_unnamed(gateway, Role::Operator)
+        } else {
+            tokens.get(gateway, Role::Operator)
+        };
+        match found {
             Ok(found) => found.map(|found| found.token),
             Err(error) => {
                 self.trouble
@@ -144,8 +149,11 @@ mod tests {
 
         let mut command = Device::of(Some(&file), As::Cli);
         command.keep(HERE, &hello("t1"));
-        let stored =
-            |device: &mut Device| device.token_for(HERE).map(|token| token.expose().clone());
+        let stored = |device: &mut Device| {
+            device
+                .token_for(HERE, false)
+                .map(|token| token.expose().clone())
+        };
         assert_eq!(stored(&mut command).as_deref(), Some("t1"));
 
         let mut look = Device::of(Some(&file), As::Probe);

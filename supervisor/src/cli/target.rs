@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) config: String,
     /// Whether the secret was given for this very call, by an option or the environment.
     pub(crate) secret_is_given: bool,
+    /// Whether it is this machine, or what the configuration names as remote; anything else may be somebody else's.
+    pub(crate) is_ours: bool,
     /// Where the key of this command line is, or will be.
     pub(crate) identity: Option<PathBuf>,
 }
@@ -138,12 +140,13 @@ pub(crate) fn resolve(inputs: Inputs) -> Result<Target, Failure> {
         }
     };
     let secret_is_given = given_token.is_some() || given_password.is_some();
+    let is_ours = is_this_machine(&host) || source != Source::Flag;
     let (own_token, own_password) = if source == Source::Remote {
         (
             gateway.remote.token.clone(),
             gateway.remote.password.clone(),
         )
-    } else if is_this_machine(&host) || source != Source::Flag {
+    } else if is_ours {
         let by_password = gateway.auth.mode == Some(AuthMode::Password)
             || (gateway.auth.mode.is_none()
                 && gateway.auth.password.is_some()
@@ -167,6 +170,7 @@ pub(crate) fn resolve(inputs: Inputs) -> Result<Target, Failure> {
         bind,
         config: inputs.config_shown,
         secret_is_given,
+        is_ours,
         identity: inputs.identity,
     })
 }

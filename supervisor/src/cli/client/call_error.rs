@@ -232,6 +232,7 @@ mod tests {
             bind: None,
             config: "~/.openclaw/openclaw.json".to_owned(),
             secret_is_given: false,
+            is_ours: true,
             identity: None,
         }
     }
