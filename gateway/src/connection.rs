@@ -119,13 +119,11 @@ async fn live(
 ) -> Option<Socket> {
     let nonce = uuid::Uuid::new_v4().to_string();
     challenge(link, &nonce);
-    let judged = timeout(
-        HANDSHAKE_DEADLINE,
-        context
-            .reception
-            .paced(shake_hands(context, link, &mut socket, &arrival, &nonce)),
-    );
-    match judged.await {
+    let judged = {
+        let shaking = pin!(shake_hands(context, link, &mut socket, &arrival, &nonce));
+        timeout(HANDSHAKE_DEADLINE, context.reception.paced(shaking)).await
+    };
+    match judged {
         Err(_late) => {
             link.condemn(close_code::NORMAL, "");
             Some(socket)
@@ -415,11 +413,13 @@ async fn finish(context: &Context, link: &Link, mut socket: Socket) {
     );
     // A peer that does not take its goodbye in time is left without it.
     if flushed.await.is_ok_and(|written| written.is_ok()) {
+        let is_stranger = socket.is_stranger();
+        let rest = pin!(socket.finish());
         let lingering = async {
-            if socket.is_stranger() {
-                context.reception.paced(socket.finish()).await;
+            if is_stranger {
+                context.reception.paced(rest).await;
             } else {
-                socket.finish().await;
+                rest.await;
             }
         };
         let _ = timeout(LINGER, lingering).await;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -49,9 +49,8 @@ impl Queue {
 }
 
 impl Reception {
-    /// Does a stranger's work step by step.
-    pub(crate) async fn paced<F: Future>(&self, work: F) -> F::Output {
-        let mut work = pin!(work);
+    /// Does a stranger's work step by step. It is only lent, because it would lie in memory twice otherwise.
+    pub(crate) async fn paced<F: Future>(&self, mut work: Pin<&mut F>) -> F::Output {
         let mut number = None;
         poll_fn(|cx| match self.poll_turn(cx, &mut number) {
             Poll::Ready(()) => work.as_mut().poll(cx),
@@ -134,7 +133,7 @@ mod tests {
                                 yield_now().await;
                             }
                         };
-                        reception.paced(work).await;
+                        reception.paced(std::pin::pin!(work)).await;
                     });
                 }
                 let mut most = 0;

@@ -144,7 +144,7 @@ impl State {
             return false;
         };
         let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
-        let filled = self.outbound.slices(&mut slices);
+        let filled = self.outbound.slices(&mut slices, usize::MAX);
         // The task finds out what is wrong with a socket that takes nothing.
         let Ok(count @ 1..) = writer.try_write_vectored(&slices[..filled]) else {
             return false;

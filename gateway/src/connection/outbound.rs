@@ -196,12 +196,19 @@ impl Outbound {
         self.frames.iter().map(|frame| frame.remaining).sum()
     }
 
-    /// The next bytes to write; the number of slices that were filled.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// The next bytes to write, `most` of them at most; the number of slices that were filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], most: usize) -> usize {
+        let mut left = most;
         let mut filled = 0;
         for (slot, chunk) in slices.iter_mut().zip(&self.chunks) {
+            if left == 0 {
+                break;
+            }
             let skip = if filled == 0 { self.offset } else { 0 };
-            *slot = IoSlice::new(&chunk.bytes()[skip..]);
+            let bytes = &chunk.bytes()[skip..];
+            let bytes = &bytes[..bytes.len().min(left)];
+            left -= bytes.len();
+            *slot = IoSlice::new(bytes);
             filled += 1;
         }
         filled
@@ -370,7 +377,7 @@ mod tests {
     /// Takes up to `count` bytes as a socket would.
     fn take(outbound: &mut Outbound, count: usize) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 4];
-        let filled = outbound.slices(&mut slices);
+        let filled = outbound.slices(&mut slices, usize::MAX);
         let bytes: Vec<u8> = slices[..filled]
             .iter()
             .flat_map(|slice| slice.iter().copied())

@@ -26,6 +26,8 @@ use crate::limits::{LINGER_BYTES, READ_BUFFER, STRANGERS_LINGER_BYTES, STRANGERS
 
 /// How many pieces one write gathers.
 const SLICES: usize = 16;
+/// What one client is sent, in bytes, before the others get their turn. A large event for a hundred clients is tens of megabytes.
+const WRITTEN_PER_TURN: usize = 16 * 1024;
 
 /// What a client sent.
 #[derive(Debug)]
@@ -221,7 +223,7 @@ impl Socket {
         }
     }
 
-    /// Writes what waits. Ready when nothing waits any more; an error means that the peer is gone. `progress` is set when
+    /// Writes of what waits as much as one turn allows. Ready when nothing waits any more; an error means that the peer is gone. `progress` is set when
     /// at least one byte went out.
     pub(crate) fn poll_write(
         &mut self,
@@ -245,9 +247,15 @@ impl Socket {
                 Err(_) => return Poll::Ready(Err(Ended::Gone)),
             }
         }
+        let mut left = WRITTEN_PER_TURN;
         while !outbound.is_empty() {
+            if left == 0 {
+                // The others get their turn first.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = outbound.slices(&mut slices);
+            let filled = outbound.slices(&mut slices, left);
             let Some(writer) = &self.writer else {
                 debug_assert!(false, "a task that runs has taken its writer back");
                 return Poll::Pending;
@@ -257,6 +265,7 @@ impl Socket {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Ended::Gone)),
                 Poll::Ready(Ok(count)) => {
                     *progress = true;
+                    left -= count;
                     outbound.advance(count);
                 }
             }
@@ -271,7 +280,7 @@ impl Socket {
     ///
     /// A stranger is read for as long as a client would be that had just the wrong secret; what floods us may lose its
     /// close frame.
-    pub(crate) async fn finish(self) {
+    pub(crate) fn finish(self) -> impl Future<Output = ()> {
         let most = if self.is_stranger() {
             STRANGERS_LINGER_BYTES
         } else {
@@ -280,7 +289,7 @@ impl Socket {
         // Of all the rest nothing is kept: what was read of a message that will never be complete, and the direction to the
         // client, whose end is thereby told.
         let mut reader = self.into_reader();
-        discard(&mut reader, most).await;
+        async move { discard(&mut reader, most).await }
     }
 
     /// Whether nobody has said on it who it is.
