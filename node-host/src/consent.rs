@@ -97,7 +97,7 @@ mod tests {
     fn approval(id: &str) -> Approval {
         Approval {
             id: id.to_owned(),
-            sha256: binding(&argv(), Some("/work"), &BTreeMap::new()),
+            sha256: binding(&argv(), Some("/srv"), &BTreeMap::new()),
         }
     }
 
@@ -112,7 +112,7 @@ mod tests {
             decision,
             approval,
         };
-        spent.consent(&marks, &argv(), Some("/work"), &BTreeMap::new())
+        spent.consent(&marks, &argv(), Some("/srv"), &BTreeMap::new())
     }
 
     #[test]
@@ -154,16 +154,16 @@ mod tests {
                 .collect();
             spent.consent(&marks, &argv, cwd, &env)
         };
-        assert_eq!(ask(&["rm", "b"], Some("/work"), &[]), Consent::None);
-        assert_eq!(ask(&["rm a"], Some("/work"), &[]), Consent::None);
+        assert_eq!(ask(&["rm", "b"], Some("/srv"), &[]), Consent::None);
+        assert_eq!(ask(&["rm a"], Some("/srv"), &[]), Consent::None);
         assert_eq!(ask(&["rm", "a"], None, &[]), Consent::None);
         assert_eq!(ask(&["rm", "a"], Some("/"), &[]), Consent::None);
         assert_eq!(
-            ask(&["rm", "a"], Some("/work"), &[("A", "1")]),
+            ask(&["rm", "a"], Some("/srv"), &[("A", "1")]),
             Consent::None
         );
-        assert_eq!(ask(&["rm", "a"], Some("/work"), &[]), Consent::Once);
-        assert_eq!(ask(&["rm", "a"], Some("/work"), &[]), Consent::None);
+        assert_eq!(ask(&["rm", "a"], Some("/srv"), &[]), Consent::Once);
+        assert_eq!(ask(&["rm", "a"], Some("/srv"), &[]), Consent::None);
     }
 
     #[test]

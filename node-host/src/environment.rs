@@ -255,7 +255,7 @@ mod tests {
             ("OPENCLAW_GATEWAY_TOKEN", "secret"),
             ("ANTHROPIC_API_KEY", "secret"),
         ];
-        HostEnvironment::of(&Environment::from_pairs(pairs, Path::new("/work")), None)
+        HostEnvironment::of(&Environment::from_pairs(pairs, Path::new("/srv")), None)
     }
 
     fn requested(name: &str, value: &str) -> BTreeMap<String, String> {

@@ -136,11 +136,11 @@ mod tests {
             .program("/tmp/evil/skilled")
             .link("/home/me/bin/list", "/usr/bin/ls")
             .link("/srv/tools", "/opt/Tools")
-            .file("/work/notes");
+            .file("/srv/notes");
         let path = [PathBuf::from("/usr/bin")];
         let site = Site {
             files: &table,
-            cwd: Path::new("/work"),
+            cwd: Path::new("/srv"),
             path: &path,
             home: Some(Path::new("/home/me")),
         };

@@ -179,11 +179,11 @@ mod tests {
         argv: &[&str],
         consent: Consent,
     ) -> Verdict {
-        let table = Table::usual().file("/work/notes").file("/work/a.py");
+        let table = Table::usual().file("/srv/notes").file("/srv/a.py");
         let path = [PathBuf::from("/usr/bin")];
         let site = Site {
             files: &table,
-            cwd: Path::new("/work"),
+            cwd: Path::new("/srv"),
             path: &path,
             home: None,
         };

@@ -196,12 +196,12 @@ mod tests {
 
     fn table() -> Table {
         Table::usual()
-            .program("/work/tool")
-            .link("/work/list", "/usr/bin/ls")
-            .link("/work/ls", "/usr/bin/ls")
-            .link("/work/code.py", "/work/a.py")
-            .link("/work/stdin.py", "/dev/stdin")
-            .file("/work/a.py")
+            .program("/srv/tool")
+            .link("/srv/list", "/usr/bin/ls")
+            .link("/srv/ls", "/usr/bin/ls")
+            .link("/srv/code.py", "/srv/a.py")
+            .link("/srv/stdin.py", "/dev/stdin")
+            .file("/srv/a.py")
             .file("/dev/stdin")
             .file("/proc/self/fd/0")
             .program("/usr/share/wrapper")
@@ -216,7 +216,7 @@ mod tests {
         let path = [PathBuf::from("/usr/bin"), PathBuf::from("/bin")];
         let site = Site {
             files: table,
-            cwd: Path::new("/work"),
+            cwd: Path::new("/srv"),
             path: &path,
             home: None,
         };
@@ -243,7 +243,7 @@ mod tests {
     fn every_program_is_named_by_the_file_that_was_judged() {
         check(&["ls", "-l"], &["/usr/bin/ls"], &["/usr/bin/ls", "-l"]);
         check(&["/bin/ls"], &["/usr/bin/ls"], &["/usr/bin/ls"]);
-        check(&["./tool"], &["/work/tool"], &["/work/tool"]);
+        check(&["./tool"], &["/srv/tool"], &["/srv/tool"]);
         check(&["./list"], &["/usr/bin/ls"], &["/usr/bin/ls"]);
         check(
             &["env", "nice", "-n", "5", "ls", "$x"],
@@ -292,7 +292,7 @@ mod tests {
         check(
             &["sh", "-c", "python3 code.py"],
             &["/usr/bin/python3.13"],
-            &["/usr/bin/sh", "-c", "'/usr/bin/python3' '/work/a.py'"],
+            &["/usr/bin/sh", "-c", "'/usr/bin/python3' '/srv/a.py'"],
         );
     }
 
@@ -307,7 +307,7 @@ mod tests {
             named(&["unxz", "a"]),
             both("/usr/bin/unxz", "/usr/bin/unxz")
         );
-        assert_eq!(named(&["./list"]), both("/work/list", "/usr/bin/ls"));
+        assert_eq!(named(&["./list"]), both("/srv/list", "/usr/bin/ls"));
         assert_eq!(
             named(&["/venv/bin/python", "a.py"]),
             both("/venv/bin/python", "/opt/python3.13")
@@ -324,7 +324,7 @@ mod tests {
         check(
             &["sh", "-c", "/brew/python3 a.py"],
             &["/opt/python3.13"],
-            &["/usr/bin/sh", "-c", "'/opt/python3.13' '/work/a.py'"],
+            &["/usr/bin/sh", "-c", "'/opt/python3.13' '/srv/a.py'"],
         );
     }
 
