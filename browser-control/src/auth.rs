@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_active_secret_opens() {
+    fn rule_94_only_the_active_secret_opens() {
         check(AuthMode::Token, &["Bearer tokén"], true);
         check(AuthMode::Token, &["bearer tokén"], true);
         check(AuthMode::Password, &["Bearer pass word"], true);

@@ -150,7 +150,7 @@ fn expect(answer: &(u16, Value), status: u16, error: &str) {
 }
 
 #[tokio::test]
-async fn every_other_request_is_answered_honestly() {
+async fn rule_73_every_other_request_is_answered_honestly() {
     let host = Host::start(json!({})).await;
     let ask = async |line: &str| host.ask(&format!("{line} HTTP/1.1{KEY}")).await;
     let unknown = "Error: Profile \"x\" not found. Available profiles: openclaw, chrome";
@@ -172,7 +172,7 @@ async fn every_other_request_is_answered_honestly() {
 }
 
 #[tokio::test]
-async fn without_the_secret_nobody_gets_in_and_loopback_is_no_secret() {
+async fn rule_94_without_the_secret_nobody_gets_in_and_loopback_is_no_secret() {
     let host = Host::start(json!({})).await;
     for header in [
         "",
@@ -193,7 +193,7 @@ async fn without_the_secret_nobody_gets_in_and_loopback_is_no_secret() {
 }
 
 #[tokio::test]
-async fn other_sites_are_refused_before_anything_else() {
+async fn rule_94_other_sites_are_refused_before_anything_else() {
     let host = Host::start(json!({})).await;
     let ask = async |headers: &str| {
         host.ask(&format!("POST /stop HTTP/1.1{KEY}\n{headers}"))

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_out_is_refused() {
+    fn rules_82_90_every_way_out_is_refused() {
         for below in [
             "/../package.json",
             "/..%2f..%2fpackage.json",

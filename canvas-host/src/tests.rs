@@ -158,7 +158,7 @@ async fn the_first_page_is_served_with_its_script() {
 }
 
 #[tokio::test]
-async fn pages_mounted_in_the_gateway_are_sandboxed() {
+async fn rule_91_pages_mounted_in_the_gateway_are_sandboxed() {
     let service = Service::start().await;
     for path in ["canvas/", "canvas/absent", "canvas"] {
         let answer = service.ask_locally(&get(path)).await;
@@ -216,7 +216,7 @@ async fn a_page_and_its_parts_can_be_asked_for_in_every_way() {
 }
 
 #[tokio::test]
-async fn nothing_outside_the_root_is_served_whatever_the_spelling() {
+async fn rule_82_nothing_outside_the_root_is_served_whatever_the_spelling() {
     let service = Service::start().await;
     fs::write(service.home.path().join("package.json"), "SECRET").unwrap();
     std::os::unix::fs::symlink("../package.json", service.root().join("link")).unwrap();
@@ -289,7 +289,7 @@ async fn files_are_streamed_in_parts_and_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn every_method_but_get_and_head_is_refused() {
+async fn rule_93_every_method_but_get_and_head_is_refused() {
     let service = Service::start().await;
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"] {
         for path in ["canvas/index.html", "a2ui/", "ws"] {
@@ -303,7 +303,7 @@ async fn every_method_but_get_and_head_is_refused() {
 }
 
 #[tokio::test]
-async fn a_foreign_host_sees_nothing() {
+async fn rule_78_a_foreign_host_sees_nothing() {
     let service = Service::start().await;
     for host in ["attacker.example", "localhost.attacker.example", "0.0.0.0"] {
         let answer = service.ask(&(get("canvas/") + "\nHost: " + host)).await;

@@ -152,6 +152,8 @@ public struct AgentFinished: Codable, Equatable, Sendable {
 public struct AgentHealth: Codable, Equatable, Sendable {
     /// The agent.
     public var agentId: String
+    /// Its name for people.
+    public var name: String?
     /// Whether it answers when none is named.
     public var isDefault: Bool
     /// Its heartbeat.
@@ -159,8 +161,9 @@ public struct AgentHealth: Codable, Equatable, Sendable {
     /// Its sessions.
     public var sessions: SessionStoreSummary
 
-    public init(agentId: String, isDefault: Bool, heartbeat: AgentHeartbeat, sessions: SessionStoreSummary) {
+    public init(agentId: String, name: String? = nil, isDefault: Bool, heartbeat: AgentHeartbeat, sessions: SessionStoreSummary) {
         self.agentId = agentId
+        self.name = name
         self.isDefault = isDefault
         self.heartbeat = heartbeat
         self.sessions = sessions
@@ -3543,7 +3546,7 @@ public struct NodeInvokeParams: Codable, Equatable, Sendable {
     public var command: String
     /// The parameters of the command.
     public var params: JSONValue?
-    /// How long to wait for the answer, in milliseconds; 30,000 when absent or 0.
+    /// How long to wait for the answer, in milliseconds; 30,000 when absent or 0, and 600,000 at most, whatever it says.
     public var timeoutMs: Int?
     /// What makes repeated requests one, at most 256 bytes: the same key with the same parameters is carried out once and has the same answer, for 24 hours.
     public var idempotencyKey: String
@@ -5595,8 +5598,8 @@ public struct StatusSummary: Codable, Equatable, Sendable {
 
 /// Parameters of `system-event`; unknown ones are ignored, and null counts as absent.
 public struct SystemEventParams: Codable, Equatable, Sendable {
-    /// One line for people; also queued for the main session.
-    public var text: String
+    /// One line for people; also queued for the main session. It may not be blank.
+    public var text: String?
     /// The device it is about.
     public var deviceId: Nullable<String>?
     /// What keeps the presence entry one across events.
@@ -5626,7 +5629,7 @@ public struct SystemEventParams: Codable, Equatable, Sendable {
     /// Free marks.
     public var tags: Nullable<[String]>?
 
-    public init(text: String, deviceId: Nullable<String>? = nil, instanceId: Nullable<String>? = nil, host: Nullable<String>? = nil, ip: Nullable<String>? = nil, mode: Nullable<String>? = nil, version: Nullable<String>? = nil, platform: Nullable<String>? = nil, deviceFamily: Nullable<String>? = nil, modelIdentifier: Nullable<String>? = nil, lastInputSeconds: Nullable<Double>? = nil, reason: Nullable<String>? = nil, roles: Nullable<[String]>? = nil, scopes: Nullable<[String]>? = nil, tags: Nullable<[String]>? = nil) {
+    public init(text: String? = nil, deviceId: Nullable<String>? = nil, instanceId: Nullable<String>? = nil, host: Nullable<String>? = nil, ip: Nullable<String>? = nil, mode: Nullable<String>? = nil, version: Nullable<String>? = nil, platform: Nullable<String>? = nil, deviceFamily: Nullable<String>? = nil, modelIdentifier: Nullable<String>? = nil, lastInputSeconds: Nullable<Double>? = nil, reason: Nullable<String>? = nil, roles: Nullable<[String]>? = nil, scopes: Nullable<[String]>? = nil, tags: Nullable<[String]>? = nil) {
         self.text = text
         self.deviceId = deviceId
         self.instanceId = instanceId

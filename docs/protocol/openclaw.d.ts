@@ -43,6 +43,8 @@ export interface AgentFinished {
 export interface AgentHealth {
   /** The agent. */
   agentId: string;
+  /** Its name for people. */
+  name?: string;
   /** Whether it answers when none is named. */
   isDefault: boolean;
   /** Its heartbeat. */
@@ -1738,7 +1740,7 @@ export interface NodeInvokeParams {
   command: string;
   /** The parameters of the command. */
   params?: unknown;
-  /** How long to wait for the answer, in milliseconds; 30,000 when absent or 0. */
+  /** How long to wait for the answer, in milliseconds; 30,000 when absent or 0, and 600,000 at most, whatever it says. */
   timeoutMs?: number;
   /** What makes repeated requests one, at most 256 bytes: the same key with the same parameters is carried out once and has the same answer, for 24 hours. */
   idempotencyKey: string;
@@ -2943,8 +2945,8 @@ export interface StatusSummary {
 
 /** Parameters of `system-event`; unknown ones are ignored, and null counts as absent. */
 export interface SystemEventParams {
-  /** One line for people; also queued for the main session. */
-  text: string;
+  /** One line for people; also queued for the main session. It may not be blank. */
+  text?: string;
   /** The device it is about. */
   deviceId?: string | null;
   /** What keeps the presence entry one across events. */

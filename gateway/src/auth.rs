@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_exact_secret_of_the_active_mode_opens() {
+    fn rules_02_03_04_05_only_the_exact_secret_of_the_active_mode_opens() {
         use Failure::{Mismatch, Missing};
         let token = |presented| check(Some(&credentials(AuthMode::Token)), &presented);
         assert_eq!(token(auth(Some("geheim-1"), None)), Ok(()));

@@ -21,6 +21,45 @@ async fn no(client: &mut Client, method: &str, params: Value) -> String {
 }
 
 #[tokio::test(flavor = "local")]
+async fn agents_of_the_configuration_are_shown_by_the_ids_that_keys_use() {
+    let gateway = Gateway::start_with(&json!({
+        "agents": {"list": [
+            {"id": "ops", "name": "Ops", "default": true},
+            {"id": "Second Agent"},
+            {"id": "second-agent", "name": "Twice"},
+        ]},
+        "session": {"mainKey": "boss"},
+    }))
+    .await;
+    let (mut client, hello) = gateway.client().await;
+    assert_eq!(
+        hello["payload"]["snapshot"]["sessionDefaults"],
+        json!({"defaultAgentId": "ops", "mainKey": "main", "mainSessionKey": "agent:ops:main", "scope": "per-sender"})
+    );
+    let rows = json!([{"id": "ops", "name": "Ops"}, {"id": "second-agent"}]);
+    assert_eq!(
+        ok(&mut client, "agents.list", json!({})).await["agents"],
+        rows
+    );
+    let health = ok(&mut client, "health", json!({})).await;
+    assert_eq!(
+        (
+            &health["agents"][0]["agentId"],
+            &health["agents"][0]["name"]
+        ),
+        (&json!("ops"), &json!("Ops"))
+    );
+    assert_eq!(
+        (
+            &health["agents"][1]["agentId"],
+            health["agents"][1].get("name"),
+            health["agents"].get(2)
+        ),
+        (&json!("second-agent"), None, None)
+    );
+}
+
+#[tokio::test(flavor = "local")]
 async fn a_fresh_instance_shows_nothing_that_is_not_there() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
@@ -207,6 +246,8 @@ async fn sessions_are_set_listed_and_deleted() {
             "Cannot delete the main session (agent:main:main).",
         ),
         ("sessions.patch", json!({"key": "  "}), "key required"),
+        ("system-event", json!({}), "text required"),
+        ("system-event", json!({"text": " \n"}), "text required"),
         (
             "sessions.resolve",
             json!({}),
@@ -482,6 +523,11 @@ async fn rule_35_36_readers_and_writers_change_nothing_beyond_their_scope() {
         ] {
             ok(&mut client, method, json!({})).await;
         }
+        // What is not known is asked for by administrators alone, so that a name tells nobody else anything.
+        assert_eq!(
+            no(&mut client, "no.such.method", json!({})).await,
+            "INVALID_REQUEST missing scope: operator.admin"
+        );
     }
 }
 

@@ -5,6 +5,7 @@ use crate::testing::{Client, Seen};
 mod admission;
 mod bounds;
 mod ends;
+mod slow_files;
 mod talk;
 
 fn closed(code: u16, reason: &str) -> Seen {

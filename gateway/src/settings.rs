@@ -15,7 +15,7 @@ use openclaw_shared::serve::host::{Host, HostPolicy};
 use openclaw_shared::serve::origin::Origin;
 
 use crate::connection::handshake::ControlUiRules;
-use crate::services::session_key::{Naming, agent_id};
+use crate::services::session_key::{Naming, configured_agent_id};
 
 pub(crate) mod catalog;
 
@@ -23,8 +23,9 @@ use catalog::Catalog;
 
 /// The agent that answers when the configuration names none.
 const DEFAULT_AGENT: &str = "main";
-/// The last part of the main session's key when the configuration says nothing.
-const DEFAULT_MAIN_KEY: &str = "main";
+/// The last part of a main session's key. `session.mainKey` does not change it, as in other versions, so that keys that are stored
+/// stay what they are.
+const MAIN_KEY: &str = "main";
 
 /// An agent as far as summaries show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,6 @@ pub(crate) struct Settings {
     /// What else the configuration names.
     pub(crate) catalog: Catalog,
     session_scope: SessionScope,
-    main_key: String,
 }
 
 impl Settings {
@@ -117,11 +117,6 @@ impl Settings {
                 deny: names(&config.gateway.nodes.deny_commands),
             },
             session_scope: config.session.scope,
-            main_key: config
-                .session
-                .main_key
-                .clone()
-                .unwrap_or_else(|| DEFAULT_MAIN_KEY.to_owned()),
         }
     }
 
@@ -143,7 +138,7 @@ impl Settings {
     pub(crate) fn naming(&self) -> Naming<'_> {
         Naming {
             default_agent: self.default_agent(),
-            main_key: &self.main_key,
+            main_key: MAIN_KEY,
             is_global: self.session_scope == SessionScope::Global,
         }
     }
@@ -153,11 +148,11 @@ impl Settings {
         let agent = self.default_agent().to_owned();
         let main_session_key = match self.session_scope {
             SessionScope::Global => "global".to_owned(),
-            SessionScope::PerSender => format!("agent:{agent}:{}", self.main_key),
+            SessionScope::PerSender => format!("agent:{agent}:{MAIN_KEY}"),
         };
         SessionDefaults {
             default_agent_id: agent,
-            main_key: self.main_key.clone(),
+            main_key: MAIN_KEY.to_owned(),
             main_session_key,
             scope: Some(self.session_scope.to_string()),
         }
@@ -176,17 +171,17 @@ fn names(list: &[String]) -> BTreeSet<String> {
 }
 
 fn agents(config: &Config) -> Vec<Agent> {
-    let mut agents: Vec<Agent> = config
-        .agents
-        .list
-        .iter()
-        .filter_map(|entry| {
-            Some(Agent {
-                id: usable(&entry.id, agent_id(&entry.id), "agents.list[].id")?,
+    let mut agents: Vec<Agent> = Vec::new();
+    for entry in &config.agents.list {
+        let id =
+            configured_agent_id(&entry.id).filter(|id| !agents.iter().any(|agent| agent.id == *id));
+        if let Some(id) = usable(&entry.id, id, "agents.list[].id") {
+            agents.push(Agent {
+                id,
                 is_default: entry.default,
-            })
-        })
-        .collect();
+            });
+        }
+    }
     if agents.is_empty() {
         agents.push(Agent {
             id: DEFAULT_AGENT.to_owned(),

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_harmless_or_needs_approval_or_is_refused() {
+    fn rule_50_a_variable_is_harmless_or_needs_approval_or_is_refused() {
         let host = host();
         for (name, value, says) in [
             ("LANG", "de_DE.UTF-8", "harmless"),

@@ -1,5 +1,6 @@
 //! The life of a node: connect, serve, and connect again until it is told to stop. Work goes on in between, for a while.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use openclaw_shared::backoff::Backoff;
@@ -25,6 +26,8 @@ const BACKOFF: Backoff = Backoff {
     initial: Duration::from_secs(1),
     max: Duration::from_secs(30),
 };
+/// Within this time all nodes are with a gateway's successor.
+const SUCCESSION: Duration = Duration::from_millis(250);
 /// A connection that lasted so long was no failure.
 const HEALTHY: Duration = Duration::from_secs(10);
 
@@ -36,6 +39,8 @@ pub(crate) struct Host {
     pub(crate) tokens: DeviceTokens,
     pub(crate) services: std::sync::Arc<Services>,
     pub(crate) report: Report,
+    /// Whether the gateway has let this process in.
+    pub(crate) was_admitted: Cell<bool>,
 }
 
 /// How one connection, or the attempt at one, came to its end.
@@ -45,6 +50,8 @@ enum End {
     Stopped,
     /// It was never opened, or was closed.
     Lost(String),
+    /// The gateway has a successor, which serves already.
+    Replaced,
     /// The gateway did not let the node in.
     Refused(Refusal),
 }
@@ -65,8 +72,18 @@ impl Host {
                 failures = 0;
             }
             failures += 1;
+            let mut delay = BACKOFF.delay(failures, jitter());
             match end {
                 End::Stopped => break,
+                End::Replaced => {
+                    let reason = "the gateway restarts".to_owned();
+                    info!(target: "node", reason, "not connected to the gateway");
+                    self.report.say(&State::Disconnected { reason });
+                    // One that restarts all the time is no successor to hurry to.
+                    if failures == 1 {
+                        delay = SUCCESSION.mul_f64(jitter());
+                    }
+                }
                 End::Lost(reason) => {
                     warn!(target: "node", reason, "not connected to the gateway");
                     self.report.say(&State::Disconnected { reason });
@@ -91,7 +108,6 @@ impl Host {
                     self.report.say(&State::NotAdmitted { message });
                 }
             }
-            let delay = BACKOFF.delay(failures, jitter());
             let after_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             self.report.say(&State::Retrying { after_ms });
             tokio::select! {
@@ -105,13 +121,21 @@ impl Host {
         self.report.say(&State::Stopped);
     }
 
-    /// The token that this gateway has issued, or else the shared secret.
+    /// A secret that was given for this start, until it has let the node in, so that a wrong one shows; else the token that this
+    /// gateway has issued, which outlives a change of the shared secret; else that secret.
     fn credential(&self) -> Credential {
+        if self.launch.secret_is_given && !self.was_admitted.get() {
+            return self.shared_secret();
+        }
         match self.tokens.get_or_unnamed(&self.launch.url, Role::Node) {
             Ok(Some(issued)) => return Credential::Issued(issued.token),
             Ok(None) => {}
             Err(error) => self.odd(&format!("cannot {error}")),
         }
+        self.shared_secret()
+    }
+
+    fn shared_secret(&self) -> Credential {
         if self.launch.token.is_none() && self.launch.password.is_none() {
             return Credential::None;
         }

@@ -17,6 +17,7 @@ mod report;
 mod skills;
 mod stop;
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -107,6 +108,7 @@ fn live(launch: NodeLaunch) -> Result<(), Failed> {
         services,
         report,
         launch,
+        was_admitted: Cell::new(false),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -4,17 +4,14 @@
 //! command's group therefore becomes a child of the command's keeper; and a child of the node host, if the keeper was killed.
 //! Linux alone has this. Elsewhere a process group is all that can be found.
 
+use std::collections::BTreeSet;
 use std::io;
-#[cfg(target_os = "linux")]
-use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-
-#[cfg(target_os = "linux")]
-use crate::keeper;
 
 /// Makes this process the parent of what its descendants leave behind.
 ///
@@ -41,7 +38,7 @@ pub(crate) fn end_all(group: Pid) {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => {
                 for child in children() {
-                    end(child);
+                    end(Pid::from_raw(child.pid));
                 }
                 match waitpid(None, None) {
                     Ok(_) | Err(Errno::EINTR) => {}
@@ -54,6 +51,21 @@ pub(crate) fn end_all(group: Pid) {
     }
 }
 
+/// Starts a keeper. Nobody looks for strays between its birth and its being known, so that it is not taken for one.
+///
+/// # Errors
+/// As `start` says.
+pub(crate) fn start_keeper<T>(
+    start: impl FnOnce() -> io::Result<T>,
+    pid_of: impl FnOnce(&T) -> Option<u32>,
+) -> io::Result<T> {
+    let mut keepers = keepers();
+    let keeper = start()?;
+    let pid = pid_of(&keeper).and_then(|pid| i32::try_from(pid).ok());
+    keepers.extend(pid.and_then(Process::find));
+    Ok(keeper)
+}
+
 /// Ends what came to this process because its keeper was killed, and the group that the keeper had told of. It may wait a moment.
 pub(crate) fn end_strays(group: Option<Pid>) {
     if let Some(group) = group {
@@ -61,9 +73,9 @@ pub(crate) fn end_strays(group: Option<Pid>) {
         let _ = killpg(group, Signal::SIGKILL);
     }
     loop {
-        let ended = children()
+        let ended = strays()
             .into_iter()
-            .filter(|child| !is_keeper(*child) && end(*child))
+            .filter(|stray| end(*stray))
             .inspect(|stray| while waitpid(*stray, None) == Err(Errno::EINTR) {})
             .count();
         // What a stray leaves behind comes in the next round.
@@ -73,56 +85,88 @@ pub(crate) fn end_strays(group: Option<Pid>) {
     }
 }
 
+/// The children of this process that it has not started itself.
+fn strays() -> Vec<Pid> {
+    let mut keepers = keepers();
+    let children = children();
+    // A keeper that has been reaped is no child any more, and its number may be given to another process.
+    keepers.retain(|keeper| children.contains(keeper));
+    let is_stray = |child: &&Process| !keepers.contains(child);
+    let strays = children.iter().filter(is_stray);
+    strays.map(|stray| Pid::from_raw(stray.pid)).collect()
+}
+
+/// The keepers that this process has started. What a process is cannot be told by its program: a command may start this one, and
+/// would be spared when it has killed its own keeper. What is known of children holds for the whole process, as they do.
+static KEEPERS: Mutex<BTreeSet<Process>> = Mutex::new(BTreeSet::new());
+
+fn keepers() -> MutexGuard<'static, BTreeSet<Process>> {
+    // Each critical section leaves its value whole, so a poisoned lock is as good as any.
+    KEEPERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A process, told from others that have had its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Process {
+    pid: i32,
+    /// When it began, in ticks since the machine did.
+    born: u64,
+}
+
+impl Process {
+    #[cfg(target_os = "linux")]
+    fn find(pid: i32) -> Option<Self> {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let born = field(&stat, BORN)?;
+        Some(Self { pid, born })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    const fn find(_: i32) -> Option<Self> {
+        None
+    }
+}
+
 /// Says whether it could be told to end: what belongs to another user cannot.
 fn end(child: Pid) -> bool {
     kill(child, Signal::SIGKILL).is_ok()
 }
 
 #[cfg(target_os = "linux")]
-fn children() -> Vec<Pid> {
+fn children() -> Vec<Process> {
     let own = nix::unistd::getpid();
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| {
-            let stat = std::fs::read(format!("/proc/{pid}/stat"));
-            stat.is_ok_and(|stat| parent(&stat) == Some(own.as_raw()))
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+            let born = field(&stat, BORN)?;
+            (field(&stat, PARENT) == Some(own.as_raw())).then_some(Process { pid, born })
         })
-        .map(Pid::from_raw)
         .collect()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn children() -> Vec<Pid> {
+fn children() -> Vec<Process> {
     Vec::new()
 }
 
-/// The parent in `/proc/<pid>/stat`: `1 (name) S 0 …`. The name is what the process says, parentheses included.
+/// Where the parent stands in `/proc/<pid>/stat`, counted from what follows the name.
 #[cfg(target_os = "linux")]
-fn parent(stat: &[u8]) -> Option<i32> {
+const PARENT: usize = 1;
+/// And where it says when the process began.
+#[cfg(target_os = "linux")]
+const BORN: usize = 19;
+
+/// A field of `/proc/<pid>/stat`: `1 (name) S 0 …`. The name is what the process says, parentheses included.
+#[cfg(target_os = "linux")]
+fn field<T: std::str::FromStr>(stat: &[u8], at: usize) -> Option<T> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// A keeper is known by its program, and is this one until it becomes it. One that has ended has no program any more; it has done its
-/// work, and may be reaped here.
-#[cfg(target_os = "linux")]
-fn is_keeper(pid: Pid) -> bool {
-    let file = |path: PathBuf| std::fs::read_link(&path).unwrap_or(path);
-    let own = ["/proc/self/exe".into()]
-        .into_iter()
-        .chain(keeper::program());
-    std::fs::read_link(format!("/proc/{pid}/exe"))
-        .is_ok_and(|program| own.map(file).any(|own| own == program))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_keeper(_: Pid) -> bool {
-    true
+    rest.split_ascii_whitespace().nth(at)?.parse().ok()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -131,8 +175,18 @@ mod tests {
 
     #[test]
     fn a_name_does_not_forge_a_parent() {
+        let parent = |stat: &[u8]| field::<i32>(stat, PARENT);
         assert_eq!(parent(b"7 (sh) S 42 7 7"), Some(42));
         assert_eq!(parent(b"7 (a) S 1 1) S 42 7 7"), Some(42));
         assert_eq!(parent(b"7"), None);
+    }
+
+    #[test]
+    fn a_process_is_told_from_another_by_its_beginning() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let found = Process::find(own).unwrap();
+        assert_eq!(Process::find(own), Some(found));
+        assert!(found.born > 0);
+        assert_ne!(Process::find(1), Some(found));
     }
 }

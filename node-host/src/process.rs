@@ -66,8 +66,13 @@ pub(crate) struct Ended {
 /// Runs it to its end. Dropping the future ends everything that it started.
 pub(crate) async fn run(task: Task) -> Ended {
     let name = task.argv.first().cloned().unwrap_or_default();
+    let folder = task.cwd.clone();
     let failed = |errno: Option<i32>, reason: &str| {
         Ended::failed(match errno.map(Errno::from_raw) {
+            // The system says only that something is not there.
+            Some(errno) if !folder.is_dir() => {
+                format!("spawn {name} {errno:?}: {} is no folder", folder.display())
+            }
             Some(errno) => format!("spawn {name} {errno:?}"),
             None => format!("spawn {name}: {reason}"),
         })
@@ -126,11 +131,11 @@ impl Kept {
         let (own, other) = Socket::pair()?;
         own.set_nonblocking(true)?;
         let mut command = Command::from(keeper::command()?);
-        let keeper = command
+        command
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(other)))
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+            .stderr(Stdio::piped());
+        let keeper = orphans::start_keeper(|| command.spawn(), Child::id)?;
         // The command holds the keeper's end of the socket as well, until it goes.
         drop(command);
         let (reports, mut hold) = UnixStream::from_std(own)?.into_split();
@@ -326,7 +331,10 @@ mod tests {
         let ended = run(task(None, "/")).await;
         assert_eq!(ended.error.as_deref(), Some("spawn /no/such ENOENT"));
         let ended = run(task(Some("/bin/sh"), "/no/folder")).await;
-        assert_eq!(ended.error.as_deref(), Some("spawn /no/such ENOENT"));
+        assert_eq!(
+            ended.error.as_deref(),
+            Some("spawn /no/such ENOENT: /no/folder is no folder")
+        );
     }
 
     #[tokio::test]
@@ -375,6 +383,26 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_kills_its_keeper_ends_itself() {
         let ended = shell("sleep 600 & echo $!; kill -9 $PPID; sleep 600", None).await;
+        assert_eq!(
+            ended.error.as_deref(),
+            Some("the command was killed with its keeper")
+        );
+        assert!(is_gone(&ended));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_command_that_kills_its_keeper_and_passes_for_one_is_ended() {
+        orphans::adopt().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (program, orders) = (keeper::program().unwrap(), folder.path().join("orders"));
+        let (program, orders) = (program.display(), orders.display());
+        // It waits for orders that never end, in a session of its own.
+        let script = format!(
+            "mkfifo {orders}; exec 3<>{orders}; setsid {program} keep-one-command <&3 >/dev/null 2>&1 & echo $!;
+             until [ $(readlink /proc/$!/exe) = {program} ]; do :; done; kill -9 $PPID; sleep 600"
+        );
+        let ended = shell(&script, Some(60_000)).await;
         assert_eq!(
             ended.error.as_deref(),
             Some("the command was killed with its keeper")

@@ -137,9 +137,12 @@ mod tests {
     use super::{bind, check_peer, connect, private_folder};
 
     #[tokio::test]
-    async fn a_socket_is_private_and_knows_its_peer() {
+    async fn rule_104_a_socket_is_private_and_knows_its_peer() {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
+        private_folder(&run).unwrap();
+        // One that was left open to others is closed to them.
+        std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o755)).unwrap();
         private_folder(&run).unwrap();
         let path = run.join("x.sock");
         let listener = bind(&path).unwrap();
@@ -154,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+    async fn rule_104_a_stale_socket_is_replaced_and_a_live_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_or_a_link_in_the_way_is_left_alone() {
+    async fn rule_104_a_file_or_a_link_in_the_way_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("target");
         std::fs::write(&target, "precious").unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Something lives here when two processes must agree on it:
 //!
-//! - who an instance is: [`instance`], [`paths`], [`ports`], [`credentials`], [`config`]; who a client of it is: [`identity`];
+//! - who an instance is: [`instance`], [`paths`], [`ports`], [`credentials`], [`config`]; who a client of it is: [`identity`], and where it finds the gateway: [`gateway_address`];
 //! - what processes say to each other: [`control`], [`ipc`], [`child`], [`exit`], [`node_host`];
 //! - what clients see: [`protocol`], and how every listener treats them: [`serve`]; what may be executed and what an approval holds for: [`exec_approvals`], [`exec_binding`], [`exec_text`];
 //! - what all processes do alike: [`log`], [`clock`], [`secret`], [`backoff`], [`digest`].
@@ -18,6 +18,7 @@ pub mod exec_approvals;
 pub mod exec_binding;
 pub mod exec_text;
 pub mod exit;
+pub mod gateway_address;
 pub mod identity;
 pub mod instance;
 pub mod ipc;

@@ -28,6 +28,8 @@ pub struct NodeLaunch {
     /// The gateway's password.
     #[serde(with = "in_clear")]
     pub password: Option<Secret<String>>,
+    /// Whether the secret was given for this very start, and so counts before what the gateway has issued.
+    pub secret_is_given: bool,
     /// Where identity, node file and approvals are kept.
     pub state_dir: PathBuf,
     /// The user's home folder.

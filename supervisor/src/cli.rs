@@ -126,7 +126,7 @@ pub(crate) fn parse(
     let json = own.any(|argument| argument == "--json");
     read(&arguments).map_err(|error| {
         let out = Output::new(json, false);
-        match explain(&error) {
+        match explain(&error, &command_meant(&arguments)) {
             Told::Answer(text) => {
                 out.write(&text);
                 Exit::Ok.into()
@@ -204,6 +204,20 @@ fn read(arguments: &[OsString]) -> Result<CommandLine, clap::Error> {
     CommandLine::from_arg_matches(&matches)
 }
 
+/// The command that a line is for, as far as one can tell although it cannot be read.
+fn command_meant(arguments: &[OsString]) -> String {
+    let lenient = CommandLine::command().ignore_errors(true);
+    let mut path = vec!["openclaw".to_owned()];
+    if let Ok(matches) = lenient.try_get_matches_from(arguments) {
+        let mut within = &matches;
+        while let Some((name, inner)) = within.subcommand() {
+            path.push(name.to_owned());
+            within = inner;
+        }
+    }
+    path.join(" ")
+}
+
 /// What a command line that is not carried out gets to hear.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
@@ -213,12 +227,12 @@ enum Told {
     Failure(Failure),
 }
 
-/// Says what clap found, in the words that scripts know.
+/// Says what clap found, in the words that scripts know. `command` is the one whose help says how it is done.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the kinds of mistakes are clap's, and grow with it"
 )]
-fn explain(error: &clap::Error) -> Told {
+fn explain(error: &clap::Error, command: &str) -> Told {
     let text = |kind: ContextKind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         // The nearest comes last.
@@ -251,22 +265,40 @@ fn explain(error: &clap::Error) -> Told {
             let failure = usage(format!("error: unknown command '{name}'"));
             meant(failure, ContextKind::SuggestedSubcommand)
         }
-        // Our own readers of values say all there is to say.
         ErrorKind::ValueValidation => {
             let source = std::error::Error::source(error);
-            usage(source.map_or_else(|| error.to_string(), ToString::to_string))
+            let why = source.map_or_else(|| error.to_string(), ToString::to_string);
+            // Our own readers of values are sentences that say it all; those of clap leave out what they are about.
+            match why.starts_with(char::is_uppercase) {
+                true => usage(why),
+                false => usage(format!("error: invalid value for '{argument}': {why}")),
+            }
         }
-        ErrorKind::MissingRequiredArgument => {
-            usage(format!("error: required option '{argument}' not specified"))
-        }
+        ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(missing)) => usage(missing_words(missing)),
+            _ => usage(missing_words(&[argument])),
+        },
         other => usage(first_paragraph(other, error)),
     };
     Told::Failure(
         match failure.hints.is_empty() && failure.exit == Exit::Failure {
-            true => failure.hint("See openclaw --help."),
+            true => failure.hint(format!("See {command} --help.")),
             false => failure,
         },
     )
+}
+
+/// What is missing: everything, so that nobody has to try once for each.
+fn missing_words(missing: &[String]) -> String {
+    let line = |missing: &String| {
+        if missing.starts_with('-') {
+            format!("error: required option '{missing}' not specified")
+        } else {
+            format!("error: missing required argument '{missing}'")
+        }
+    };
+    let lines: Vec<String> = missing.iter().map(line).collect();
+    lines.join("\n")
 }
 
 /// What clap says about the rarer mistakes, without its usage lines.

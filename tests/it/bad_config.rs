@@ -441,6 +441,40 @@ async fn a_change_by_command_that_makes_the_child_crash_is_put_back() {
 }
 
 #[tokio::test]
+async fn rule_119_why_a_change_was_put_back_stays_in_view_until_the_file_says_something_else() {
+    let home = Home::new().with_own_programs();
+    let instance = home.launch().ready().await;
+    let before = home.config_text();
+    misbehave(&home, ChildName::Gateway, Stub::Picky);
+    let said = home.run(&["config", "set", "env.vars.STUB", "crash"]).await;
+    assert_ne!(said.code, 0, "{said:?}");
+    assert_eq!(home.config_text(), before, "it was ours to put back");
+    // What was put back is what runs, and a restart looks at it again. That it can be taken says nothing of what was rejected.
+    home.restore_program(ChildName::Gateway);
+    for child in [ChildName::CanvasHost, ChildName::Gateway] {
+        instance.restart(Some(child)).await.unwrap();
+        let status = instance.status().await;
+        assert!(config_is(&status, ConfigState::Rejected), "{status:?}");
+        let error = status.fleet.config.error.unwrap_or_default();
+        assert!(error.contains("the stub cannot go on"), "{error}");
+        let health = instance
+            .health_shows("/supervisor/config/state", &json!("rejected"))
+            .await;
+        let error = health["supervisor"]["config"]["error"].to_string();
+        assert!(error.contains("the stub cannot go on"), "{health}");
+    }
+    let said = home.run(&["gateway", "status"]).await;
+    assert!(said.out.contains("the stub cannot go on"), "{said:?}");
+    // Whoever writes the file anew, though it says the same, has read why.
+    home.write_config(&format!("{before}// mended\n"));
+    instance
+        .until("the reason is taken away", |status| {
+            config_is(status, ConfigState::Ok) && status.fleet.config.error.is_none()
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_change_by_command_that_would_be_invalid_is_never_written() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();

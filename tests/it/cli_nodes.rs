@@ -1,10 +1,13 @@
 //! The command line about nodes: finding one, asking it for something, running a program on it.
 
+use std::process::Stdio;
+
 use openclaw_tests::client::{Received, Socket, request};
 use openclaw_tests::device::Device;
 use openclaw_tests::eventually::eventually;
 use openclaw_tests::home::{Home, Said, TOKEN};
 use openclaw_tests::instance::Instance;
+use openclaw_tests::process::{self, Signal};
 use serde_json::{Value, json};
 
 /// A node that answers what a test tells it to.
@@ -239,6 +242,35 @@ async fn a_program_that_needs_approval_waits_for_it() {
 }
 
 #[tokio::test]
+async fn who_leaves_takes_the_question_back() {
+    let instance = Home::new().launch().ready().await;
+    let home = instance.home();
+    let denied = json!({"error": {"code": "UNAVAILABLE", "message": "SYSTEM_RUN_DENIED: approval required"}});
+    let mut node = Node::connect(&instance, 1, "Mac").await;
+    let pending = async || {
+        let said = home.run(&["approvals", "pending", "--json"]).await;
+        said.json()["pending"].as_array().map_or(0, Vec::len)
+    };
+    let mut command = home.command(&["nodes", "run", "--node", "mac", "--", "id"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut waiting = tokio::process::Command::from(command);
+    let waiting = waiting.kill_on_drop(true).spawn().unwrap();
+    let pid = i32::try_from(waiting.id().unwrap()).unwrap();
+    node.answer(vec![denied]).await;
+    eventually("the request waits", async || match pending().await {
+        1 => Ok(()),
+        other => Err(format!("{other} wait")),
+    })
+    .await;
+    process::send(pid, Signal::SIGINT);
+    let ended = waiting.wait_with_output().await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.ends_with("nobody is asked any more\n"), "{said}");
+    assert_eq!(pending().await, 0);
+}
+
+#[tokio::test]
 async fn a_program_that_is_denied_does_not_run() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();
@@ -291,7 +323,7 @@ async fn what_may_run_on_the_gateway_is_changed_one_pattern_at_a_time() {
     let said = home.run(&add).await;
     assert_eq!(
         (said.code, said.err.as_str()),
-        (0, "The list says so already.\n")
+        (0, "This is on the list already.\n")
     );
     let said = home
         .run(&[

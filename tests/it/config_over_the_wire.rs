@@ -290,6 +290,36 @@ async fn a_folder_that_cannot_be_written_costs_an_error_and_no_damage() {
 }
 
 #[tokio::test]
+async fn rule_119_a_file_that_never_ends_or_never_begins_keeps_nobody_waiting() {
+    let instance = Home::new().launch().ready().await;
+    let home = instance.home();
+    let text = home.config_text();
+    let mut client = instance.client().await;
+    for odd in ["pipe", "device"] {
+        fs::remove_file(home.config_path()).unwrap();
+        match odd {
+            "pipe" => {
+                let mode = nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR;
+                nix::unistd::mkfifo(&home.config_path(), mode).unwrap();
+            }
+            _ => std::os::unix::fs::symlink("/dev/zero", home.config_path()).unwrap(),
+        }
+        // As somebody asks who has seen an empty file.
+        let params = json!({"raw": text, "baseHash": digest::hex(b"")});
+        let error = client.call("config.set", params).await.unwrap_err();
+        assert!(error["message"].is_string(), "{odd}: {error}");
+        instance.status().await;
+        fs::remove_file(home.config_path()).unwrap();
+        home.write_config(&text);
+        instance
+            .until("the file counts again", |status| {
+                status.fleet.config.state == ConfigState::Ok
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn rule_103_no_secret_is_shown_and_a_placeholder_sent_back_keeps_it() {
     let instance = Home::new().launch().ready().await;
     let home = instance.home();

@@ -380,6 +380,9 @@ async fn rules_07_09_pages_of_other_origins_are_refused_whatever_they_know() {
         let admitted = attempt_on(&mut socket, &connect(&connect_params(TOKEN))).await;
         assert!(admitted.end.is_none(), "{origin}: {admitted:?}");
     }
+    // Programs that are no browser say no origin.
+    let admitted = attempt(port, &connect(&connect_params(TOKEN))).await;
+    assert!(admitted.end.is_none(), "{admitted:?}");
 }
 
 #[tokio::test]

@@ -430,6 +430,19 @@ async fn rules_73_74_77_83_84_http_without_measure_or_sense_is_refused_and_the_p
                 "TRACE",
                 "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
             ),
+            (
+                "no name for a host",
+                "GET / HTTP/1.1\r\nHost: a b/c\r\n\r\n".to_owned(),
+            ),
+            (
+                "a host that is no text",
+                "GET / HTTP/1.1\r\nHost: \u{ff}\r\n\r\n".to_owned(),
+            ),
+            ("no host", "GET / HTTP/1.1\r\n\r\n".to_owned()),
+            (
+                "two hosts",
+                "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n".to_owned(),
+            ),
             ("no HTTP", "\u{16}\u{3}\u{1}\u{2}\r\n\r\n".to_owned()),
             ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
         ] {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use openclaw_shared::clock::Moment;
 use openclaw_shared::control::ChildName;
+use openclaw_tests::client::attempt;
 use openclaw_tests::eventually::eventually;
 use openclaw_tests::home::Home;
 use openclaw_tests::log::message;
@@ -202,4 +204,20 @@ async fn rule_122_a_full_file_is_put_aside_and_writing_goes_on() {
         let size = entry.unwrap().metadata().unwrap().len();
         assert!(size < 40_000, "{size} bytes");
     }
+}
+
+#[tokio::test]
+async fn rule_70_a_row_of_strangers_is_a_few_lines_and_a_number() {
+    let instance = Home::new().launch().ready().await;
+    let port = instance.home().port();
+    let begun = Moment::now();
+    for _ in 0..150 {
+        let refused = attempt(port, "[]").await;
+        assert!(refused.end.is_some(), "{refused:?}");
+    }
+    let log = instance.home().log();
+    log.said("refused a first frame").await;
+    let spans = Moment::now().since(begun).as_secs() / 10 + 1;
+    let lines = log.with_text("refused a first frame");
+    assert!(lines.len() as u64 <= 20 * (spans + 1), "{}", lines.len());
 }

@@ -54,7 +54,7 @@ async fn sigusr1_to_a_child_is_passed_on() {
 }
 
 #[tokio::test]
-async fn sigusr1_does_nothing_when_it_is_not_allowed() {
+async fn rule_115_sigusr1_does_nothing_when_it_is_not_allowed() {
     let instance = Home::new().launch().ready().await;
     let before = instance.status().await;
     let mut all = vec![instance.pid()];

@@ -238,3 +238,50 @@ async fn serves_by_and_by(instance: &mut Instance) {
     })
     .await;
 }
+
+#[tokio::test]
+async fn rule_104_another_user_is_turned_away_before_a_byte_is_read() {
+    if !nix::unistd::geteuid().is_root() {
+        return openclaw_tests::skip("only root can be another user for a moment");
+    }
+    let instance = Home::new().launch().ready().await;
+    let home = instance.home();
+    let run = home.supervisor_socket();
+    let run = run.parent().unwrap();
+    let mut paths = vec![home.supervisor_socket()];
+    for child in ChildName::ALL {
+        paths.extend([home.control_socket(child), home.service_socket(child)]);
+    }
+    // As if nothing but the check were left: every folder on the way and the sockets themselves are open to everybody.
+    for path in run
+        .ancestors()
+        .filter(|path| path.starts_with(home.path()))
+        .chain(paths.iter().map(|path| &**path))
+    {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+    for path in &paths {
+        let (own, nobody) = (nix::unistd::geteuid(), nix::unistd::Uid::from_raw(65_534));
+        nix::unistd::seteuid(nobody).unwrap();
+        let stream = UnixStream::connect(path);
+        nix::unistd::seteuid(own).unwrap();
+        let mut stream = stream.unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let question = if *path == home.supervisor_socket() {
+            let asked = serde_json::to_vec(&CliRequest::Status).unwrap();
+            let length = u32::try_from(asked.len()).unwrap();
+            [&length.to_be_bytes()[..], &asked].concat()
+        } else {
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec()
+        };
+        // Whoever is turned away may not get so far as to ask.
+        let _ = stream.write_all(&question);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!(answer, b"", "{}", path.display());
+    }
+    instance.status().await;
+}

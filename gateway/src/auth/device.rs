@@ -238,6 +238,17 @@ mod tests {
             SIGNED_AT,
             bad,
         );
+        // The role is the one that is asked for, whatever the frame says.
+        let params: ConnectParams = serde_json::from_value(params()).unwrap();
+        let (proof, now) = (params.device.as_ref().unwrap(), SIGNED_AT);
+        let as_node = verify(
+            proof,
+            &params,
+            Role::Node,
+            "n-1",
+            WallTime::from_millis(now),
+        );
+        assert_eq!(as_node, Err(Failure::BadSignature));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::closed;
 use crate::testing::{Gateway, Seen};
 
 #[tokio::test(flavor = "local")]
-async fn too_much_is_refused_before_and_after_authentication() {
+async fn rules_63_64_65_too_much_is_refused_before_and_after_authentication() {
     let gateway = Gateway::start().await;
     let mut stranger = gateway.open().await;
     stranger.event("connect.challenge").await;
@@ -98,7 +98,7 @@ async fn a_client_that_does_not_read_is_dropped_and_its_memory_is_bounded() {
 }
 
 #[tokio::test(flavor = "local")]
-async fn empty_fragments_without_end_are_too_large_a_message() {
+async fn rule_65_empty_fragments_without_end_are_too_large_a_message() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
     let wire = client.stream.get_mut();

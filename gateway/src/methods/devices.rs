@@ -277,8 +277,11 @@ async fn rename_node(
     caller: &Caller,
     params: NodeRenameParams,
 ) -> Result<NodeRenameReply, MethodError> {
-    let node_id = params.node_id.into_string();
-    let display_name = params.display_name.into_string();
+    let node_id = params.node_id.trim().to_owned();
+    let display_name = params.display_name.trim().to_owned();
+    if display_name.is_empty() {
+        return Err(MethodError::invalid("displayName required"));
+    }
     let (node, name) = (node_id.clone(), display_name.clone());
     context
         .store

@@ -18,11 +18,10 @@ use openclaw_shared::protocol::params::approvals::{
     NodeApprovalsGetParams, NodeApprovalsSetParams,
 };
 use openclaw_shared::protocol::params::nodes::{
-    LONGEST_KEY, NodeDescribeParams, NodeDescription, NodeEventParams, NodeEventReply,
-    NodeInvokeParams, NodeInvokeReply, NodeInvokeResultParams, NodeInvokeResultReply,
-    NodeListParams, NodeListReply, SkillsBinsParams, SkillsBinsReply,
+    LONGEST_KEY, MOST_INVOKE_MILLIS, NodeDescribeParams, NodeDescription, NodeEventParams,
+    NodeEventReply, NodeInvokeParams, NodeInvokeReply, NodeInvokeResultParams,
+    NodeInvokeResultReply, NodeListParams, NodeListReply, SkillsBinsParams, SkillsBinsReply,
 };
-use openclaw_shared::protocol::strict::Int;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -92,7 +91,10 @@ async fn invoke(
         let why = format!("idempotencyKey must not have more than {LONGEST_KEY} bytes");
         return Err(MethodError::invalid(why));
     }
-    let millis = params.timeout_ms.map(Int::get_unsigned);
+    let most = MOST_INVOKE_MILLIS.unsigned_abs();
+    let millis = params
+        .timeout_ms
+        .map(|millis| millis.get_unsigned().min(most));
     let question = Question {
         node: params.node_id.trim().to_owned(),
         command: params.command.trim().to_owned(),

@@ -64,7 +64,10 @@ async fn system_event(
     _caller: &Caller,
     params: SystemEventParams,
 ) -> Result<SystemEventReply, MethodError> {
-    let text = params.text.to_string();
+    let text = params.text.trim().to_owned();
+    if text.is_empty() {
+        return Err(MethodError::invalid("text required"));
+    }
     let note = context.presence(|presence| presence.note(WallTime::now(), params));
     if note.is_news {
         context

@@ -175,6 +175,11 @@ impl Health {
     fn agent(&self, agent: &Agent, now: WallTime) -> AgentHealth {
         AgentHealth {
             agent_id: agent.id.clone(),
+            name: self
+                .settings
+                .catalog
+                .agent(&agent.id)
+                .and_then(|profile| profile.name.clone()),
             is_default: agent.is_default,
             // Agents do not run yet, so no heart beats, whatever the configuration wishes.
             heartbeat: AgentHeartbeat {

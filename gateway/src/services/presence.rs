@@ -134,18 +134,19 @@ impl Presence {
 
     /// Somebody tells of itself or of a device.
     pub(crate) fn note(&mut self, now: WallTime, event: SystemEventParams) -> Noted {
-        let is_beacon = event.text.starts_with("Node:");
+        let text = event.text.trim().to_owned();
+        let is_beacon = text.starts_with("Node:");
         let key = [&event.device_id, &event.instance_id, &event.host, &event.ip]
             .into_iter()
             .flatten()
             .map(|text| text.trim())
             .find(|text| !text.is_empty())
-            .unwrap_or(&event.text);
+            .unwrap_or(&text);
         let key = cut(key).to_lowercase();
         let present = self.entry(&key);
         let entry = &mut present.entry;
         let before = entry.clone();
-        entry.text = Some(cut(&event.text));
+        entry.text = Some(cut(&text));
         let told = [
             (&mut entry.host, event.host),
             (&mut entry.ip, event.ip),
@@ -464,7 +465,7 @@ mod tests {
         );
         assert!(
             presence
-                .note(at(4), event(json!({"text": "rain", "host": "mac"})))
+                .note(at(4), event(json!({"text": " rain ", "host": "mac"})))
                 .is_news
         );
         let entries = presence.entries(at(4));

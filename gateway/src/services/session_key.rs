@@ -118,12 +118,12 @@ impl SessionKey {
             .unwrap_or(&self.text)
     }
 
-    /// Whether it is the main session of its agent, or the one for all.
+    /// Whether it is the main session of the default agent, or the one for all.
     pub(crate) fn is_main(&self, naming: Naming<'_>) -> bool {
         if naming.is_global {
             self.text == GLOBAL
         } else {
-            self.agent_ends.is_some() && self.rest() == naming.main_key
+            self.agent() == Some(naming.default_agent) && self.rest() == naming.main_key
         }
     }
 
@@ -144,6 +144,21 @@ pub(crate) fn agent_id(text: &str) -> Option<String> {
             .bytes()
             .all(|byte| is_word(byte) || byte == b'_' || byte == b'-');
     fits.then_some(id)
+}
+
+/// The agent id that a name in the configuration stands for: what no id can have becomes a dash, so that `Second Agent`, which
+/// other versions take, is `second-agent` here too. Callers are held to the id itself.
+pub(crate) fn configured_agent_id(text: &str) -> Option<String> {
+    let mut id = String::new();
+    for letter in text.trim().to_lowercase().chars() {
+        if letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '_' | '-') {
+            id.push(letter);
+        } else if !id.ends_with('-') {
+            id.push('-');
+        }
+    }
+    let id: String = id.trim_matches('-').chars().take(LONGEST_AGENT).collect();
+    agent_id(&id)
 }
 
 fn is_harmless(rest: &str) -> bool {
@@ -183,7 +198,9 @@ pub(crate) fn group_name(key: &str) -> Option<(String, String)> {
 mod tests {
     use openclaw_shared::protocol::params::sessions::SessionKind;
 
-    use super::{Naming, SessionKey, agent_id, group_name, kind};
+    use super::{
+        LONGEST_AGENT, Naming, SessionKey, agent_id, configured_agent_id, group_name, kind,
+    };
 
     const NAMING: Naming<'_> = Naming {
         default_agent: "main",
@@ -271,6 +288,18 @@ mod tests {
         }
         assert_eq!(agent_id(&"a".repeat(65)), None);
         assert_eq!(agent_id(" Ops_1-x "), Some("ops_1-x".to_owned()));
+        for (written, id) in [
+            ("ops", Some("ops")),
+            ("Second Agent", Some("second-agent")),
+            (" ZZ Top! ", Some("zz-top")),
+            ("a..//b", Some("a-b")),
+            ("..", None),
+            ("", None),
+        ] {
+            assert_eq!(configured_agent_id(written).as_deref(), id, "{written}");
+        }
+        let long = configured_agent_id(&"x y".repeat(40));
+        assert_eq!(long.map(|id| id.len()), Some(LONGEST_AGENT));
     }
 
     #[test]
@@ -278,6 +307,7 @@ mod tests {
         let parse = |text| SessionKey::parse(text, NAMING).unwrap();
         assert!(parse("main").is_main(NAMING));
         assert!(!parse("x").is_main(NAMING));
+        assert!(!parse("agent:ops:main").is_main(NAMING));
         assert!(parse("subagent:1").is_subagent());
         assert_eq!(parse("agent:ops:x:y").agent(), Some("ops"));
         assert_eq!(parse("agent:ops:x:y").rest(), "x:y");

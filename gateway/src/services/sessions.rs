@@ -90,6 +90,13 @@ impl Register {
         entry.input_tokens = Some(0);
         entry.output_tokens = Some(0);
         entry.total_tokens = Some(0);
+        // What lets a conversation execute things does not outlive it.
+        entry.elevated_level = None;
+        entry.exec_host = None;
+        entry.exec_security = None;
+        entry.exec_ask = None;
+        entry.exec_node = None;
+        entry.group_activation = None;
         self.save(connection, &key, &entry)?;
         Ok((key, entry))
     }
@@ -101,6 +108,7 @@ impl Register {
         key: &str,
     ) -> Result<(SessionKey, bool), MethodError> {
         let key = self.key(key)?;
+        // Those of other agents may go: clients do not begin there, and an agent may be gone from the configuration.
         if key.is_main(self.naming()) {
             return Err(MethodError::invalid(format!(
                 "Cannot delete the main session ({key})."
@@ -241,8 +249,10 @@ impl Register {
         params
             .keys
             .iter()
+            .map(|key| key.trim())
+            .filter(|key| !key.is_empty())
             .take(MOST_PREVIEWS)
-            .map(|key| preview(key))
+            .map(preview)
             .collect()
     }
 

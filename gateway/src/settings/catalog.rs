@@ -12,7 +12,7 @@ use openclaw_shared::protocol::params::agents::ModelRow;
 use openclaw_shared::protocol::params::sessions::SessionsDefaults;
 use serde_json::{Map, Value};
 
-use crate::services::session_key::agent_id;
+use crate::services::session_key::configured_agent_id;
 
 /// How much a configured model can read when the file does not say, in tokens.
 const CONTEXT_WINDOW: u64 = 200_000;
@@ -111,7 +111,7 @@ impl Catalog {
             .iter()
             .filter_map(|entry| {
                 Some(AgentProfile {
-                    id: agent_id(&entry.id)?,
+                    id: configured_agent_id(&entry.id)?,
                     name: words(entry.name.as_deref()),
                     identity: entry.identity.clone(),
                     workspace: entry.workspace.as_ref().map(expand),

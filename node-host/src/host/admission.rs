@@ -14,7 +14,6 @@ use openclaw_shared::protocol::frame::Response;
 use openclaw_shared::protocol::scope::Role;
 use openclaw_shared::protocol::strict::{Int, NonEmpty};
 use openclaw_shared::secret::Secret;
-use serde_json::Value;
 
 use crate::commands::{CAPS, COMMANDS};
 use crate::node_file::NodeFile;
@@ -127,7 +126,7 @@ pub(super) fn read(answer: Response) -> Result<Admitted, Refusal> {
     let number =
         |key: &str, default: u64| policy[key].as_u64().filter(|n| *n > 0).unwrap_or(default);
     Ok(Admitted {
-        issued: issued(&hello["auth"]),
+        issued: DeviceToken::issued(&hello["auth"]),
         tick: Duration::from_millis(number("tickIntervalMs", 30_000)),
         max_payload: usize::try_from(number("maxPayload", 524_288)).unwrap_or(usize::MAX),
     })
@@ -144,19 +143,9 @@ pub(super) fn of_text(message: String) -> Refusal {
     }
 }
 
-fn issued(auth: &Value) -> Option<DeviceToken> {
-    let scopes = auth["scopes"].as_array().into_iter().flatten();
-    Some(DeviceToken {
-        token: Secret::new(auth["deviceToken"].as_str()?.to_owned()),
-        scopes: scopes
-            .filter_map(|scope| scope.as_str().map(str::to_owned))
-            .collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

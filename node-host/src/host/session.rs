@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use openclaw_shared::clock::{Moment, WallTime};
+use openclaw_shared::gateway_address::GatewayAddress;
 use openclaw_shared::protocol::frame::{Event, Inbound, OutboundRequest, RequestType, Response};
 use openclaw_shared::protocol::params::nodes::{
     NodeEventParams, NodeInvokeRequestPayload, NodeInvokeResultParams, SkillsBinsParams,
@@ -18,7 +19,6 @@ use serde_json::value::to_raw_value;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout, timeout_at};
-use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -66,6 +66,7 @@ pub(super) async fn run(
         Ok(Err(end)) => return end,
         Err(_) => return End::Lost("the gateway did not answer in time".to_owned()),
     };
+    host.was_admitted.set(true);
     if let Some(issued) = &admitted.issued {
         host.keep_issued(issued);
     }
@@ -104,24 +105,18 @@ pub(super) async fn run(
 
 async fn open(host: &Host, credential: &Credential) -> Result<(Sink, Stream, Admitted), End> {
     let lost = |reason: String| End::Lost(reason);
-    let uri: Uri = host
-        .launch
-        .url
-        .parse()
-        .map_err(|_| lost(format!("{} is no address", host.launch.url)))?;
-    if uri.scheme_str() != Some("ws") {
+    let url = &host.launch.url;
+    let address = GatewayAddress::parse(url).map_err(|why| lost(format!("{url}: {why}")))?;
+    if address.is_encrypted() {
         return Err(lost("only ws:// addresses can be used".to_owned()));
     }
-    let name = uri.host().unwrap_or_default();
-    let port = uri.port_u16().unwrap_or(80);
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((bare, port))
+    let stream = TcpStream::connect((address.host(), address.port()))
         .await
-        .map_err(|error| lost(format!("connect {name}:{port}: {error}")))?;
+        .map_err(|error| lost(format!("connect {address}: {error}")))?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_FRAME))
         .max_frame_size(Some(MAX_FRAME));
-    let (socket, _) = client_async_with_config(host.launch.url.as_str(), stream, Some(config))
+    let (socket, _) = client_async_with_config(url.as_str(), stream, Some(config))
         .await
         .map_err(|error| lost(format!("no gateway answers there: {error}")))?;
     let (mut sink, mut stream) = socket.split();
@@ -257,12 +252,12 @@ async fn receive(stream: &mut Stream) -> Result<Inbound, End> {
     loop {
         let text = match stream.next().await {
             Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Close(frame))) => return Err(End::Lost(closed(frame.as_ref()))),
+            Some(Ok(Message::Close(frame))) => return Err(closed(frame.as_ref())),
             Some(Ok(
                 Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
             )) => continue,
             Some(Err(error)) => return Err(End::Lost(error.to_string())),
-            None => return Err(End::Lost(closed(None))),
+            None => return Err(closed(None)),
         };
         if let Ok(frame) = serde_json::from_str(&text) {
             return Ok(frame);
@@ -270,15 +265,15 @@ async fn receive(stream: &mut Stream) -> Result<Inbound, End> {
     }
 }
 
-fn closed(frame: Option<&CloseFrame>) -> String {
+fn closed(frame: Option<&CloseFrame>) -> End {
     match frame {
-        Some(frame) if u16::from(frame.code) == 1012 => "the gateway restarts".to_owned(),
-        Some(frame) => format!(
+        Some(frame) if frame.code == CloseCode::Restart => End::Replaced,
+        Some(frame) => End::Lost(format!(
             "the gateway closed the connection ({}): {}",
             u16::from(frame.code),
             frame.reason
-        ),
-        None => "the gateway is gone".to_owned(),
+        )),
+        None => End::Lost("the gateway is gone".to_owned()),
     }
 }
 

@@ -4,9 +4,10 @@ use openclaw_shared::clock::WallTime;
 use openclaw_shared::identity::DeviceIdentity;
 use openclaw_shared::protocol::connect::ConnectParams;
 use openclaw_shared::protocol::strict::NonEmpty;
+use openclaw_tests::eventually::soon;
 use serde_json::{Value, json};
 
-use crate::stub::{Gateway, Home, soon};
+use crate::stub::{Gateway, Home, start};
 
 #[tokio::test]
 async fn it_introduces_itself_and_proves_its_key() {
@@ -102,6 +103,53 @@ async fn an_issued_token_is_preferred_and_a_stale_one_forgotten() {
     second.refuse("INVALID_REQUEST", text, Value::Null).await;
     let third = gateway.caller().await;
     assert_eq!(token(&third.connect), "shared-secret");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_given_is_tried_before_what_was_issued() {
+    let gateway = Gateway::listen().await;
+    let home = Home::open();
+    let token = |connect: &Value| connect["auth"]["token"].as_str().unwrap().to_owned();
+    let mut node = home.start(&gateway).await;
+    let mut first = gateway.caller().await;
+    first.admit(30_000, Some("issued")).await;
+    node.says("connected").await;
+    node.child.kill().await.unwrap();
+
+    let mut launch = home.launch(&gateway);
+    launch.secret_is_given = true;
+    let _node = start(&launch, &home.path("")).await;
+    let refused = gateway.caller().await;
+    assert_eq!(token(&refused.connect), "shared-secret");
+    let text = "unauthorized: gateway token mismatch (provide gateway auth token)";
+    refused.refuse("INVALID_REQUEST", text, Value::Null).await;
+    let mut again = gateway.caller().await;
+    assert_eq!(
+        token(&again.connect),
+        "shared-secret",
+        "it stays the one that counts"
+    );
+    again.admit(30_000, None).await;
+    drop(again);
+    let later = gateway.caller().await;
+    assert_eq!(token(&later.connect), "issued", "it has been found right");
+}
+
+#[tokio::test]
+async fn the_successor_of_a_gateway_is_sought_at_once_but_not_again_and_again() {
+    let gateway = Gateway::listen().await;
+    let home = Home::open();
+    let mut node = home.start(&gateway).await;
+    for expected in [0..=250, 1_500..=2_000] {
+        let mut caller = gateway.caller().await;
+        caller.admit(30_000, None).await;
+        node.says("connected").await;
+        caller.close(1012).await;
+        let reason = &node.says("disconnected").await["reason"];
+        assert_eq!(reason, "the gateway restarts");
+        let after = node.says("retrying").await["afterMs"].as_u64().unwrap();
+        assert!(expected.contains(&after), "{after}");
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 //! Nothing that was started stays behind.
 
-use std::time::Duration;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use openclaw_tests::eventually::{eventually, soon};
 use serde_json::{Value, json};
 
-use crate::stub::{Caller, Gateway, Home, Node, soon};
+use crate::stub::{Caller, Gateway, Home, Node};
 
 const LONG: &str = "sleep 600 & echo $$ $! > ids.new; mv ids.new ids; wait";
 
@@ -19,13 +18,8 @@ async fn long_command(home: &Home, caller: &mut Caller, more: Value) -> [i32; 2]
 async fn begin(home: &Home, caller: &mut Caller, script: &str, more: Value) -> [i32; 2] {
     let params = json!({"command": ["/bin/sh", "-lc", script]});
     caller.request("long", "system.run", params, more).await;
-    let ids = soon("the command's beginning", async {
-        loop {
-            if let Ok(text) = std::fs::read_to_string(home.path("ids")) {
-                return text;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    let ids = eventually("the command has begun", async || {
+        std::fs::read_to_string(home.path("ids"))
     })
     .await;
     let ids: Vec<i32> = ids
@@ -40,9 +34,10 @@ fn lives(pid: i32) -> bool {
 }
 
 async fn gone(ids: [i32; 2]) {
-    soon("the end of the command", async {
-        while ids.into_iter().any(lives) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    eventually("the command has ended", async || {
+        match ids.into_iter().find(|id| lives(*id)) {
+            Some(id) => Err(format!("{id} lives")),
+            None => Ok(()),
         }
     })
     .await;
@@ -88,10 +83,9 @@ async fn a_lost_connection_does_not_end_what_ran_for_it() {
     caller
         .request("1", "system.run", params.clone(), key.clone())
         .await;
-    soon("the second beginning", async {
-        while std::fs::read_to_string(home.path("runs")).unwrap() != "x\nx\n" {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    eventually("the second has begun", async || {
+        let runs = std::fs::read_to_string(home.path("runs")).unwrap();
+        if runs == "x\nx\n" { Ok(()) } else { Err(runs) }
     })
     .await;
     caller.close(1012).await;

@@ -2,31 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use openclaw_shared::log::LogSettings;
 use openclaw_shared::node_host::NodeLaunch;
 use openclaw_shared::secret::Secret;
+use openclaw_tests::eventually::soon;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{WebSocketStream, accept_async};
-
-/// How long anything may take before the test has failed.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(DEADLINE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what} did not happen"),
-    }
-}
 
 /// Where node hosts connect to.
 pub(crate) struct Gateway {
@@ -205,6 +194,7 @@ impl Home {
             url: gateway.url(),
             token: Some(Secret::new("shared-secret".to_owned())),
             password: None,
+            secret_is_given: false,
             state_dir: self.folder.path().to_owned(),
             home: None,
             node_id: Some("presence-1".to_owned()),

@@ -234,7 +234,9 @@ fn union_of(branches: &[Value]) -> Shape {
             others.push(shape);
         }
     }
-    if !words.is_empty() {
+    // A text covers its words: a language has no type for "this word, or any text".
+    let is_any_text = |shape: &Shape| matches!(shape, Shape::Text { max: None, .. });
+    if !words.is_empty() && !others.iter().any(is_any_text) {
         others.insert(0, Shape::Words(words));
     }
     let shape = match others.len() {

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_characters_of_secrets_are_replaced() {
+    fn rule_103_only_the_characters_of_secrets_are_replaced() {
         let shown = text(FILE);
         let expected = r#"// mine
 {

@@ -13,7 +13,7 @@ mod splice;
 use serde_json::Value;
 
 pub use edit::{merge_patch, refuse_forbidden_keys, set, unset};
-pub use file::{WriteError, Written, create_private, replace_private, write_atomically};
+pub use file::{WriteError, Written, create_private, current, replace_private, write_atomically};
 
 use super::path::KeyPath;
 use super::tree;

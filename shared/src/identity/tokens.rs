@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::WallTime;
 use crate::config::write::replace_private;
@@ -24,6 +25,20 @@ pub struct DeviceToken {
     pub token: Secret<String>,
     /// The scopes it stands for.
     pub scopes: Vec<String>,
+}
+
+impl DeviceToken {
+    /// The token that a gateway issues in the `auth` of its hello, if it does.
+    #[must_use]
+    pub fn issued(auth: &Value) -> Option<Self> {
+        let scopes = auth["scopes"].as_array().into_iter().flatten();
+        Some(Self {
+            token: Secret::new(auth["deviceToken"].as_str()?.to_owned()),
+            scopes: scopes
+                .filter_map(|scope| scope.as_str().map(str::to_owned))
+                .collect(),
+        })
+    }
 }
 
 /// The store of one device, which is `<identity>-auth.json` beside the identity's file.

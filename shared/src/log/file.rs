@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_private_from_the_start() {
+    fn rule_101_the_file_is_private_from_the_start() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = LogFile::new(&settings(dir.path()));
         assert_eq!(file.write(NOON, b"a\n"), Written::Yes);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_is_renamed_and_the_others_follow() {
+    fn rule_122_a_full_file_is_renamed_and_the_others_follow() {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = settings(dir.path());
         settings.max_file_bytes = 10;
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_bounded() {
+    fn rule_122_the_total_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = settings(dir.path());
         settings.max_total_bytes = 4;
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unwritable_place_loses_records_and_says_so_once_it_recovers() {
+    fn rule_122_an_unwritable_place_loses_records_and_says_so_once_it_recovers() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("logs"), "in the way").unwrap();
         let mut file = LogFile::new(&settings(dir.path()));

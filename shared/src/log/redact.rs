@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_in_text_are_hidden() {
+    fn rule_100_secrets_in_text_are_hidden() {
         check("Authorization: Bearer abc.def-123", "Authorization: ***");
         check("sent Bearer abcdef123456 to x", "sent Bearer *** to x");
         check("basic dXNlcjpwYXNzMQ==", "basic ***");

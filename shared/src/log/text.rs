@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_cannot_start_a_line_or_command_a_terminal() {
+    fn rule_99_a_client_cannot_start_a_line_or_command_a_terminal() {
         assert_eq!(
             printable("a\nb\x1b[31mc\u{202e}d\u{9b}"),
             "a\\nb\\u{1b}[31mc\\u{202e}d\\u{9b}"
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_value_says_so() {
+    fn rule_99_a_cut_value_says_so() {
         let mut text = "é".repeat(10);
         cut(&mut text, 5, 100);
         assert_eq!(text, "éé… (116 more bytes)");

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::strict::{Int, NonEmpty, object, present, present_object};
+use super::strict::{Int, NonEmpty, object, present_object, strict_options};
 use crate::literals;
 
 literals! {
@@ -60,52 +60,30 @@ literals! {
 }
 
 /// Who connects, in its own words: nothing in here is verified.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientInfo {
     /// Which program.
     pub id: ClientId,
     /// A name for people.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub display_name: Option<NonEmpty>,
     /// Its version.
     pub version: NonEmpty,
     /// The platform it runs on.
     pub platform: NonEmpty,
     /// The family of the device, for example `iPhone`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub device_family: Option<NonEmpty>,
     /// The model of the device.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub model_identifier: Option<NonEmpty>,
     /// How it uses the connection.
     pub mode: ClientMode,
     /// What keeps its presence entry one across reconnects.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub instance_id: Option<NonEmpty>,
 }
 
 /// A device's proof of its key.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeviceProof {
@@ -118,34 +96,17 @@ pub struct DeviceProof {
     /// When it was signed, in milliseconds since the epoch.
     pub signed_at: Int<0>,
     /// The nonce of this connection's challenge.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub nonce: Option<NonEmpty>,
 }
 
 /// What the client presents: the shared secret, or a device's own token.
+#[strict_options]
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectAuth {
     /// The gateway's token, or a device's own.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub token: Option<String>,
     /// The gateway's password.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub password: Option<String>,
 }
 
@@ -160,6 +121,7 @@ impl fmt::Debug for ConnectAuth {
 }
 
 /// The parameters of `connect`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectParams {
@@ -171,20 +133,8 @@ pub struct ConnectParams {
     #[serde(deserialize_with = "object")]
     pub client: ClientInfo,
     /// Groups of commands a node offers.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<NonEmpty>")]
     pub caps: Option<Vec<NonEmpty>>,
     /// Commands a node offers.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<NonEmpty>")]
     pub commands: Option<Vec<NonEmpty>>,
     /// Permissions a node says it has.
     #[serde(
@@ -195,29 +145,11 @@ pub struct ConnectParams {
     #[schemars(with = "BTreeMap<String, bool>")]
     pub permissions: Option<BTreeMap<String, bool>>,
     /// The search path of a node.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub path_env: Option<String>,
     /// `operator` when absent. A string here, so that an unknown role is refused by name.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub role: Option<NonEmpty>,
     /// What the client asks to be allowed. Absent means everything for an operator; an empty list means nothing. A device gets
     /// no more than it was approved for.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<NonEmpty>")]
     pub scopes: Option<Vec<NonEmpty>>,
     /// The device's proof. A node needs one; whoever has one gets a token of its own once the device is approved.
     #[serde(
@@ -236,19 +168,7 @@ pub struct ConnectParams {
     #[schemars(with = "ConnectAuth")]
     pub auth: Option<ConnectAuth>,
     /// Not used.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub locale: Option<String>,
     /// Not used.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub user_agent: Option<String>,
 }

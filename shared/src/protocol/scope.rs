@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scope_grants_what_the_table_says_and_no_more() {
+    fn rules_35_36_37_each_scope_grants_what_the_table_says_and_no_more() {
         use Scope::{Admin, Approvals, Node, Pairing, Read, Write};
         let table: &[(&[&str], [&str; 6])] = &[
             (&["operator.admin"], ["ok", "ok", "ok", "ok", "ok", "role"]),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_calls_node_methods_only_whatever_scopes_it_claims() {
+    fn rule_38_a_node_calls_node_methods_only_whatever_scopes_it_claims() {
         for scope in [
             Scope::Read,
             Scope::Write,

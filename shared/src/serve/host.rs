@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_only_look_like_ours_are_foreign() {
+    fn rules_08_78_names_that_only_look_like_ours_are_foreign() {
         for host in [
             "attacker.example:18789",
             "localhost.attacker.example",
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_in_one_request_must_both_be_ours() {
+    fn rules_08_78_two_hosts_in_one_request_must_both_be_ours() {
         let verdict = |request: Request<()>| policy().check_request(&request).map(drop);
         let get = || Request::get("/").header("host", "localhost");
         assert_eq!(verdict(get().body(()).unwrap()), Ok(()));

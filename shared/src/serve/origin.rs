@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_told_apart_by_scheme_host_and_port() {
+    fn rule_07_pages_are_told_apart_by_scheme_host_and_port() {
         check(None, Asker::NoPage);
         check(Some("http://127.0.0.1:18789"), Asker::OwnPage);
         check(Some("http://localhost:18789"), Asker::OwnPage);
@@ -243,6 +243,18 @@ mod tests {
         ] {
             check(Some(foreign), Asker::ForeignPage);
         }
+        let host = Host::parse("gw.example:1").unwrap();
+        for (origin, expected) in [
+            ("http://gw.example:1", Asker::OwnPage),
+            ("http://gw.example.evil.example:1", Asker::ForeignPage),
+            ("http://my.gw.example:1", Asker::ForeignPage),
+        ] {
+            assert_eq!(
+                asker(Some(origin), Scheme::Http, &host, &[]),
+                expected,
+                "{origin}"
+            );
+        }
     }
 
     #[track_caller]
@@ -262,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_and_own_pages_pass_and_foreign_pages_do_not() {
+    fn rules_09_94_programs_and_own_pages_pass_and_foreign_pages_do_not() {
         let own = "http://127.0.0.1:18791";
         check_request("POST", &[], Ok(()));
         check_request("POST", &[("content-type", "application/json")], Ok(()));

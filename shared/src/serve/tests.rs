@@ -293,7 +293,7 @@ async fn after_a_drain_the_backlog_belongs_to_the_successor() {
 }
 
 #[tokio::test]
-async fn headers_that_never_end_are_cut_off() {
+async fn rule_74_headers_that_never_end_are_cut_off() {
     let host = start(Limits {
         header_timeout: Duration::from_millis(300),
         ..LIMITS
@@ -332,7 +332,7 @@ async fn an_answer_that_nobody_reads_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_flood_of_headers_is_refused() {
+async fn rule_74_a_flood_of_headers_is_refused() {
     let host = start(LIMITS).await;
     for header in [
         "X-Long: ".to_owned() + &"x".repeat(40_000),
@@ -348,7 +348,7 @@ async fn a_flood_of_headers_is_refused() {
 }
 
 #[tokio::test]
-async fn ambiguous_framing_gets_one_refusal() {
+async fn rule_84_ambiguous_framing_gets_one_refusal() {
     let host = start(LIMITS).await;
     for head in [
         "Content-Length: 4\nTransfer-Encoding: chunked",
@@ -379,7 +379,7 @@ async fn ambiguous_framing_gets_one_refusal() {
 }
 
 #[tokio::test]
-async fn nothing_is_read_behind_a_chunked_body() {
+async fn rule_84_nothing_is_read_behind_a_chunked_body() {
     let host = start(LIMITS).await;
     let mut client = connect(host.address).await;
     let chunked = "POST /body HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n3\nabc\n0\n\n";

@@ -47,7 +47,7 @@ pub(crate) struct RpcFlags {
     #[arg(long, value_name = "WS_URL")]
     pub(crate) url: Option<String>,
     /// Ask the gateway on this port of this machine
-    #[arg(long, value_name = "PORT", value_parser = port)]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub(crate) port: Option<u16>,
     /// Present this token; prefer --token-file or OPENCLAW_GATEWAY_TOKEN, which other users cannot see
     #[arg(long, value_name = "TOKEN", value_parser = secret)]
@@ -58,8 +58,8 @@ pub(crate) struct RpcFlags {
     /// Present this password; prefer OPENCLAW_GATEWAY_PASSWORD, which other users cannot see
     #[arg(long, value_name = "PASSWORD", value_parser = secret)]
     pub(crate) password: Option<Secret<String>>,
-    /// Give up after this many milliseconds [default: 10000]
-    #[arg(long, value_name = "MS", value_parser = millis)]
+    /// Give up after this many milliseconds [default: 10000, or as long as the command says]
+    #[arg(long, value_name = "MS", value_parser = millis, allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
     /// Say more, also about the connection
     #[arg(long, alias = "debug")]
@@ -110,9 +110,12 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Reads a secret, which then never prints itself.
+/// Reads a secret, which then never prints itself. A blank one is a variable that was not set, and protects nothing.
 pub(crate) fn secret(text: &str) -> Result<Secret<String>, String> {
-    Ok(Secret::new(text.to_owned()))
+    match text.trim() {
+        "" => Err("Invalid token or password (it is empty)".to_owned()),
+        _ => Ok(Secret::new(text.to_owned())),
+    }
 }
 
 /// Reads a number of milliseconds.
@@ -152,6 +155,9 @@ mod tests {
         assert_eq!(port("18789"), Ok(18789));
         for wrong in ["0", "-1", "65536", "x", ""] {
             assert_eq!(port(wrong), Err("Invalid port".to_owned()), "{wrong}");
+        }
+        for blank in ["", " "] {
+            assert!(secret(blank).is_err());
         }
         assert!(millis("0").is_err());
         assert_eq!(millis("250"), Ok(Duration::from_millis(250)));

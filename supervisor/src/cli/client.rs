@@ -6,41 +6,20 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use openclaw_shared::clock::Moment;
-use openclaw_shared::exit::Exit;
-use openclaw_shared::instance::VERSION;
-use openclaw_shared::paths::StatePaths;
-use openclaw_shared::protocol::PROTOCOL_VERSION;
-use openclaw_shared::protocol::connect::{
-    ClientId, ClientInfo, ClientMode, ConnectAuth, ConnectParams,
-};
-use openclaw_shared::protocol::scope::Role;
-use openclaw_shared::protocol::strict::{Int, NonEmpty};
-use openclaw_shared::secret::Secret;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
-use tokio_tungstenite::tungstenite::http::Uri;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::args::RpcFlags;
-use super::context::Context;
-use super::control_client::Asked;
-use super::device::Device;
-use super::failure::{Failure, Kind};
-use super::target::{self, Inputs, Target};
-use crate::supervise::read_token;
+use super::target::Target;
 
 mod call_error;
+mod frame;
+mod opening;
 
 pub(crate) use call_error::{CallError, Refusal};
-
-/// The largest answer we take, as other clients of the protocol do.
-const MAX_ANSWER: usize = 25 * 1024 * 1024;
-/// How long a challenge is waited for before connecting without one, as other clients do.
-const CHALLENGE_WAIT: Duration = Duration::from_millis(750);
+use frame::{Frame, closed, lost};
 
 /// How the command line introduces itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,70 +43,6 @@ pub(crate) struct Client {
     pub(crate) trouble: Vec<String>,
 }
 
-/// Chooses the gateway to talk to. A running instance of ours is asked for its port first, because it may have been
-/// started with another one than the configuration says.
-///
-/// # Errors
-/// As [`target::resolve`], and when the token file cannot be read.
-pub(crate) async fn find_target(
-    context: &Context,
-    flags: &RpcFlags,
-    fall_back: bool,
-) -> Result<Target, Failure> {
-    let (port, hosts) = match context.running().await {
-        Asked::Answered(running) => (
-            running.instance.ports.gateway,
-            running.instance.hosts.clone(),
-        ),
-        Asked::Absent | Asked::Failed(_) => (context.instance()?.ports.gateway, Vec::new()),
-    };
-    let secret = |text: &str| Secret::new(text.trim().to_owned());
-    let token_from_file = match &flags.token_file {
-        Some(path) => Some(read_secret(path)?),
-        None => None,
-    };
-    let environment = &context.environment;
-    target::resolve(Inputs {
-        flags: flags.clone(),
-        port,
-        hosts,
-        config: context.config(),
-        config_shown: context.shown(&context.identity.config_path),
-        token_from_file,
-        token_from_environment: environment
-            .first(&["OPENCLAW_GATEWAY_TOKEN", "CLAWDBOT_GATEWAY_TOKEN"])
-            .map(secret),
-        password_from_environment: environment
-            .first(&["OPENCLAW_GATEWAY_PASSWORD", "CLAWDBOT_GATEWAY_PASSWORD"])
-            .map(secret),
-        // A token that cannot be read is like none: the gateway then says that it is missing.
-        generated_token: read_token(&context.identity.state_dir),
-        identity: Some(StatePaths(&context.identity.state_dir).operator_identity()),
-        fall_back,
-    })
-}
-
-/// Reads a secret that stands alone in a file.
-///
-/// # Errors
-/// When the file cannot be read or is blank.
-pub(crate) fn read_secret(path: &std::path::Path) -> Result<Secret<String>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(
-            Kind::Usage,
-            format!("The token file {} cannot be read: {error}", path.display()),
-        )
-        .exit(Exit::Failure)
-    })?;
-    match text.trim() {
-        "" => Err(Failure::new(
-            Kind::Usage,
-            format!("The token file {} is empty", path.display()),
-        )),
-        token => Ok(Secret::new(token.to_owned())),
-    }
-}
-
 impl Client {
     /// Connects and introduces itself, all within `limit`, which also holds for the first call.
     ///
@@ -142,7 +57,7 @@ impl Client {
         let late = |_| CallError::Timeout(limit);
         timeout_at(
             deadline.into_std().into(),
-            open(target, as_what, deadline, limit),
+            opening::open(target, as_what, deadline, limit),
         )
         .await
         .map_err(late)?
@@ -224,277 +139,13 @@ impl Client {
     }
 }
 
-/// Opens a connection that has been let in. The secret is the one that was given for this call; else the token that the
-/// gateway issued to this device; else, or when it does not take that one any more, the secret of the configuration.
-async fn open(
-    target: &Target,
-    as_what: As,
-    deadline: Moment,
-    limit: Duration,
-) -> Result<Client, CallError> {
-    let (client, nonce) = reach(target, deadline, limit).await?;
-    let mut device = Device::of(target.identity.as_deref(), as_what);
-    // Without a nonce there is nothing to sign, and a device's token is worth nothing without its signature.
-    let issued = match target.secret_is_given || nonce.is_none() {
-        true => None,
-        false => device.token_for(&target.url, target.is_ours),
-    };
-    let opened = match issued {
-        Some(issued) => {
-            let auth = ConnectAuth {
-                token: Some(issued.expose().clone()),
-                password: None,
-            };
-            match client.introduce(as_what, auth, &device, nonce).await {
-                Err(CallError::NotAdmitted(refusal, _)) if refusal.is_about_the_secret() => {
-                    device.forget();
-                    if !target.has_secret() {
-                        return Err(CallError::NotAdmitted(refusal, None));
-                    }
-                    let (client, nonce) = reach(target, deadline, limit).await?;
-                    let auth = shared_secret(target, device.exists() && nonce.is_some());
-                    client.introduce(as_what, auth, &device, nonce).await
-                }
-                outcome => outcome,
-            }
-        }
-        None => {
-            let auth = shared_secret(target, device.exists() && nonce.is_some());
-            client.introduce(as_what, auth, &device, nonce).await
-        }
-    };
-    let mut client = opened?;
-    device.keep(&target.url, &client.hello);
-    client.trouble = device.trouble().to_vec();
-    Ok(client)
-}
-
-/// What proves that the caller knows the secret.
-fn shared_secret(target: &Target, with_device: bool) -> ConnectAuth {
-    let own = |secret: &Option<Secret<String>>| secret.as_ref().map(|own| own.expose().clone());
-    let password = own(&target.password);
-    // A gateway of the existing kind asks for a device identity when there is no token at all, also when it is the
-    // password that counts; a caller without an identity therefore presents its password in both places.
-    let stand_in = password.clone().filter(|_| !with_device);
-    ConnectAuth {
-        token: own(&target.token).or(stand_in),
-        password,
-    }
-}
-
-/// Opens a WebSocket and waits for the challenge; older gateways send none.
-async fn reach(
-    target: &Target,
-    deadline: Moment,
-    limit: Duration,
-) -> Result<(Client, Option<NonEmpty>), CallError> {
-    let uri: Uri = target.url.parse().map_err(|_| {
-        CallError::Unsupported(format!("the address {} cannot be used", target.url))
-    })?;
-    if uri.scheme_str() == Some("wss") {
-        return Err(CallError::Unsupported(
-            "wss:// is not available in this build; use an SSH tunnel and ws://127.0.0.1:<port>"
-                .to_owned(),
-        ));
-    }
-    let host = uri.host().unwrap_or_default();
-    let port = uri.port_u16().unwrap_or(80);
-    let to = format!("{host}:{port}");
-    let bare_host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((bare_host, port))
-        .await
-        .map_err(|error| CallError::Connect {
-            to: to.clone(),
-            error,
-        })?;
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_ANSWER))
-        .max_frame_size(Some(MAX_ANSWER));
-    let (socket, _) = client_async_with_config(target.url.as_str(), stream, Some(config))
-        .await
-        .map_err(not_upgraded)?;
-    let mut client = Client {
-        socket,
-        next_id: 0,
-        deadline,
-        limit,
-        hello: Value::Null,
-        trouble: Vec::new(),
-    };
-    let nonce = client.wait_for_challenge().await?;
-    Ok((client, nonce))
-}
-
-impl Client {
-    async fn wait_for_challenge(&mut self) -> Result<Option<NonEmpty>, CallError> {
-        let deadline = Moment::now() + CHALLENGE_WAIT;
-        let challenge = async {
-            loop {
-                if let Frame::Event(event) = self.receive().await?
-                    && event.event == "connect.challenge"
-                {
-                    let nonce = event.payload["nonce"].as_str();
-                    return Ok(nonce.and_then(NonEmpty::new));
-                }
-            }
-        };
-        timeout_at(deadline.into_std().into(), challenge)
-            .await
-            .unwrap_or(Ok(None))
-    }
-
-    /// Says who we are.
-    async fn introduce(
-        mut self,
-        as_what: As,
-        auth: ConnectAuth,
-        device: &Device,
-        nonce: Option<NonEmpty>,
-    ) -> Result<Self, CallError> {
-        let mut params = introduction(as_what, auth);
-        if let Some(nonce) = &nonce {
-            device.sign(&mut params, nonce);
-        }
-        let params = serde_json::to_value(params).unwrap_or_default();
-        let without_device = || device.trouble().first().cloned();
-        match self.request("connect", &params, false).await {
-            Ok(Ok(hello)) => {
-                self.hello = hello;
-                Ok(self)
-            }
-            Ok(Err(refusal)) => Err(CallError::NotAdmitted(Box::new(refusal), without_device())),
-            // The refusal may be lost when the server closes fast; its reason says the same.
-            Err(CallError::Closed { code: 1008, reason }) if is_a_refusal(&reason) => {
-                let refusal = Refusal::saying(reason);
-                Err(CallError::NotAdmitted(Box::new(refusal), without_device()))
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn is_a_refusal(reason: &str) -> bool {
-    ["unauthorized", "pairing required", "device "]
-        .iter()
-        .any(|beginning| reason.starts_with(beginning))
-}
-
-fn introduction(as_what: As, auth: ConnectAuth) -> ConnectParams {
-    let (mode, scopes): (ClientMode, &[&str]) = match as_what {
-        As::Cli => (
-            ClientMode::Cli,
-            &["operator.admin", "operator.approvals", "operator.pairing"],
-        ),
-        As::Probe => (ClientMode::Probe, &["operator.admin"]),
-    };
-    let filled = |text: &str| NonEmpty::new(text).expect("a name of ours has characters");
-    let version = || Int::new(PROTOCOL_VERSION).expect("versions of the protocol begin with 1");
-    let has_secret = auth.token.is_some() || auth.password.is_some();
-    ConnectParams {
-        min_protocol: version(),
-        max_protocol: version(),
-        client: ClientInfo {
-            id: ClientId::Cli,
-            display_name: None,
-            version: filled(VERSION),
-            platform: filled(std::env::consts::OS),
-            device_family: None,
-            model_identifier: None,
-            mode,
-            instance_id: None,
-        },
-        caps: Some(Vec::new()),
-        commands: None,
-        permissions: None,
-        path_env: None,
-        role: Some(filled(Role::Operator.as_str())),
-        scopes: Some(scopes.iter().map(|scope| filled(scope)).collect()),
-        device: None,
-        auth: has_secret.then_some(auth),
-        locale: None,
-        user_agent: None,
-    }
-}
-
-/// What a gateway sends, as far as a command reads it.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type")]
-enum Frame {
-    #[serde(rename = "res")]
-    Response(Response),
-    #[serde(rename = "event")]
-    Event(Event),
-}
-
-#[derive(Debug, Deserialize)]
-struct Response {
-    id: String,
-    #[serde(default)]
-    ok: bool,
-    payload: Option<Value>,
-    error: Option<Refusal>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Event {
-    event: String,
-    #[serde(default)]
-    payload: Value,
-}
-
-impl Frame {
-    fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-}
-
-fn closed(frame: Option<CloseFrame>) -> CallError {
-    match frame {
-        Some(frame) => CallError::Closed {
-            code: frame.code.into(),
-            reason: frame.reason.to_string(),
-        },
-        None => CallError::Closed {
-            code: 1006,
-            reason: String::new(),
-        },
-    }
-}
-
-fn lost(error: tungstenite::Error) -> CallError {
-    if let tungstenite::Error::Capacity(error) = error {
-        return CallError::Closed {
-            code: 1009,
-            reason: error.to_string(),
-        };
-    }
-    // The broken rule tells more than that the connection is gone; an IO error does not.
-    let reason = if let tungstenite::Error::Protocol(error) = error {
-        error.to_string()
-    } else {
-        String::new()
-    };
-    CallError::Closed { code: 1006, reason }
-}
-
-fn not_upgraded(error: tungstenite::Error) -> CallError {
-    if let tungstenite::Error::Http(response) = error {
-        return CallError::NotWebSocket(format!("HTTP status {}", response.status()));
-    }
-    if matches!(
-        error,
-        tungstenite::Error::Io(_) | tungstenite::Error::ConnectionClosed
-    ) {
-        return lost(error);
-    }
-    CallError::NotWebSocket(error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use openclaw_shared::secret::Secret;
     use tokio::net::TcpListener;
     use tokio_tungstenite::accept_async;
 
+    use super::super::failure::Kind;
     use super::super::target::Source;
     use super::*;
 
@@ -639,17 +290,5 @@ mod tests {
         };
         let ((), payload) = tokio::join!(both, calling);
         assert_eq!(payload, json!({"status": "ok"}));
-    }
-
-    #[test]
-    fn closing_is_explained() {
-        let error = CallError::Closed {
-            code: 1006,
-            reason: String::new(),
-        };
-        assert_eq!(
-            error.to_string(),
-            "gateway closed (1006 abnormal closure (no close frame)): no close reason"
-        );
     }
 }

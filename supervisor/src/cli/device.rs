@@ -89,7 +89,9 @@ impl Device {
 
     /// Keeps the token in the gateway's hello.
     pub(crate) fn keep(&mut self, gateway: &str, hello: &Value) {
-        let Some(issued) = issued(hello) else { return };
+        let auth = &hello["auth"];
+        let issued = DeviceToken::issued(auth).filter(|_| auth["role"] == Role::Operator.as_str());
+        let Some(issued) = issued else { return };
         self.write(|tokens| tokens.keep(gateway, Role::Operator, &issued, WallTime::now()));
     }
 
@@ -111,21 +113,6 @@ impl Device {
             ));
         }
     }
-}
-
-fn issued(hello: &Value) -> Option<DeviceToken> {
-    let auth = &hello["auth"];
-    let token = auth["deviceToken"].as_str()?;
-    if auth["role"].as_str() != Some(Role::Operator.as_str()) {
-        return None;
-    }
-    let scopes = auth["scopes"].as_array().into_iter().flatten();
-    Some(DeviceToken {
-        token: Secret::new(token.to_owned()),
-        scopes: scopes
-            .filter_map(|scope| scope.as_str().map(str::to_owned))
-            .collect(),
-    })
 }
 
 #[cfg(test)]

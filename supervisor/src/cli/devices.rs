@@ -114,13 +114,14 @@ fn render(answer: &Value, now: WallTime) -> Vec<String> {
     )];
     if !pending.is_empty() {
         let mut table = Table::new([
-            "Request", "Device", "Role", "Scopes", "IP", "Asked", "Known",
+            "Request", "Device", "ID", "Role", "Scopes", "IP", "Asked", "Known",
         ]);
         for request in pending {
             let asked = request.time("ts").map(|then| relative(now, then));
             table.row([
                 short_id(&request.text("requestId")),
                 name_of(request),
+                short_id(&request.text("deviceId")),
                 request.text("role"),
                 scopes(request),
                 request.text("remoteIp"),
@@ -194,11 +195,16 @@ async fn find(rpc: &mut Rpc<'_>, wanted: &str) -> Result<Named, Failure> {
         .iter()
         .map(|device| Named {
             id: device.text("deviceId"),
-            name: device.text("displayName"),
+            name: name_of(device),
             remote_ip: device.text("remoteIp"),
         })
         .collect();
     named::find("device", &devices, wanted).cloned()
+}
+
+/// A device as it is called, and its id, since programs are called alike on every machine.
+fn shown(device: &Named) -> String {
+    format!("{} ({})", device.name, short_id(&device.id))
 }
 
 async fn rotate(
@@ -220,7 +226,7 @@ async fn rotate(
         context.out.note(format!(
             "The {} token of {} is replaced; the old one has ended. This one is shown once.",
             token.role,
-            openclaw_shared::log::printable(&device.shown())
+            openclaw_shared::log::printable(&shown(&device))
         ));
     }
     Ok(Exit::Ok)
@@ -236,7 +242,7 @@ async fn revoke(context: &Context, flags: &RpcFlags, token: TokenName) -> Result
         vec![format!(
             "Revoked the {} token of {}.",
             token.role,
-            device.shown()
+            shown(&device)
         )]
     });
     Ok(Exit::Ok)
@@ -250,7 +256,7 @@ async fn remove(context: &Context, flags: &RpcFlags, device: &str) -> Result<Exi
         .await?;
     context
         .out
-        .answer(&answer, || vec![format!("Removed {}.", device.shown())]);
+        .answer(&answer, || vec![format!("Removed {}.", shown(&device))]);
     Ok(Exit::Ok)
 }
 
@@ -274,8 +280,8 @@ mod tests {
             [
                 "Pending: 1 · Paired: 1",
                 "",
-                "Request       Device  Role  IP        Asked",
-                "b7ab6506-b70  Phone   node  10.0.0.7  1m ago",
+                "Request       Device  ID            Role  IP        Asked",
+                "b7ab6506-b70  Phone   56475aa75647  node  10.0.0.7  1m ago",
                 "",
                 "Device  ID            Roles     Scopes                   Tokens",
                 "cli     56475aa75647  operator  admin, approvals, pair…  operator, node (revoke…",

@@ -25,6 +25,9 @@ pub(crate) enum Kind {
     Failed,
 }
 
+/// What a gateway said that has no name of its own here.
+pub(crate) const UNNAMED: &str = "Details";
+
 /// A command's failure. `message` is what went wrong, `details` is where, `hints` are what to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -33,6 +36,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) details: Vec<(&'static str, String)>,
     pub(crate) hints: Vec<String>,
+    /// What the gateway answered, as it said it, when it was the gateway that refused.
+    pub(crate) refusal: Option<Box<serde_json::Value>>,
 }
 
 impl Failure {
@@ -43,6 +48,7 @@ impl Failure {
             message: message.into(),
             details: Vec::new(),
             hints: Vec::new(),
+            refusal: None,
         }
     }
 
@@ -69,15 +75,21 @@ impl Failure {
         let details: serde_json::Map<_, _> = self
             .details
             .iter()
+            // The refusal has them as they came.
+            .filter(|(name, _)| *name != UNNAMED)
             .map(|(name, value)| (camel_case(name), serde_json::Value::from(value.as_str())))
             .collect();
-        serde_json::json!({
+        let mut document = serde_json::json!({
             "ok": false,
             "error": self.message,
             "kind": self.kind,
             "details": details,
             "hints": self.hints,
-        })
+        });
+        if let Some(refusal) = &self.refusal {
+            document["refusal"] = serde_json::Value::clone(refusal);
+        }
+        document
     }
 }
 

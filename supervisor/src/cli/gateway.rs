@@ -33,7 +33,7 @@ pub(crate) struct GatewayArgs {
     #[arg(long, hide = true, value_name = "WS_URL")]
     url: Option<String>,
     /// Give up after this many milliseconds
-    #[arg(long, hide = true, value_name = "MS", value_parser = millis)]
+    #[arg(long, hide = true, value_name = "MS", value_parser = millis, allow_negative_numbers = true)]
     timeout: Option<Duration>,
     #[command(subcommand)]
     command: Option<GatewayCommand>,

@@ -35,7 +35,7 @@ pub(crate) struct LifecycleArgs {
     #[arg(value_name = "PROCESS", value_parser = child)]
     child: Option<ChildName>,
     /// Give up after this many milliseconds [default: 120000]
-    #[arg(long, value_name = "MS", value_parser = millis)]
+    #[arg(long, value_name = "MS", value_parser = millis, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 }
 

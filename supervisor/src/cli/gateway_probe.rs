@@ -8,12 +8,11 @@ use openclaw_shared::exit::Exit;
 use serde_json::{Value, json};
 
 use super::args::RpcFlags;
-use super::client::find_target;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Tone;
 use super::probe::{Probe, probe_with_config};
-use super::target::{Source, Target};
+use super::target::{Source, Target, find_target};
 
 /// How long a look may take when nothing else is said.
 const BUDGET: Duration = Duration::from_secs(3);
@@ -156,7 +155,12 @@ fn document(
         "timeoutMs": millis(budget),
         "primaryTargetId": primary,
         "warnings": [],
-        "network": { "localLoopbackUrl": format!("ws://127.0.0.1:{port}") },
+        // Nothing looks for a tailnet yet; scripts read these keys.
+        "network": {
+            "localLoopbackUrl": format!("ws://127.0.0.1:{port}"),
+            "localTailnetUrl": null,
+            "tailnetIPv4": null,
+        },
         "discovery": { "timeoutMs": 0, "count": 0, "beacons": [] },
         "targets": targets,
     })

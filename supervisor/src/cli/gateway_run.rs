@@ -9,10 +9,10 @@ use openclaw_shared::log::WsLog;
 use openclaw_shared::secret::Secret;
 
 use super::args::{port, secret};
-use super::client::read_secret;
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::setup;
+use super::target::read_secret;
 use crate::port_owner::Force;
 use crate::settings::Flags;
 use crate::supervise::{self, RunOptions};
@@ -22,7 +22,7 @@ use crate::supervise::{self, RunOptions};
 #[command(after_help = exit_codes())]
 pub(crate) struct RunFlags {
     /// Listen on this port; the others are derived from it [default: 18789, --dev 19001]
-    #[arg(long, value_name = "PORT", value_parser = port)]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub(crate) port: Option<u16>,
     /// Listen on these addresses: loopback, lan, tailnet, auto or custom
     #[arg(long, value_name = "MODE", value_parser = bind)]

@@ -16,12 +16,11 @@ use openclaw_shared::log::{current_file, newest_file};
 use serde::Serialize;
 
 use super::args::RpcFlags;
-use super::client::find_target;
 use super::context::Context;
 use super::control_client::Asked;
 use super::failure::Failure;
 use super::probe::probe;
-use super::target::{Source, is_this_machine};
+use super::target::{Source, find_target, is_this_machine};
 use crate::port_owner::{self, Owner};
 use crate::service::{self, RuntimeStatus, ServiceView};
 

@@ -10,11 +10,11 @@ use openclaw_shared::exit::Exit;
 use openclaw_shared::log::newest_file;
 
 use super::args::{RpcFlags, millis};
-use super::client::{As, CallError, Client, find_target};
+use super::client::{As, CallError, Client};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
-use super::target::Target;
+use super::target::{Target, find_target};
 
 mod file;
 mod line;
@@ -35,7 +35,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 250_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     max_bytes: u64,
     /// Look for new lines every so many milliseconds [default: 1000]
-    #[arg(long, value_name = "MS", value_parser = millis)]
+    #[arg(long, value_name = "MS", value_parser = millis, allow_negative_numbers = true)]
     interval: Option<Duration>,
     /// Print plain text, also on a terminal
     #[arg(long)]

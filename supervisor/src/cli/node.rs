@@ -16,9 +16,9 @@ use openclaw_shared::node_host::{LARGEST, NodeLaunch, PROGRAM};
 use openclaw_shared::secret::Secret;
 
 use super::args::{RpcFlags, port, secret};
-use super::client::find_target;
 use super::context::Context;
 use super::failure::{Failure, Kind};
+use super::target::find_target;
 
 /// Where a gateway listens when nothing else is said.
 const DEFAULT_PORT: u16 = 18789;
@@ -65,7 +65,7 @@ struct RunArgs {
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// Connect to the gateway on this port [default: this instance's, with --host 18789]
-    #[arg(long, value_name = "PORT", value_parser = port)]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     port: Option<u16>,
     /// Connect with TLS
     #[arg(long)]
@@ -136,6 +136,7 @@ async fn become_node(context: &Context, arguments: RunArgs) -> Result<Exit, Fail
         url: target.url,
         token: target.token,
         password: target.password,
+        secret_is_given: target.secret_is_given,
         state_dir: context.identity.state_dir.clone(),
         home: Some(context.identity.home.clone()),
         node_id: arguments.node_id.filter(|id| !id.trim().is_empty()),

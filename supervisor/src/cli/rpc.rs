@@ -6,10 +6,10 @@ use openclaw_shared::protocol::method::Method;
 use serde_json::Value;
 
 use super::args::RpcFlags;
-use super::client::{As, CallError, Client, find_target};
+use super::client::{As, CallError, Client};
 use super::context::Context;
 use super::failure::Failure;
-use super::target::Target;
+use super::target::{Target, find_target};
 
 /// After this long a person wants to know what is going on.
 const PATIENCE: Duration = Duration::from_secs(2);

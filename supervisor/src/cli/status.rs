@@ -9,14 +9,13 @@ use openclaw_shared::log::printable;
 use serde_json::{Map, Value, json};
 
 use super::args::RpcFlags;
-use super::client::find_target;
 use super::context::Context;
 use super::control_client::Asked;
 use super::failure::Failure;
 use super::guard;
 use super::output::{Tone, columns};
 use super::probe::{Probe, probe};
-use super::target::Target;
+use super::target::{Target, find_target};
 use crate::service::{self, ServiceView};
 
 /// `status`.

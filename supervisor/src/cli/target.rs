@@ -1,4 +1,4 @@
-//! Which gateway a command talks to, and with which secret. Pure.
+//! Which gateway a command talks to, and with which secret. Pure, but for `find`, which collects what has a say.
 //!
 //! Invariant: the secrets of this instance go to this machine, or to the gateway that the configuration names as remote. An
 //! address given by `--url` that lies elsewhere gets only a secret that was given for it.
@@ -8,11 +8,15 @@ use std::path::PathBuf;
 
 use openclaw_shared::config::Config;
 use openclaw_shared::config::section::{AuthMode, BindMode, GatewayMode};
+use openclaw_shared::gateway_address::{AddressError, GatewayAddress};
 use openclaw_shared::secret::Secret;
-use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::args::RpcFlags;
 use super::failure::{Failure, Kind};
+
+mod find;
+
+pub(crate) use find::{find_target, read_secret};
 
 /// A gateway to talk to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,26 +225,15 @@ fn missing_remote(inputs: &Inputs) -> Failure {
 
 /// The host of a WebSocket address.
 fn host_of(url: &str) -> Result<String, Failure> {
-    let wrong = |why: &str| {
+    let wrong = |why: AddressError| {
         Failure::new(
             Kind::Usage,
             format!("Invalid gateway address {url:?}: {why}"),
         )
         .hint("Use an address such as ws://127.0.0.1:18789.")
     };
-    let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
-    match uri.scheme_str() {
-        Some("ws" | "wss") => {}
-        Some(_) | None => return Err(wrong("it must begin with ws:// or wss://")),
-    }
-    let host = uri
-        .host()
-        .filter(|host| !host.is_empty())
-        .ok_or_else(|| wrong("it names no host"))?;
-    Ok(host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned())
+    let address = GatewayAddress::parse(url).map_err(wrong)?;
+    Ok(address.host().to_owned())
 }
 
 /// Whether an address can only mean this machine.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use openclaw_shared::exit::Exit;
 
 use super::gateway::{Other, Task};
-use super::{Command, CommandLine, Told, explain, read};
+use super::{Command, CommandLine, Told, command_meant, explain, read};
 
 fn line(text: &str) -> Vec<OsString> {
     std::iter::once("openclaw")
@@ -145,7 +145,7 @@ fn service_verbs_of_a_later_version_take_whatever_they_will_take() {
 /// What a line that is not carried out gets to hear, with its exit code.
 fn told(text: &str) -> String {
     let error = read(&line(text)).expect_err(text);
-    match explain(&error) {
+    match explain(&error, &command_meant(&line(text))) {
         Told::Answer(text) => text,
         Told::Failure(failure) => {
             let mut lines = vec![format!("{} {}", failure.exit.code(), failure.message)];
@@ -188,10 +188,33 @@ fn mistakes_are_named_in_known_words() {
         told("gateway --ws-log x")
             .starts_with("1 Invalid --ws-log (use \"auto\", \"full\", \"compact\")")
     );
-    assert!(
-        told("gateway call").starts_with("1 error: required"),
-        "{}",
-        told("gateway call")
+    assert_eq!(
+        told("gateway call"),
+        "1 error: missing required argument '<METHOD>'\nSee openclaw gateway call --help."
+    );
+    assert_eq!(
+        told("nodes invoke --params status"),
+        "1 error: required option '--node <NODE>' not specified\n\
+         error: required option '--command <COMMAND>' not specified\n\
+         See openclaw nodes invoke --help."
+    );
+    assert_eq!(
+        told("--json nodes --timeout 5 status --dance"),
+        "1 error: unknown option '--dance'\nSee openclaw nodes status --help."
+    );
+    for text in [
+        "nodes status --timeout -5",
+        "nodes invoke --invoke-timeout -5",
+    ] {
+        assert!(
+            told(text).starts_with("1 Invalid number of milliseconds: -5\n"),
+            "{text}: {}",
+            told(text)
+        );
+    }
+    assert_eq!(
+        told("logs --limit 0"),
+        "1 error: invalid value for '--limit <LINES>': 0 is not in 1..=5000\nSee openclaw logs --help."
     );
     for text in ["--profile", "gateway --profile", "--profile --dev status"] {
         assert_eq!(

@@ -89,7 +89,7 @@ mod tests {
     };
 
     #[test]
-    fn the_first_failure_restarts_at_once_and_the_fifth_in_a_window_escalates() {
+    fn rule_109_the_first_failure_restarts_at_once_and_the_fifth_in_a_window_escalates() {
         let start = Moment::now();
         let mut intensity = Intensity::new(LIMITS);
         let mut fail = |seconds| intensity.failed(start + Duration::from_secs(seconds), 0.0);

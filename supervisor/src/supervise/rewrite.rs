@@ -77,7 +77,7 @@ impl Supervisor {
             return Err(Outcome::refused(RefusalCause::Busy, reason));
         }
         let path = self.config_path();
-        let before = std::fs::read_to_string(&path).ok();
+        let before = write::current(&path).map_err(|error| unwritten(&error))?;
         let hash = digest::hex(before.as_deref().unwrap_or_default().as_bytes());
         if base_hash.map_or(before.is_some(), |base| base != hash) {
             let reason = "the file has changed since it was read; read it again";
@@ -268,7 +268,8 @@ fn reworded(rewrites: &mut [Rewrite], revision: Revision, before: &str, written:
 /// Puts the file back as it was before our own change, and keeps the rejected text beside it. `None` when somebody else has
 /// edited the file since.
 fn put_back(path: &Path, rewrite: &Rewrite) -> Result<Option<PathBuf>, String> {
-    let current = std::fs::read_to_string(path).unwrap_or_default();
+    // What cannot be read is not what we wrote.
+    let current = write::current(path).ok().flatten().unwrap_or_default();
     if digest::hex(current.as_bytes()) != rewrite.written {
         return Ok(None);
     }

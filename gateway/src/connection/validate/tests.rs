@@ -65,12 +65,7 @@ fn complaints_read_as_clients_know_them() {
     for raw in ["[]", "null", "1", "\"x\"", "true"] {
         logs("logs.tail", raw, "must be object");
     }
-    check::<SystemEventParams>("system-event", "{}", "must have required property 'text'");
-    check::<SystemEventParams>(
-        "system-event",
-        r#"{"text":""}"#,
-        "at /text: must NOT have fewer than 1 characters",
-    );
+    check::<SystemEventParams>("system-event", r#"{"text":5}"#, "at /text: must be string");
     check::<SystemEventParams>(
         "system-event",
         r#"{"text":"x","host":1}"#,

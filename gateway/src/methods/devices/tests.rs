@@ -325,9 +325,16 @@ async fn a_node_is_one_thing_in_both_lists_and_both_families_of_events() {
     let (_node, hello) = arrive(&gateway, 3, REMOTE, as_node()).await;
     assert_eq!(&hello["payload"]["auth"]["deviceToken"], token);
     let renamed = json!({"nodeId": identity(3).device_id(), "displayName": "Kitchen"});
+    let as_typed =
+        json!({"nodeId": format!(" {}", identity(3).device_id()), "displayName": " Kitchen "});
     assert_eq!(
-        owner.call("node.rename", renamed.clone()).await["payload"],
+        owner.call("node.rename", as_typed).await["payload"],
         renamed
+    );
+    let blank = json!({"nodeId": identity(3).device_id(), "displayName": "  "});
+    assert_eq!(
+        owner.call("node.rename", blank).await["error"]["message"],
+        "displayName required"
     );
     let listed = owner.call("device.pair.list", json!({})).await;
     assert_eq!(listed["payload"]["paired"][0]["displayName"], "Kitchen");

@@ -80,11 +80,11 @@ impl From<Refused> for MethodError {
                 invalid(&[issue(String::new(), message)])
             }
             Refused::Outcome(outcome) => of_outcome(outcome),
-            Refused::Unanswered(Unanswered::TooMany) | Refused::Busy => {
-                ErrorShape::unavailable("too many changes of the configuration are under way")
-                    .retryable_after(1_000)
-                    .into()
-            }
+            Refused::Unanswered(Unanswered::TooMany) | Refused::Busy => ErrorShape::unavailable(
+                "other changes of the configuration are under way; try again",
+            )
+            .retryable_after(1_000)
+            .into(),
             Refused::Unanswered(error @ Unanswered::NoAnswer) => {
                 Self::unavailable(error.to_string())
             }

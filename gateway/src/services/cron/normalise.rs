@@ -13,9 +13,10 @@ pub(crate) fn add(params: &mut Value) {
         return;
     };
     common(job);
-    job.entry("wakeMode")
-        .or_insert_with(|| json!("next-heartbeat"));
-    if !job.contains_key("sessionTarget") {
+    if says_nothing(job.get("wakeMode")) {
+        job.insert("wakeMode".to_owned(), json!("next-heartbeat"));
+    }
+    if says_nothing(job.get("sessionTarget")) {
         let kind = job.get("payload").and_then(|payload| payload.get("kind"));
         let target = match kind.and_then(Value::as_str) {
             Some("systemEvent") => Some("main"),
@@ -49,7 +50,22 @@ fn unwrap(params: &mut Value) {
     }
 }
 
+/// Forms send what was left blank as null, false, zero or an empty text.
+fn says_nothing(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => true,
+        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Bool(true) | Value::Array(_) | Value::Object(_)) => false,
+    }
+}
+
 fn common(job: &mut Map<String, Value>) {
+    if let Some(Value::String(agent)) = job.get("agentId")
+        && agent.trim().is_empty()
+    {
+        job.insert("agentId".to_owned(), Value::Null);
+    }
     if let Some(Value::String(text)) = job.get("enabled") {
         let said = match text.trim().to_lowercase().as_str() {
             "true" => Some(true),
@@ -69,12 +85,17 @@ fn common(job: &mut Map<String, Value>) {
 }
 
 fn normalise_schedule(schedule: &mut Map<String, Value>) {
-    if !schedule.contains_key("kind") {
-        let kind = if schedule.contains_key("atMs") || schedule.contains_key("at") {
+    let kind = schedule.get("kind").and_then(Value::as_str);
+    if kind.is_none_or(str::is_empty) {
+        // What is of the wrong type tells no kind, so that the answer names what is missing.
+        let told = |key: &str| schedule.get(key);
+        let kind = if told("atMs").is_some_and(|at| at.is_number() || at.is_string())
+            || told("at").is_some_and(Value::is_string)
+        {
             Some("at")
-        } else if schedule.contains_key("everyMs") {
+        } else if told("everyMs").is_some_and(Value::is_number) {
             Some("every")
-        } else if schedule.contains_key("expr") {
+        } else if told("expr").is_some_and(Value::is_string) {
             Some("cron")
         } else {
             None
@@ -108,12 +129,13 @@ fn normalise_payload(payload: &mut Map<String, Value>) {
     if let Some(provider) = payload.remove("provider") {
         let channel = lower(&provider).filter(|channel| !channel.is_empty());
         if let Some(channel) = channel
-            && !payload.contains_key("channel")
+            && says_nothing(payload.get("channel"))
         {
             payload.insert("channel".to_owned(), json!(channel));
         }
     }
-    if let Some(channel) = payload.get("channel").and_then(lower) {
+    let channel = payload.get("channel").and_then(lower);
+    if let Some(channel) = channel.filter(|channel| !channel.is_empty()) {
         payload.insert("channel".to_owned(), json!(channel));
     }
 }
@@ -160,6 +182,42 @@ mod tests {
                 "wakeMode": "next-heartbeat", "sessionTarget": "isolated",
             }),
         );
+    }
+
+    #[test]
+    fn what_a_form_left_blank_says_nothing() {
+        let payload = json!({"kind": "agentTurn", "message": "hi", "channel": "telegram"});
+        let full = json!({
+            "name": "A", "agentId": null, "schedule": {"kind": "every", "everyMs": 5}, "sessionTarget": "isolated",
+            "wakeMode": "next-heartbeat", "payload": payload,
+        });
+        for blank in [json!(null), json!(""), json!(0), json!(false)] {
+            check(
+                json!({
+                    "name": "A", "agentId": " ", "schedule": {"kind": blank, "everyMs": 5}, "sessionTarget": blank,
+                    "wakeMode": blank,
+                    "payload": {"kind": "agentTurn", "message": "hi", "provider": "telegram", "channel": blank},
+                }),
+                full.clone(),
+            );
+        }
+        let mut params = json!({"id": "x", "patch": {"agentId": ""}});
+        update(&mut params);
+        assert_eq!(params, json!({"id": "x", "patch": {"agentId": null}}));
+    }
+
+    #[test]
+    fn a_schedule_of_the_wrong_type_tells_no_kind() {
+        for schedule in [
+            json!({"atMs": null}),
+            json!({"at": 5}),
+            json!({"everyMs": "5"}),
+            json!({"expr": 5}),
+        ] {
+            let mut params = json!({"id": "x", "patch": {"schedule": schedule}});
+            update(&mut params);
+            assert_eq!(params["patch"]["schedule"].get("kind"), None, "{schedule}");
+        }
     }
 
     #[test]

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_revoked_is_not_approved_along_with_something_else() {
+    fn rule_30_what_was_revoked_is_not_approved_along_with_something_else() {
         let device = approve(None, "k", Role::Node, "", 1);
         let scopes = "operator.read operator.write";
         let mut device = approve(Some(device), "k", Role::Operator, scopes, 1);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_inherits_no_right() {
+    fn rule_30_another_key_inherits_no_right() {
         let mut device = approve(None, "k", Role::Operator, "operator.admin", 1);
         device.name = Some("Kitchen".to_owned());
         let device = approve(Some(device), "other", Role::Node, "", 2);

@@ -272,9 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gets_in_without_a_proof() {
+    fn rule_24_nobody_gets_in_without_a_proof_of_their_own() {
         let device = approved(Role::Operator, "operator.read");
-        for presented in [None, Some(""), Some("T"), Some("t ")] {
+        // The last one is the token of another device, in its form.
+        let other = "0123456789abcdef0123456789abcdef";
+        for presented in [None, Some(""), Some("T"), Some("t "), Some(other)] {
             let mut ask = ask(Role::Operator, "operator.read");
             ask.vouched = None;
             ask.token = presented.map(|text| openclaw_shared::secret::Secret::new(text.into()));

@@ -290,7 +290,11 @@ fn a_reset_keeps_how_it_is_set_and_the_main_session_stays() {
     let before = house
         .patch(
             1,
-            json!({"key": "main", "label": "L", "thinkingLevel": "high"}),
+            json!({
+                "key": "main", "label": "L", "thinkingLevel": "high", "sendPolicy": "deny",
+                "elevatedLevel": "full", "execHost": "node", "execSecurity": "full", "execAsk": "off", "execNode": "n",
+                "groupActivation": "always",
+            }),
         )
         .unwrap();
     let reset = house
@@ -303,6 +307,18 @@ fn a_reset_keeps_how_it_is_set_and_the_main_session_stays() {
         (&after["label"], &after["thinkingLevel"]),
         (&json!("L"), &json!("high"))
     );
+    assert_eq!(after["sendPolicy"], json!("deny"));
+    for gone in [
+        "elevatedLevel",
+        "execHost",
+        "execSecurity",
+        "execAsk",
+        "execNode",
+        "groupActivation",
+    ] {
+        assert!(!before[gone].is_null(), "{gone}");
+        assert_eq!(after.get(gone), None, "{gone}");
+    }
     assert_eq!(
         (&after["totalTokens"], &after["systemSent"]),
         (&json!(0), &json!(false))
@@ -319,6 +335,8 @@ fn a_reset_keeps_how_it_is_set_and_the_main_session_stays() {
         delete("main"),
         Err("Cannot delete the main session (agent:main:main).".to_owned())
     );
+    house.patch(1, json!({"key": "agent:gone:main"})).unwrap();
+    assert_eq!(delete("agent:gone:main"), Ok(json!(true)));
     house.patch(1, json!({"key": "x"})).unwrap();
     assert_eq!(
         (delete("x"), delete("x")),

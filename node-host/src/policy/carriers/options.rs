@@ -24,7 +24,12 @@ pub(super) fn reader(family: &str) -> Option<Reader> {
             let long = "config-dir config-option diff-cmd diff3-cmd editor-cmd";
             unless(told(args, long, ""))
         },
-        "ip" => |args| unless(args.iter().any(|arg| has("e ex exe exec -b -batch", arg))),
+        "ip" => |args| {
+            unless(
+                args.iter()
+                    .any(|arg| has("e ex exe exec", arg) || is_batch(arg)),
+            )
+        },
         "zip" => |args| unless(told(args, "unzip-command", "T")),
         "wget" => |args| unless(told(args, "config execute use-askpass", "e")),
         "tcpdump" => |args| unless(told(args, "", "z")),
@@ -74,6 +79,13 @@ fn told(args: &[&str], long: &str, letters: &str) -> bool {
             .strip_prefix('-')
             .is_some_and(|cluster| cluster.contains(|letter| letters.contains(letter))),
     })
+}
+
+/// `ip` reads commands from a file, whatever is left of the word and however many dashes stand before it.
+fn is_batch(arg: &str) -> bool {
+    arg.strip_prefix('-')
+        .map(|option| option.strip_prefix('-').unwrap_or(option))
+        .is_some_and(|option| !option.is_empty() && "batch".starts_with(option))
 }
 
 /// Sub-commands that only look something up. Any other may be, or may be made, a way to run something.
@@ -171,6 +183,9 @@ mod tests {
             ("install -s --strip-program=id a b", "opaque"),
             ("ip addr", "plain"),
             ("ip netns exec a id", "opaque"),
+            ("ip -batch file", "opaque"),
+            ("ip --bat file", "opaque"),
+            ("ip -br addr", "plain"),
             ("systemctl status a", "delegates"),
             ("systemctl start a", "opaque"),
             ("npm ls", "delegates"),

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_stops_at_the_limit_instead_of_at_the_stack() {
+    fn rule_54_nesting_stops_at_the_limit_instead_of_at_the_stack() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
         check(

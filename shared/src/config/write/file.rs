@@ -71,16 +71,7 @@ pub fn write_atomically(
     }
     let beside = Beside::write(&target, text.as_bytes()).map_err(unwritable(&target))?;
     // As late as possible: between this look and the rename lies nothing but the backup.
-    let current = match source::read(&target) {
-        Ok(current) => Some(current),
-        Err(ReadError::Missing) => None,
-        Err(error) => {
-            return Err(WriteError::Unreadable {
-                path: target,
-                reason: error.to_string(),
-            });
-        }
-    };
+    let current = current(&target)?;
     let current_hash = digest::hex(current.as_deref().unwrap_or_default().as_bytes());
     if base_hash.map_or(current.is_some(), |base| base != current_hash) {
         return Err(WriteError::Changed {
@@ -102,6 +93,21 @@ pub fn write_atomically(
     };
     beside.rename_over(&target).map_err(unwritable(&target))?;
     Ok(Written { hash, backup })
+}
+
+/// The text of the configuration file as it is; nothing if there is none. It waits for nobody: what is no regular file is not read.
+///
+/// # Errors
+/// When there is something that cannot be read as a configuration.
+pub fn current(path: &Path) -> Result<Option<String>, WriteError> {
+    match source::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(ReadError::Missing) => Ok(None),
+        Err(error) => Err(WriteError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }),
+    }
 }
 
 /// Replaces a file by one that only its owner can read, creating its folder for the owner alone if there is none.
@@ -261,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_write_creates_a_private_folder_and_file() {
+    fn rule_101_a_first_write_creates_a_private_folder_and_file() {
         let home = TempDir::new().unwrap();
         let path = home.path().join("state/openclaw.json");
         let written = write_atomically(&path, "{}\n", None).unwrap();
@@ -278,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn five_backups_are_kept_and_all_are_private() {
+    fn rule_101_five_backups_are_kept_and_all_are_private() {
         let home = TempDir::new().unwrap();
         let path = home.path().join("openclaw.json");
         fs::write(&path, "0").unwrap();
@@ -300,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changed_meanwhile_is_left_alone() {
+    fn rule_55_a_file_that_changed_meanwhile_is_left_alone() {
         let home = TempDir::new().unwrap();
         let path = home.path().join("openclaw.json");
         let refused = |base: Option<&str>| {
@@ -315,6 +321,20 @@ mod tests {
         assert!(refused(Some(&digest::hex(b"mine"))), "the file is another");
         assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
         assert_eq!(names(home.path()), ["openclaw.json"]);
+    }
+
+    #[test]
+    fn rule_118_a_file_is_replaced_whole_and_never_written_in_its_place() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("openclaw.json");
+        fs::write(&path, "old").unwrap();
+        // What a power cut in the middle of the write would leave: another name of the same file, which nothing may touch.
+        let before = home.path().join("before");
+        fs::hard_link(&path, &before).unwrap();
+        write_atomically(&path, "new", Some(&digest::hex(b"old"))).unwrap();
+        replace_private(&path, b"newer").unwrap();
+        assert_eq!(fs::read_to_string(&before).unwrap(), "old");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
     }
 
     #[test]

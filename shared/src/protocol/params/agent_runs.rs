@@ -5,183 +5,58 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::literals;
-use crate::protocol::strict::{Int, NonEmpty, Text, present};
+use crate::protocol::strict::{Int, NonEmpty, Text, strict_options};
 
 /// Parameters of `agent`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentParams {
     /// What the agent is asked.
     pub message: NonEmpty,
     /// The agent; the default one when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub agent_id: Option<NonEmpty>,
     /// Whom the session is with, as a channel names people.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub to: Option<String>,
     /// Where the answer goes, when not to `to`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub reply_to: Option<String>,
     /// The session, by its transcript.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub session_id: Option<String>,
     /// The session, by its key or an alias.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub session_key: Option<String>,
     /// How much the model may think, for this run.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub thinking: Option<String>,
     /// Whether the answer also goes to a channel.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub deliver: Option<bool>,
     /// Images: `{type?, mimeType?, fileName?, content}`, the content in base64 or as a data URL.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<Value>")]
     pub attachments: Option<Vec<Value>>,
     /// The channel the message counts as coming from.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub channel: Option<String>,
     /// The channel the answer goes to.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub reply_channel: Option<String>,
     /// The account on the channel.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub account_id: Option<String>,
     /// The account the answer is sent by.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub reply_account_id: Option<String>,
     /// The thread on the channel.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub thread_id: Option<String>,
     /// The group on the channel.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub group_id: Option<String>,
     /// The channel within the group.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub group_channel: Option<String>,
     /// The space the group belongs to.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub group_space: Option<String>,
     /// How long the run may take, in seconds; the configured time when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub timeout: Option<Int<0>>,
     /// The lane the run waits on.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub lane: Option<String>,
     /// Put in front of the conversation.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub extra_system_prompt: Option<String>,
     /// Makes a repetition harmless, and names the run.
     pub idempotency_key: NonEmpty,
     /// A name for the session.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Text<1, 64>")]
     pub label: Option<Text<1, 64>>,
     /// The session that started this one.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub spawned_by: Option<String>,
 }
 
@@ -261,18 +136,13 @@ pub enum AgentReply {
 }
 
 /// Parameters of `agent.wait`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentWaitParams {
     /// The run.
     pub run_id: NonEmpty,
     /// How long to wait, in milliseconds; 30,000 when absent, zero only looks.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub timeout_ms: Option<Int<0>>,
 }
 

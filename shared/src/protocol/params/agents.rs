@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::strict::{NonEmpty, present};
+use crate::protocol::strict::{NonEmpty, strict_options};
 
 /// Parameters of `agents.list`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,24 +59,13 @@ pub struct AgentsListReply {
 }
 
 /// Parameters of `agent.identity.get`; without either, the default agent.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentIdentityParams {
     /// The agent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub agent_id: Option<NonEmpty>,
     /// A session of it.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub session_key: Option<NonEmpty>,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest;
 use crate::exec_approvals::ApprovalsFile;
 use crate::literals;
-use crate::protocol::strict::{Int, NonEmpty, object, present};
+use crate::protocol::strict::{Int, NonEmpty, object, strict_options};
 
 /// How long a person may take at most, in milliseconds: a day.
 pub const MOST_APPROVAL_MILLIS: i64 = 86_400_000;
@@ -61,16 +61,11 @@ impl JsonSchema for Nullable {
 }
 
 /// Parameters of `exec.approval.request`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApprovalRequestParams {
     /// What the approval shall be known by; a random one when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub id: Option<NonEmpty>,
     /// The command as people read it.
     pub command: NonEmpty,
@@ -96,36 +91,12 @@ pub struct ApprovalRequestParams {
     #[serde(default, skip_serializing_if = "Nullable::is_none")]
     pub session_key: Nullable,
     /// How long to wait for a decision, in milliseconds; 120,000 when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1, MOST_APPROVAL_MILLIS>")]
     pub timeout_ms: Option<Int<1, MOST_APPROVAL_MILLIS>>,
     /// The node it runs on; our own addition.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub node_id: Option<NonEmpty>,
     /// The exact program and arguments; our own addition. With it the approval holds for exactly these.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<String>")]
     pub argv: Option<Vec<String>>,
     /// The exact variables it gets besides those of its host; our own addition.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "BTreeMap<String, String>")]
     pub env: Option<BTreeMap<String, String>>,
 }
 
@@ -225,6 +196,7 @@ pub struct ApprovalResolvedPayload {
 }
 
 /// Parameters of `exec.approval.resolve`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalResolveParams {
@@ -234,12 +206,6 @@ pub struct ApprovalResolveParams {
     pub decision: NonEmpty,
     /// What was shown to whoever decides, as the request's `sha256` says it; the decision then counts for nothing else. Our own
     /// addition.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub sha256: Option<NonEmpty>,
 }
 
@@ -268,6 +234,7 @@ pub struct ApprovalListReply {
 pub struct ApprovalsGetParams {}
 
 /// Parameters of `exec.approvals.set`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApprovalsSetParams {
@@ -275,12 +242,6 @@ pub struct ApprovalsSetParams {
     #[serde(deserialize_with = "object")]
     pub file: ApprovalsFile,
     /// The hash of the file it is made from; required when there is one.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub base_hash: Option<NonEmpty>,
 }
 
@@ -306,6 +267,7 @@ pub struct NodeApprovalsGetParams {
 }
 
 /// Parameters of `exec.approvals.node.set`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeApprovalsSetParams {
@@ -315,11 +277,5 @@ pub struct NodeApprovalsSetParams {
     #[serde(deserialize_with = "object")]
     pub file: ApprovalsFile,
     /// The hash of the file it is made from; required when there is one.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub base_hash: Option<NonEmpty>,
 }

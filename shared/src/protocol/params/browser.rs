@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::literals;
-use crate::protocol::strict::{Int, NonEmpty, present, present_object};
+use crate::protocol::strict::{Int, NonEmpty, present_object, strict_options};
 
 literals! {
     /// What to do with a route.
@@ -22,6 +22,7 @@ literals! {
 }
 
 /// Parameters of `browser.request`; unknown ones are ignored.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BrowserRequestParams {
@@ -41,11 +42,5 @@ pub struct BrowserRequestParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     /// How long to wait, in milliseconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub timeout_ms: Option<Int<0>>,
 }

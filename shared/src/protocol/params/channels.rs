@@ -5,27 +5,16 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::strict::{Int, present};
+use crate::protocol::strict::{Int, strict_options};
 
 /// Parameters of `channels.status`.
+#[strict_options]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChannelsStatusParams {
     /// Whether each network is asked.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub probe: Option<bool>,
     /// How long that may take, in milliseconds; 10,000 when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub timeout_ms: Option<Int<0>>,
 }
 

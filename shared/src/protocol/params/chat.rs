@@ -5,21 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::literals;
-use crate::protocol::strict::{Int, NonEmpty, Text, present};
+use crate::protocol::strict::{Int, NonEmpty, Text, strict_options};
 
 /// Parameters of `chat.history`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatHistoryParams {
     /// The session, by its key or an alias.
     pub session_key: NonEmpty,
     /// How many messages at most, the newest; 200 when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1, 1000>")]
     pub limit: Option<Int<1, 1000>>,
 }
 
@@ -41,6 +36,7 @@ pub struct ChatHistoryReply {
 }
 
 /// Parameters of `chat.send`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatSendParams {
@@ -49,36 +45,12 @@ pub struct ChatSendParams {
     /// The text; may be empty when something is attached.
     pub message: String,
     /// How much the model may think, for this run.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub thinking: Option<String>,
     /// Whether the answer also goes to the session's channel.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub deliver: Option<bool>,
     /// Images: `{type?, mimeType?, fileName?, content}`, the content in base64 or as a data URL.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<Value>")]
     pub attachments: Option<Vec<Value>>,
     /// How long the run may take, in milliseconds; the configured time when absent or zero.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub timeout_ms: Option<Int<0>>,
     /// Makes a repetition harmless, and names the run.
     pub idempotency_key: NonEmpty,
@@ -117,18 +89,13 @@ pub enum ChatSendReply {
 }
 
 /// Parameters of `chat.abort`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatAbortParams {
     /// The session, exactly as the run was begun with.
     pub session_key: NonEmpty,
     /// One run of it; all of them when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub run_id: Option<NonEmpty>,
 }
 
@@ -145,6 +112,7 @@ pub struct ChatAbortReply {
 }
 
 /// Parameters of `chat.inject`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatInjectParams {
@@ -153,12 +121,6 @@ pub struct ChatInjectParams {
     /// The text.
     pub message: NonEmpty,
     /// A mark in front of the text.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Text<0, 100>")]
     pub label: Option<Text<0, 100>>,
 }
 

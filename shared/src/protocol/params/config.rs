@@ -10,19 +10,14 @@ use serde_json::Value;
 
 use crate::config::schema::UiHint;
 use crate::config::{Issue, Outcome};
-use crate::protocol::strict::{Int, NonEmpty, present};
+use crate::protocol::strict::{Int, NonEmpty, strict_options};
 
 /// Parameters of `config.get`.
+#[strict_options]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigGetParams {
     /// Whether secrets are shown in clear.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_secrets: Option<bool>,
 }
 
@@ -84,58 +79,30 @@ pub struct ConfigSnapshot {
 }
 
 /// Parameters of `config.set`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigSetParams {
     /// The new text, JSON5.
     pub raw: NonEmpty,
     /// The hash of the file that the change was made on; needed when it exists.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub base_hash: Option<NonEmpty>,
 }
 
 /// Parameters of `config.apply` and `config.patch`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigApplyParams {
     /// The new text, or the merge patch (null removes, objects merge, everything else replaces); JSON5.
     pub raw: NonEmpty,
     /// The hash of the file that the change was made on; needed when it exists.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub base_hash: Option<NonEmpty>,
     /// The session that asks.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub session_key: Option<String>,
     /// Why, for people.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub note: Option<String>,
     /// Accepted and without effect: a successor is ready before its predecessor leaves, so there is nothing to put off.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub restart_delay_ms: Option<Int<0>>,
 }
 

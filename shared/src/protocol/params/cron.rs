@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::literals;
-use crate::protocol::strict::present;
+use crate::protocol::strict::strict_options;
 
 mod by_id;
 mod job;
@@ -42,16 +42,11 @@ pub struct CronStatusReply {
 }
 
 /// Parameters of `cron.list`.
+#[strict_options]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CronListParams {
     /// Whether jobs that are switched off are listed.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_disabled: Option<bool>,
 }
 

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::strict::{Int, List, NonEmpty, present};
+use crate::protocol::strict::{Int, List, NonEmpty, strict_options};
 
 /// Parameters of `send`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SendParams {
@@ -14,52 +15,16 @@ pub struct SendParams {
     /// The text.
     pub message: NonEmpty,
     /// A picture, sound or film to send along.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub media_url: Option<String>,
     /// Several of them.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<String>")]
     pub media_urls: Option<Vec<String>>,
     /// Whether a film plays like a moving picture.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub gif_playback: Option<bool>,
     /// The channel; `whatsapp` when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub channel: Option<String>,
     /// The account on the channel.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub account_id: Option<String>,
     /// The session whose transcript records the message.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub session_key: Option<String>,
     /// Makes a repetition harmless.
     pub idempotency_key: NonEmpty,
@@ -90,6 +55,7 @@ pub struct SendReply {
 }
 
 /// Parameters of `poll`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PollParams {
@@ -100,36 +66,12 @@ pub struct PollParams {
     /// The answers to choose from.
     pub options: List<NonEmpty, 2, 12>,
     /// How many may be chosen; one when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1, 12>")]
     pub max_selections: Option<Int<1, 12>>,
     /// How long it is open, in hours.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1>")]
     pub duration_hours: Option<Int<1>>,
     /// The channel; `whatsapp` when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub channel: Option<String>,
     /// The account on the channel.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub account_id: Option<String>,
     /// Makes a repetition harmless.
     pub idempotency_key: NonEmpty,
@@ -160,18 +102,13 @@ pub struct PollReply {
 }
 
 /// Parameters of `channels.logout`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChannelsLogoutParams {
     /// The channel.
     pub channel: NonEmpty,
     /// The account; the default one when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub account_id: Option<String>,
 }
 
@@ -191,40 +128,17 @@ pub struct ChannelsLogoutReply {
 }
 
 /// Parameters of `web.login.start`.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebLoginStartParams {
     /// Begin again, even when the account is linked.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub force: Option<bool>,
     /// How long to wait for the code, in milliseconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub timeout_ms: Option<Int<0>>,
     /// Log more of it.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub verbose: Option<bool>,
     /// The account; the default one when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub account_id: Option<String>,
 }
 
@@ -240,24 +154,13 @@ pub struct WebLoginStartReply {
 }
 
 /// Parameters of `web.login.wait`.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebLoginWaitParams {
     /// How long to wait for the scan, in milliseconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub timeout_ms: Option<Int<0>>,
     /// The account; the default one when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub account_id: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::literals;
 use crate::protocol::scope::Role;
-use crate::protocol::strict::{List, NonEmpty, Text, present};
+use crate::protocol::strict::{List, NonEmpty, Text, strict_options};
 
 /// Scopes that a client may ask for; there are five, and clients of other versions may know some more.
 pub const MOST_SCOPES: usize = 64;
@@ -39,6 +39,7 @@ pub struct DevicePairRemoveParams {
 }
 
 /// Parameters of `device.token.rotate`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeviceTokenRotateParams {
@@ -47,12 +48,6 @@ pub struct DeviceTokenRotateParams {
     /// The role whose token is replaced.
     pub role: NonEmpty,
     /// What the new token covers; what the old one did when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "List<Text<1, LONGEST_SCOPE>, 0, MOST_SCOPES>")]
     pub scopes: Option<List<Text<1, LONGEST_SCOPE>, 0, MOST_SCOPES>>,
 }
 
@@ -67,98 +62,33 @@ pub struct DeviceTokenRevokeParams {
 }
 
 /// Parameters of `node.pair.request`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodePairRequestParams {
     /// The node that is to be paired.
     pub node_id: NonEmpty,
     /// A name for people.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub display_name: Option<NonEmpty>,
     /// The platform it runs on.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub platform: Option<NonEmpty>,
     /// Its version.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub version: Option<NonEmpty>,
     /// The version of its core.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub core_version: Option<NonEmpty>,
     /// The version of its user interface.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub ui_version: Option<NonEmpty>,
     /// The family of the device.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub device_family: Option<NonEmpty>,
     /// The model of the device.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub model_identifier: Option<NonEmpty>,
     /// Groups of commands it offers.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<NonEmpty>")]
     pub caps: Option<Vec<NonEmpty>>,
     /// Commands it offers.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Vec<NonEmpty>")]
     pub commands: Option<Vec<NonEmpty>>,
     /// Where it is.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub remote_ip: Option<NonEmpty>,
     /// Whether whoever approves may do so without asking a person. A hint that is passed on.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub silent: Option<bool>,
 }
 

@@ -83,6 +83,9 @@ pub struct SessionStoreSummary {
 pub struct AgentHealth {
     /// The agent.
     pub agent_id: String,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Whether it answers when none is named.
     pub is_default: bool,
     /// Its heartbeat.

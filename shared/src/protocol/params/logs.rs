@@ -3,35 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::strict::{Int, present};
+use crate::protocol::strict::{Int, strict_options};
 
 /// Parameters of `logs.tail`.
+#[strict_options]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogsTailParams {
     /// Where the last answer ended, as a byte offset; absent for the newest lines.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub cursor: Option<Int<0>>,
     /// How many lines at most; 500 when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1, 5000>")]
     pub limit: Option<Int<1, 5000>>,
     /// How many bytes at most; 250,000 when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1, 1_000_000>")]
     pub max_bytes: Option<Int<1, 1_000_000>>,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::protocol::strict::{Int, NonEmpty, Text, object_or_null, present};
+use crate::protocol::strict::{Int, NonEmpty, Text, object_or_null, strict_options};
 
 /// How long a command may be waited for at most, in milliseconds.
 pub const MOST_INVOKE_MILLIS: i64 = 600_000;
@@ -102,6 +102,7 @@ pub struct NodeDescription {
 }
 
 /// Parameters of `node.invoke`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeInvokeParams {
@@ -110,21 +111,9 @@ pub struct NodeInvokeParams {
     /// Which of its commands.
     pub command: NonEmpty,
     /// The parameters of the command.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Value")]
     pub params: Option<Value>,
-    /// How long to wait for the answer, in milliseconds; 30,000 when absent or 0.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0, MOST_INVOKE_MILLIS>")]
-    pub timeout_ms: Option<Int<0, MOST_INVOKE_MILLIS>>,
+    /// How long to wait for the answer, in milliseconds; 30,000 when absent or 0, and 600,000 at most, whatever it says.
+    pub timeout_ms: Option<Int<0>>,
     /// What makes repeated requests one, at most 256 bytes: the same key with the same parameters is carried out once and has the
     /// same answer, for 24 hours.
     pub idempotency_key: Text<1, LONGEST_KEY>,

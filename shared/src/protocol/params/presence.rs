@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::strict::NonEmpty;
-
 /// Parameters of `system-presence`; unknown ones are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemPresenceParams {}
@@ -13,8 +11,9 @@ pub struct SystemPresenceParams {}
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SystemEventParams {
-    /// One line for people; also queued for the main session.
-    pub text: NonEmpty,
+    /// One line for people; also queued for the main session. It may not be blank.
+    #[serde(default)]
+    pub text: String,
     /// The device it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,

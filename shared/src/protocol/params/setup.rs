@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::literals;
-use crate::protocol::strict::{Int, NonEmpty, present, present_object};
+use crate::protocol::strict::{Int, NonEmpty, present_object, strict_options};
 
 literals! {
     /// Which gateway is being set up.
@@ -109,24 +109,13 @@ pub struct WizardStep {
 }
 
 /// Parameters of `wizard.start`.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WizardStartParams {
     /// Which gateway is being set up.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "WizardMode")]
     pub mode: Option<WizardMode>,
     /// The agent's workspace.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub workspace: Option<String>,
 }
 
@@ -211,40 +200,17 @@ pub struct WizardStatusReply {
 }
 
 /// Parameters of `update.run`.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateRunParams {
     /// The session that is told when the gateway is back.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub session_key: Option<String>,
     /// What it is told.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub note: Option<String>,
     /// How long to wait before the restart, in milliseconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub restart_delay_ms: Option<Int<0>>,
     /// How long a step may take, in milliseconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1>")]
     pub timeout_ms: Option<Int<1>>,
 }
 
@@ -288,6 +254,7 @@ pub struct UpdateRunReply {
 }
 
 /// Parameters of `skills.install`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SkillsInstallParams {
@@ -296,12 +263,6 @@ pub struct SkillsInstallParams {
     /// Which of its ways to install.
     pub install_id: NonEmpty,
     /// How long it may take, in milliseconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1000>")]
     pub timeout_ms: Option<Int<1000>>,
 }
 
@@ -321,26 +282,15 @@ pub struct SkillsInstallReply {
 }
 
 /// Parameters of `skills.update`.
+#[strict_options]
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SkillsUpdateParams {
     /// The skill.
     pub skill_key: NonEmpty,
     /// Whether it may be used.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub enabled: Option<bool>,
     /// Its key; empty removes it.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub api_key: Option<String>,
     /// Variables of its programs; an empty one is removed.
     #[serde(

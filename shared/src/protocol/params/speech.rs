@@ -4,21 +4,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::literals;
-use crate::protocol::strict::{NonEmpty, present};
+use crate::protocol::strict::{NonEmpty, strict_options};
 
 /// Parameters of `talk.mode`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TalkModeParams {
     /// Whether people talk.
     pub enabled: bool,
     /// What the talk is at.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub phase: Option<String>,
 }
 
@@ -129,17 +124,12 @@ pub struct TtsSetProviderReply {
 }
 
 /// Parameters of `tts.convert`; unknown ones are ignored.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TtsConvertParams {
     /// What to say.
     pub text: NonEmpty,
     /// The channel whose format is wanted.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub channel: Option<String>,
 }
 

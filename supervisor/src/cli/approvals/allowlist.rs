@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::args::RpcFlags;
 use super::super::context::Context;
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Kind};
 use super::rules::{Place, Rules, render};
 
 /// `approvals allowlist`.
@@ -36,9 +36,18 @@ pub(super) async fn perform(
     flags: &RpcFlags,
     command: AllowlistCommand,
 ) -> Result<Exit, Failure> {
-    let (name, arguments, change): (_, _, fn(&mut Value, &str, &str) -> bool) = match command {
-        AllowlistCommand::Add(arguments) => ("approvals allowlist add", arguments, add),
-        AllowlistCommand::Remove(arguments) => ("approvals allowlist remove", arguments, remove),
+    type Change = fn(&mut Value, &str, &str) -> bool;
+    let (name, arguments, change, done_already): (_, _, Change, _) = match command {
+        AllowlistCommand::Add(arguments) => {
+            check(&arguments.pattern, &arguments.agent)?;
+            let done_already = "This is on the list already.";
+            ("approvals allowlist add", arguments, add, done_already)
+        }
+        AllowlistCommand::Remove(arguments) => {
+            let done_already = "This is not on the list, so nothing was removed.";
+            let name = "approvals allowlist remove";
+            (name, arguments, remove, done_already)
+        }
     };
     let mut rules = Rules::open(context, flags, name, &arguments.place).await?;
     let before = rules.read().await?;
@@ -46,12 +55,31 @@ pub(super) async fn perform(
     let answer = match change(&mut file, &arguments.agent, &arguments.pattern) {
         true => rules.write(file, &before).await?,
         false => {
-            context.out.note("The list says so already.");
+            context.out.note(done_already);
             before
         }
     };
     context.out.answer(&answer, || render(&answer));
     Ok(Exit::Ok)
+}
+
+/// Refuses what would be written down and then have no effect.
+fn check(pattern: &str, agent: &str) -> Result<(), Failure> {
+    let usage = |message: String| Failure::new(Kind::Usage, message);
+    // Nodes compare whole paths, so what names no place matches no program. A backslash is for nodes that run Windows.
+    if !pattern.starts_with('/') && !pattern.starts_with("~/") && !pattern.contains('\\') {
+        return Err(usage(format!(
+            "Invalid pattern {pattern:?}: it must name a path, for example /usr/bin/git or ~/bin/*"
+        ))
+        .hint("Where a program is, a node says: openclaw nodes invoke --node NODE --command system.which --params '{\"bins\": [\"git\"]}'"));
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if agent != "*" && (agent.is_empty() || !agent.chars().all(is_name)) {
+        return Err(usage(format!(
+            "Invalid agent {agent:?} (use the id of an agent, or * for every agent)"
+        )));
+    }
+    Ok(())
 }
 
 /// Adds a pattern; false when it is there.
@@ -121,5 +149,20 @@ mod tests {
             none,
             json!({"version": 1, "agents": {"*": {"allowlist": [{"pattern": "/bin/ls"}]}}})
         );
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused() {
+        for pattern in ["/bin/ls", "/opt/**", "~/bin/*", r"C:\tools\rg.exe"] {
+            assert_eq!(check(pattern, "*"), Ok(()), "{pattern}");
+        }
+        for pattern in ["", " ", "ls", "*", "**", "bin/ls", "~", "~root/x"] {
+            let failure = check(pattern, "*").expect_err(pattern);
+            assert!(failure.message.contains("must name a path"), "{failure:?}");
+        }
+        assert_eq!(check("/bin/ls", "ops_2"), Ok(()));
+        for agent in ["", "a b", "é", "no such!"] {
+            assert_eq!(check("/bin/ls", agent).expect_err(agent).kind, Kind::Usage);
+        }
     }
 }

@@ -5,7 +5,7 @@
 use clap::Args;
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::protocol::method::nodes::{ExecApprovalList, ExecApprovalResolve};
+use openclaw_shared::protocol::method::nodes::{ExecApprovalList, ExecApprovalResolve, NodeList};
 use openclaw_shared::secret::PLACEHOLDER;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::pairing::RequestName;
 use super::super::request::{Waiting, choose};
-use super::super::rpc::{Rpc, ask};
+use super::super::rpc::Rpc;
 use super::super::span::relative;
 use super::super::table::fields;
 
@@ -24,30 +24,43 @@ use super::super::table::fields;
 pub(super) struct ApproveArgs {
     #[command(flatten)]
     request: RequestName,
-    /// Allow the program from now on, not only this time
+    /// Allow the program from now on, not only this time; shells and programs like them are asked about each time
     #[arg(long)]
     always: bool,
 }
 
 pub(super) async fn list(context: &Context, rpc: &RpcFlags) -> Result<Exit, Failure> {
-    let answer = ask::<ExecApprovalList>(context, rpc, "approvals pending", json!({})).await?;
+    let mut rpc = Rpc::for_command(context, rpc, "approvals pending").await?;
+    let answer = rpc.call::<ExecApprovalList>(json!({})).await?;
+    let nodes = match answer.items("pending") {
+        [] => Value::Null,
+        _ => nodes(&mut rpc).await,
+    };
     context
         .out
-        .answer(&answer, || render(&answer, WallTime::now()));
+        .answer(&answer, || render(&answer, &nodes, WallTime::now()));
     Ok(Exit::Ok)
 }
 
-fn render(answer: &Value, now: WallTime) -> Vec<String> {
+/// The nodes, for their names. Who decides may do so without knowing them.
+async fn nodes(rpc: &mut Rpc<'_>) -> Value {
+    let answer = rpc.call::<NodeList>(json!({})).await;
+    answer.map_or(Value::Null, |mut answer| answer["nodes"].take())
+}
+
+fn render(answer: &Value, nodes: &Value, now: WallTime) -> Vec<String> {
     let pending = answer.items("pending");
     if pending.is_empty() {
         return vec!["Nothing waits for approval.".to_owned()];
     }
-    let requests = pending.iter().map(|approval| describe(approval, now));
+    let requests = pending
+        .iter()
+        .map(|approval| describe(approval, nodes, now));
     requests.collect::<Vec<_>>().join(&String::new())
 }
 
 /// All that a decision is about, in full.
-fn describe(approval: &Value, now: WallTime) -> Vec<String> {
+fn describe(approval: &Value, nodes: &Value, now: WallTime) -> Vec<String> {
     let request = &approval["request"];
     let argv = &request["argv"];
     let expires = approval.time("expiresAtMs").map(|then| relative(now, then));
@@ -56,7 +69,7 @@ fn describe(approval: &Value, now: WallTime) -> Vec<String> {
         ("Command", request.some_text("command")),
         ("Arguments", argv.is_array().then(|| argv.to_string())),
         ("Folder", request.some_text("cwd")),
-        ("Where", place(request)),
+        ("Where", place(request, nodes)),
         ("Agent", request.some_text("agentId")),
         ("Session", request.some_text("sessionKey")),
         ("Expires", expires),
@@ -70,9 +83,17 @@ fn describe(approval: &Value, now: WallTime) -> Vec<String> {
     fields(about.into_iter().chain(variables))
 }
 
-fn place(request: &Value) -> Option<String> {
+fn place(request: &Value, nodes: &Value) -> Option<String> {
     match (request.some_text("nodeId"), request.some_text("host")) {
-        (Some(node), _) => Some(format!("node {node}")),
+        (Some(id), _) => {
+            let nodes = nodes.as_array().map(Vec::as_slice).unwrap_or_default();
+            let node = nodes.iter().find(|node| node["nodeId"] == id);
+            // A name is what a node calls itself; its id says which one it is.
+            Some(match node.and_then(|node| node.some_text("displayName")) {
+                Some(name) => format!("node {name:?} ({id})"),
+                None => format!("node {id}"),
+            })
+        }
         (None, Some(host)) if host == "node" => Some("any node".to_owned()),
         (None, host) => host,
     }
@@ -125,7 +146,8 @@ async fn decide(
     let shown = pending.iter().find(|approval| approval["id"] == chosen.id);
     let shown = shown.unwrap_or(&Value::Null);
     if !context.out.is_json() {
-        for line in describe(shown, WallTime::now()) {
+        let nodes = nodes(&mut rpc).await;
+        for line in describe(shown, &nodes, WallTime::now()) {
             context.out.note(line);
         }
     }
@@ -156,14 +178,15 @@ mod tests {
             {"id": "2", "createdAtMs": 0, "expiresAtMs": 91_000, "request": {"command": "rm -rf\nbuild", "host": "node", "agentId": "dev"}},
             {"id": "3", "createdAtMs": 0, "expiresAtMs": 91_000, "request": {"command": "id", "host": "gateway"}},
         ]});
+        let nodes = json!([{"nodeId": "6d43aa00bb11cc22", "displayName": "Build Box"}]);
         assert_eq!(
-            render(&answer, WallTime::from_millis(1_000)),
+            render(&answer, &nodes, WallTime::from_millis(1_000)),
             [
                 "Request    b7ab6506-b70c-414a-9498-a6a73d0048e4",
                 "Command    ls -l",
                 "Arguments  [\"ls\",\"-l\"]",
                 "Folder     /src",
-                "Where      node 6d43aa00bb11cc22",
+                "Where      node \"Build Box\" (6d43aa00bb11cc22)",
                 "Expires    in 1m",
                 "Variable   API_TOKEN=***",
                 "Variable   PATH=/tmp/evil:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/a/long/way",

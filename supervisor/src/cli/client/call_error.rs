@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use openclaw_shared::log::printable;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::context::Context;
-use super::super::failure::{Failure, Kind};
+use super::super::failure::{Failure, Kind, UNNAMED};
 use super::super::target::Target;
 
 /// Why a call did not succeed.
@@ -125,10 +125,16 @@ impl CallError {
 
     /// The failure of a command: where it happened, when that matters, and what to do next.
     pub(crate) fn into_failure(self, prefix: &str, target: &Target, context: &Context) -> Failure {
-        let failure = Failure::new(self.kind(), format!("{prefix}{self}"));
+        let said = self.to_string();
+        // Some gateways and nodes begin their texts as commands do.
+        let said = match said.strip_prefix("Error: ") {
+            Some(rest) if prefix.ends_with("Error: ") => rest,
+            Some(_) | None => &said,
+        };
+        let failure = Failure::new(self.kind(), format!("{prefix}{said}"));
         match &self {
             // The gateway was found and let us in: what it says is about the request.
-            Self::Refused(refusal) => explain(failure, refusal),
+            Self::Refused(refusal) => advise(explain(failure, refusal), refusal, context),
             Self::NotAdmitted(refusal, without_device) => {
                 let failure = at(failure, target);
                 if refusal.is_about_pairing() {
@@ -136,6 +142,8 @@ impl CallError {
                 }
                 failure.hint(if target.has_secret() {
                     "The token or password presented is not the gateway's. Check --token, OPENCLAW_GATEWAY_TOKEN and gateway.auth."
+                } else if refusal.message.contains("mismatch") {
+                    "The token that was issued to this device does not count any more. Set OPENCLAW_GATEWAY_TOKEN, or pass --token-file."
                 } else {
                     "No token was presented. Set OPENCLAW_GATEWAY_TOKEN, or pass --token-file."
                 })
@@ -173,6 +181,11 @@ fn at(failure: Failure, target: &Target) -> Failure {
 
 /// Adds what the refusal says besides its words.
 fn explain(mut failure: Failure, refusal: &Refusal) -> Failure {
+    failure.refusal = Some(Box::new(json!({
+        "code": refusal.code,
+        "message": refusal.message,
+        "details": refusal.details,
+    })));
     let details = [
         ("Code", Value::from(refusal.code.as_str())),
         ("Reason", refusal.details["reason"].clone()),
@@ -184,7 +197,52 @@ fn explain(mut failure: Failure, refusal: &Refusal) -> Failure {
             failure = failure.detail(name, text);
         }
     }
+    if failure.details.len() < 2 && !refusal.details.is_null() {
+        failure = failure.detail(UNNAMED, refusal.details.to_string());
+    }
     failure
+}
+
+/// Says what can be done about a refusal that a person can do something about.
+fn advise(failure: Failure, refusal: &Refusal, context: &Context) -> Failure {
+    let message = refusal.message.as_str();
+    match refusal.details["reason"].as_str() {
+        Some("command not allowlisted") => {
+            return failure.hint(
+                "Allow it in the gateway's configuration (gateway.nodes.allowCommands, and not in denyCommands), and let the node connect again.",
+            );
+        }
+        Some("command not declared by node" | "node did not declare commands") => {
+            return failure.hint(format!(
+                "See what the node can do: {}",
+                context.command("nodes describe")
+            ));
+        }
+        Some(_) | None => {}
+    }
+    if message == "node not connected" {
+        failure
+            .hint(format!(
+                "See which nodes are here: {}",
+                context.command("nodes status")
+            ))
+            .hint(format!(
+                "A headless node is started on its own machine: {}",
+                context.command("node run")
+            ))
+    } else if message.starts_with("SYSTEM_RUN_DENIED") {
+        failure
+            .hint(format!(
+                "Have a person asked: {}",
+                context.command("nodes run")
+            ))
+            .hint(format!(
+                "Or allow the program from now on: {}",
+                context.command("approvals allowlist add --node")
+            ))
+    } else {
+        failure
+    }
 }
 
 /// Says how a device is let in.
@@ -217,8 +275,6 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::super::context::tests::in_home;
     use super::super::super::target::Source;
     use super::*;
@@ -277,6 +333,65 @@ mod tests {
                 ("Reason", "command not declared by node".to_owned()),
                 ("Command", "x.y".to_owned()),
             ]
+        );
+        assert_eq!(
+            failure.hints,
+            ["See what the node can do: openclaw --profile rescue nodes describe"]
+        );
+    }
+
+    #[test]
+    fn a_script_gets_all_that_the_gateway_said() {
+        let said = json!({"code": "UNAVAILABLE", "message": "node not connected", "details": {"code": "NOT_CONNECTED"}});
+        let failure = failure(CallError::Refused(refusal(said.clone())));
+        assert_eq!(failure.to_json()["refusal"], said);
+        assert_eq!(failure.to_json()["details"], json!({"code": "UNAVAILABLE"}));
+        assert!(failure.hints[0].ends_with("openclaw --profile rescue nodes status"));
+        assert_eq!(
+            failure.details[1],
+            (UNNAMED, r#"{"code":"NOT_CONNECTED"}"#.to_owned())
+        );
+    }
+
+    #[test]
+    fn an_error_is_called_so_once() {
+        let said =
+            json!({"code": "UNAVAILABLE", "message": "Error: node disconnected (system.run)"});
+        let error = CallError::Refused(refusal(said));
+        let home = tempfile::tempdir().unwrap();
+        let context = in_home(home.path(), &[]);
+        let failure = error.into_failure("nodes run failed: Error: ", &target(), &context);
+        assert_eq!(
+            failure.message,
+            "nodes run failed: Error: node disconnected (system.run)"
+        );
+    }
+
+    #[test]
+    fn a_token_that_ran_out_is_not_called_missing() {
+        let hint = |message: &str| {
+            let said = json!({"code": "INVALID_REQUEST", "message": message});
+            let failure = failure(CallError::NotAdmitted(refusal(said), None));
+            failure.hints[0].clone()
+        };
+        assert!(
+            hint("unauthorized: gateway token mismatch (x)")
+                .starts_with("The token that was issued")
+        );
+        assert!(
+            hint("unauthorized: gateway token missing (x)").starts_with("No token was presented")
+        );
+    }
+
+    #[test]
+    fn closing_is_explained() {
+        let error = CallError::Closed {
+            code: 1006,
+            reason: String::new(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "gateway closed (1006 abnormal closure (no close frame)): no close reason"
         );
     }
 }

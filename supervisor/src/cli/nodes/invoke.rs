@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::protocol::method::nodes::NodeInvoke;
+use openclaw_shared::protocol::params::nodes::MOST_INVOKE_MILLIS;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,10 +14,13 @@ use super::super::client::CallError;
 use super::super::context::Context;
 use super::super::failure::{Failure, Kind};
 use super::super::rpc::Rpc;
+use super::super::span::short;
 use super::resolve::{self, Node};
 
 /// How much longer than the node the gateway may take: the way there and back.
 pub(super) const WAY: Duration = Duration::from_secs(5);
+/// The longest that a gateway waits for a node.
+pub(super) const LONGEST: Duration = Duration::from_millis(MOST_INVOKE_MILLIS.unsigned_abs());
 /// How long a node may take when nothing else is said.
 const NODE_LIMIT: Duration = Duration::from_secs(15);
 
@@ -26,9 +30,27 @@ pub(crate) struct NodeFlag {
     /// The node
     #[arg(long, value_name = "NODE")]
     pub(crate) node: String,
-    /// Give the node so many milliseconds
-    #[arg(long, value_name = "MS", value_parser = millis)]
+    /// Give the node so many milliseconds, at most 600000 [default: 15000 or more, by command]
+    #[arg(long, value_name = "MS", value_parser = node_millis, allow_negative_numbers = true)]
     invoke_timeout: Option<Duration>,
+}
+
+/// Reads how long a node may take.
+fn node_millis(text: &str) -> Result<Duration, String> {
+    let limit = millis(text)?;
+    within_reach("--invoke-timeout", limit)
+}
+
+/// A span that a gateway waits for a node, or what is wrong with it.
+pub(super) fn within_reach(option: &str, limit: Duration) -> Result<Duration, String> {
+    if limit <= LONGEST {
+        return Ok(limit);
+    }
+    Err(format!(
+        "Invalid {option} {} (a node may take at most {})",
+        limit.as_millis(),
+        short(LONGEST)
+    ))
 }
 
 impl NodeFlag {
@@ -153,5 +175,19 @@ impl<'a> Session<'a> {
             request["params"] = params;
         }
         self.rpc.try_call::<NodeInvoke>(limit + WAY, request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_gets_no_more_time_than_a_gateway_waits() {
+        assert_eq!(node_millis("600000"), Ok(LONGEST));
+        assert_eq!(
+            node_millis("600001"),
+            Err("Invalid --invoke-timeout 600001 (a node may take at most 10m)".to_owned())
+        );
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct GetArgs {
     #[arg(long, value_enum, value_name = "ACCURACY")]
     accuracy: Option<Accuracy>,
     /// Give the node so many milliseconds to find out [default: 10000]
-    #[arg(long, value_name = "MS", value_parser = millis)]
+    #[arg(long, value_name = "MS", value_parser = millis, allow_negative_numbers = true)]
     location_timeout: Option<Duration>,
 }
 

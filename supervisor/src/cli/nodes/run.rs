@@ -3,15 +3,16 @@
 //! Whether the program may run is the node's decision alone: it is asked to run it, and only when it says that a person must
 //! approve first, one is asked, for exactly this program, its arguments, its folder and its variables.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use openclaw_shared::log::printable;
-use openclaw_shared::protocol::method::nodes::ExecApprovalRequest;
-use openclaw_shared::protocol::params::nodes::MOST_INVOKE_MILLIS;
+use openclaw_shared::protocol::method::nodes::{ExecApprovalRequest, ExecApprovalResolve};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use super::super::answer::{Answer as _, given};
@@ -19,23 +20,27 @@ use super::super::args::{RpcFlags, millis};
 use super::super::client::CallError;
 use super::super::context::Context;
 use super::super::failure::{Failure, Kind};
-use super::super::rpc::patiently;
+use super::super::rpc::{ask, patiently};
 use super::super::span::short;
-use super::invoke::{NodeFlag, Session, WAY};
+use super::invoke::{LONGEST, NodeFlag, Session, WAY, within_reach};
 
-/// The longest that a gateway waits for a node.
-const LONGEST: Duration = Duration::from_millis(MOST_INVOKE_MILLIS.unsigned_abs());
 /// The longest that a program may take: the node must have time to say that it took too long.
 const LONGEST_PROGRAM: Duration = LONGEST.saturating_sub(WAY);
 /// How long a person may take to decide.
 const APPROVAL: Duration = Duration::from_secs(120);
 /// What shells say of a program that took too long.
 const TIMED_OUT: u8 = 124;
+/// What shells say of a program that was interrupted.
+const INTERRUPTED: u8 = 130;
+/// What shells say of a program that was asked to end.
+const TERMINATED: u8 = 143;
+/// How long it may take to say that nobody waits any more.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// `nodes run`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exits as the program does; with 124 when it took longer than --timeout, at most and by default just under 10 minutes.\n\
+    after_help = "Exits as the program does; with 124 when it took longer than --timeout, at most and by default just under 10 minutes; with 130 when interrupted.\n\
                   When the node asks for approval, this waits for it: see openclaw approvals pending."
 )]
 pub(crate) struct RunArgs {
@@ -82,17 +87,35 @@ pub(super) async fn perform(
         .command_timeout
         .or(flags.timeout)
         .unwrap_or(LONGEST);
-    if limit > LONGEST {
-        let message = format!("error: a node may take at most {}", short(LONGEST));
-        return Err(Failure::new(Kind::Usage, message));
+    let limit = within_reach("--timeout", limit).map_err(|why| Failure::new(Kind::Usage, why))?;
+    let asked = Cell::new(None);
+    tokio::select! {
+        done = carry_out(context, flags, arguments, limit, &asked) => done,
+        code = interrupted() => {
+            leave(context, flags, asked.take()).await;
+            Ok(ExitCode::from(code))
+        }
     }
+}
+
+/// Does it. The request that people see meanwhile is in `asked`.
+async fn carry_out(
+    context: &Context,
+    flags: &RpcFlags,
+    arguments: RunArgs,
+    limit: Duration,
+    asked: &Cell<Option<String>>,
+) -> Result<ExitCode, Failure> {
     let node = NodeFlag::named(&arguments.node);
     let mut session = Session::open(context, flags, "nodes run", &node).await?;
     let work = Work::of(arguments, limit);
     let answer = match run(context, &mut session, &work, None).await? {
         Some(answer) => answer,
         None => {
-            let approval = approve(context, &mut session, &work).await?;
+            let id = Uuid::new_v4().to_string();
+            asked.set(Some(id.clone()));
+            let approval = approve(context, &mut session, &work, id).await?;
+            asked.set(None);
             let answer = run(context, &mut session, &work, Some(&approval)).await?;
             answer.ok_or_else(|| {
                 let message = "nodes run failed: the node asks for approval again";
@@ -101,6 +124,39 @@ pub(super) async fn perform(
         }
     };
     report(context, &session, &answer)
+}
+
+/// Comes when this command is to end before its program has, with what shells say of one that ended so.
+async fn interrupted() -> u8 {
+    let asked = async |kind: SignalKind| match signal(kind) {
+        Ok(mut signals) => {
+            signals.recv().await;
+        }
+        // Then the signal does what it does to every program.
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = asked(SignalKind::interrupt()) => INTERRUPTED,
+        () = asked(SignalKind::terminate()) => TERMINATED,
+    }
+}
+
+/// Takes back what people are still asked, so that nobody decides about something that nobody waits for.
+async fn leave(context: &Context, flags: &RpcFlags, asked: Option<String>) {
+    let message = match asked {
+        None => "nodes run was interrupted; the program may go on for a while".to_owned(),
+        Some(id) => {
+            let params = json!({ "id": id, "decision": "deny" });
+            let denied = ask::<ExecApprovalResolve>(context, flags, "nodes run", params);
+            match tokio::time::timeout(FAREWELL, denied).await {
+                Ok(Ok(_)) => "nodes run was interrupted; nobody is asked any more".to_owned(),
+                Ok(Err(_)) | Err(_) => {
+                    format!("nodes run was interrupted; people may still be asked about {id}")
+                }
+            }
+        }
+    };
+    context.out.failure(&Failure::new(Kind::Failed, message));
 }
 
 /// What is to be run.
@@ -205,8 +261,8 @@ async fn approve(
     context: &Context,
     session: &mut Session<'_>,
     work: &Work,
+    id: String,
 ) -> Result<Approval, Failure> {
-    let id = Uuid::new_v4().to_string();
     let params = given(json!({
         "id": id,
         "command": work.shown(),

@@ -91,7 +91,7 @@ fn check(story: &str) {
 }
 
 #[test]
-fn a_child_is_brought_up_and_a_first_death_restarts_it_at_once() {
+fn rule_108_a_child_is_brought_up_and_a_first_death_restarts_it_at_once() {
     check(
         "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
@@ -109,7 +109,7 @@ fn a_child_is_brought_up_and_a_first_death_restarts_it_at_once() {
 }
 
 #[test]
-fn a_child_that_dies_too_often_escalates_and_is_retried_slowly() {
+fn rule_109_a_child_that_dies_too_often_escalates_and_is_retried_slowly() {
     check(
         "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
@@ -158,7 +158,7 @@ fn a_successor_that_never_gets_ready_is_discarded() {
 }
 
 #[test]
-fn several_requests_at_once_are_one_replacement() {
+fn rule_114_several_requests_at_once_are_one_replacement() {
     check(
         "
         start r1      => spawn g1 r1, arm ready g1 30s | starting
@@ -222,7 +222,7 @@ fn a_stop_drains_what_serves_and_kills_what_does_not_yet() {
 }
 
 #[test]
-fn a_drain_that_is_too_long_is_cut_and_a_second_stop_makes_it_faster() {
+fn rules_112_113_a_drain_that_is_too_long_is_cut_and_a_second_stop_makes_it_faster() {
     check(
         "
         start r1      => spawn g1 r1, arm ready g1 30s | starting

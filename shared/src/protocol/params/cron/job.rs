@@ -7,7 +7,7 @@ use super::payload::{CronPayload, CronPayloadPatch};
 use super::schedule::CronSchedule;
 use crate::literals;
 use crate::protocol::params::heartbeat::WakeMode;
-use crate::protocol::strict::{Int, NonEmpty, OrNull, object, present, present_object};
+use crate::protocol::strict::{Int, NonEmpty, OrNull, object, present_object, strict_options};
 
 literals! {
     /// Which session a job belongs to.
@@ -30,73 +30,33 @@ literals! {
 }
 
 /// How an isolated run is told to the main session.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CronIsolation {
     /// What the note begins with.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub post_to_main_prefix: Option<String>,
     /// How much of the answer.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "PostMode")]
     pub post_to_main_mode: Option<PostMode>,
     /// How many characters at most.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<0>")]
     pub post_to_main_max_chars: Option<Int<0>>,
 }
 
 /// Parameters of `cron.add`: the job. Before they are looked at, `{job: …}` and `{data: …}` are unwrapped, times are read from
 /// texts, and what follows from the rest is filled in.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CronAddParams {
     /// Its name for people.
     pub name: NonEmpty,
     /// The agent; the default one when null or absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub agent_id: Option<OrNull<NonEmpty>>,
     /// What it is for.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub description: Option<String>,
     /// Whether it happens at all; true when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub enabled: Option<bool>,
     /// Whether it is gone after it went well once.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub delete_after_run: Option<bool>,
     /// When it is due.
     #[serde(deserialize_with = "object")]
@@ -119,48 +79,19 @@ pub struct CronAddParams {
 }
 
 /// A change of a job: what is left out stays.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CronJobPatch {
     /// Its name for people.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub name: Option<NonEmpty>,
     /// The agent; null for the default one.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub agent_id: Option<OrNull<NonEmpty>>,
     /// What it is for; empty for nothing.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub description: Option<String>,
     /// Whether it happens at all.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub enabled: Option<bool>,
     /// Whether it is gone after it went well once.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub delete_after_run: Option<bool>,
     /// When it is due.
     #[serde(
@@ -171,20 +102,8 @@ pub struct CronJobPatch {
     #[schemars(with = "CronSchedule")]
     pub schedule: Option<CronSchedule>,
     /// Which session it belongs to.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "SessionTarget")]
     pub session_target: Option<SessionTarget>,
     /// When the agent is told.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "WakeMode")]
     pub wake_mode: Option<WakeMode>,
     /// What it does.
     #[serde(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::schedule::branch;
-use crate::protocol::strict::{Int, NonEmpty, present};
+use crate::protocol::strict::{Int, NonEmpty, strict_options};
 
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,59 +28,25 @@ pub struct Note {
 }
 
 /// A question to an agent.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Turn {
     /// What it is asked.
     pub message: NonEmpty,
     /// The model.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub model: Option<String>,
     /// How much it thinks.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub thinking: Option<String>,
     /// How long it may take, in seconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub timeout_seconds: Option<Int<1>>,
     /// Whether the answer is delivered.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub deliver: Option<bool>,
     /// The channel it is delivered on; `last` is the one used last.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub channel: Option<NonEmpty>,
     /// Whom it is delivered to.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub to: Option<String>,
     /// Whether a delivery that fails is no failure.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub best_effort_deliver: Option<bool>,
 }
 
@@ -95,77 +61,34 @@ pub enum CronPayloadPatch {
 }
 
 /// A change of a note.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NotePatch {
     /// What it says.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub text: Option<NonEmpty>,
 }
 
 /// A change of a question.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TurnPatch {
     /// What it is asked.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub message: Option<NonEmpty>,
     /// The model.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub model: Option<String>,
     /// How much it thinks.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub thinking: Option<String>,
     /// How long it may take, in seconds.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub timeout_seconds: Option<Int<1>>,
     /// Whether the answer is delivered.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub deliver: Option<bool>,
     /// The channel it is delivered on; `last` is the one used last.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub channel: Option<NonEmpty>,
     /// Whom it is delivered to.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub to: Option<String>,
     /// Whether a delivery that fails is no failure.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub best_effort_deliver: Option<bool>,
 }
 
@@ -173,6 +96,7 @@ fn payload_schema(is_patch: bool) -> Schema {
     let text = json!({ "type": "string" });
     let word = json!({ "type": "string", "minLength": 1 });
     let switch = json!({ "type": "boolean" });
+    let channel = json!({ "anyOf": [{ "type": "string", "const": "last" }, word] });
     json_schema!({ "anyOf": [
         branch("systemEvent", &[("text", word.clone(), !is_patch)]),
         branch("agentTurn", &[
@@ -181,7 +105,7 @@ fn payload_schema(is_patch: bool) -> Schema {
             ("thinking", text.clone(), false),
             ("timeoutSeconds", json!({ "type": "integer", "minimum": 1 }), false),
             ("deliver", switch.clone(), false),
-            ("channel", word, false),
+            ("channel", channel, false),
             ("to", text, false),
             ("bestEffortDeliver", switch, false),
         ]),

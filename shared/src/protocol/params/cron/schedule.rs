@@ -6,9 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::protocol::strict::{Int, NonEmpty, present};
+use crate::protocol::strict::{Int, NonEmpty, strict_options};
 
 /// When a job is due.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -27,11 +28,6 @@ pub enum CronSchedule {
         /// The distance, in milliseconds.
         every_ms: Int<1>,
         /// One point of it, in milliseconds since the epoch; when the job was made, when absent.
-        #[serde(
-            default,
-            deserialize_with = "present",
-            skip_serializing_if = "Option::is_none"
-        )]
         anchor_ms: Option<Int<0>>,
     },
     /// By the calendar.
@@ -39,11 +35,6 @@ pub enum CronSchedule {
         /// Five or six fields, as in a crontab.
         expr: NonEmpty,
         /// The time zone, by its IANA name; the machine's when absent.
-        #[serde(
-            default,
-            deserialize_with = "present",
-            skip_serializing_if = "Option::is_none"
-        )]
         tz: Option<String>,
     },
 }

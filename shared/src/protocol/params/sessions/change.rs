@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::look::Label;
 use crate::literals;
-use crate::protocol::strict::{Int, NonEmpty, OrNull, present};
+use crate::protocol::strict::{Int, NonEmpty, OrNull, strict_options};
 
 literals! {
     /// Whether messages may be sent to a session.
@@ -43,122 +43,39 @@ literals! {
 }
 
 /// Parameters of `sessions.patch`: null clears a field, what is left out stays.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionsPatchParams {
     /// The session; it is created when there is none.
     pub key: NonEmpty,
     /// The name a person gives to it; no two sessions share one.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<Label>")]
     pub label: Option<OrNull<Label>>,
     /// `off`, `minimal`, `low`, `medium` or `high`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub thinking_level: Option<OrNull<NonEmpty>>,
     /// `on`, `off` or `full`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub verbose_level: Option<OrNull<NonEmpty>>,
     /// `on`, `off` or `stream`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub reasoning_level: Option<OrNull<NonEmpty>>,
     /// What is told about usage after an answer.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<ResponseUsage>")]
     pub response_usage: Option<OrNull<ResponseUsage>>,
     /// `on`, `off`, `ask` or `full`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub elevated_level: Option<OrNull<NonEmpty>>,
     /// `sandbox`, `gateway` or `node`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub exec_host: Option<OrNull<NonEmpty>>,
     /// `deny`, `allowlist` or `full`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub exec_security: Option<OrNull<NonEmpty>>,
     /// `off`, `on-miss` or `always`.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub exec_ask: Option<OrNull<NonEmpty>>,
     /// The node that runs commands.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub exec_node: Option<OrNull<NonEmpty>>,
     /// The model, as `provider/model` or an alias.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub model: Option<OrNull<NonEmpty>>,
     /// The session that started it; it is set once and only on `subagent:` keys.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<NonEmpty>")]
     pub spawned_by: Option<OrNull<NonEmpty>>,
     /// Whether messages may be sent to it.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<SendPolicy>")]
     pub send_policy: Option<OrNull<SendPolicy>>,
     /// When an agent answers in a group.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "OrNull<GroupActivation>")]
     pub group_activation: Option<OrNull<GroupActivation>>,
 }
 
@@ -268,18 +185,13 @@ pub struct SessionsResetReply {
 }
 
 /// Parameters of `sessions.delete`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionsDeleteParams {
     /// The session.
     pub key: NonEmpty,
     /// Whether its messages go, too; true when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub delete_transcript: Option<bool>,
 }
 
@@ -297,18 +209,13 @@ pub struct SessionsDeleteReply {
 }
 
 /// Parameters of `sessions.compact`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionsCompactParams {
     /// The session.
     pub key: NonEmpty,
     /// How many of the newest messages stay; 400 when absent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1>")]
     pub max_lines: Option<Int<1>>,
 }
 

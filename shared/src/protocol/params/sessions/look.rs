@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{ResponseUsage, SendPolicy};
 use crate::literals;
-use crate::protocol::strict::{Int, List, NonEmpty, Text, present};
+use crate::protocol::strict::{Int, List, NonEmpty, Text, strict_options};
 
 /// The longest label, in characters.
 pub const LONGEST_LABEL: usize = 64;
@@ -14,88 +14,29 @@ pub const LONGEST_LABEL: usize = 64;
 pub type Label = Text<1, LONGEST_LABEL>;
 
 /// Parameters of `sessions.list`.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionsListParams {
     /// How many rows at most.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1>")]
     pub limit: Option<Int<1>>,
     /// Only sessions that were active in the last so many minutes.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1>")]
     pub active_minutes: Option<Int<1>>,
     /// Whether the session `global` is listed.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_global: Option<bool>,
     /// Whether the session `unknown` is listed.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_unknown: Option<bool>,
     /// Whether each row has a title made of what is known.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_derived_titles: Option<bool>,
     /// Whether each row has the newest message in short.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_last_message: Option<bool>,
     /// Only the session with this label.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Label")]
     pub label: Option<Label>,
     /// Only sessions that this session started.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub spawned_by: Option<NonEmpty>,
     /// Only sessions of this agent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub agent_id: Option<NonEmpty>,
     /// Only sessions whose key, id or names contain this text, whatever the case.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "String")]
     pub search: Option<String>,
 }
 
@@ -209,26 +150,15 @@ pub struct SessionsListReply {
 }
 
 /// Parameters of `sessions.preview`.
+#[strict_options]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionsPreviewParams {
     /// The sessions; the first 64 count.
     pub keys: List<NonEmpty, 1>,
     /// How many messages of each; 12 when absent, at most 50.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<1>")]
     pub limit: Option<Int<1>>,
     /// How many characters of each message; 240 when absent, at most 2,000.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Int<20>")]
     pub max_chars: Option<Int<20>>,
 }
 
@@ -276,64 +206,23 @@ pub struct SessionsPreviewReply {
 }
 
 /// Parameters of `sessions.resolve`: exactly one of `key`, `sessionId` and `label`.
+#[strict_options]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionsResolveParams {
     /// A key or an alias of one.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub key: Option<NonEmpty>,
     /// The id of the conversation.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub session_id: Option<NonEmpty>,
     /// The name a person gave to it.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Label")]
     pub label: Option<Label>,
     /// Only sessions of this agent.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub agent_id: Option<NonEmpty>,
     /// Only sessions that this session started.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "NonEmpty")]
     pub spawned_by: Option<NonEmpty>,
     /// Whether the session `global` counts.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_global: Option<bool>,
     /// Whether the session `unknown` counts.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "bool")]
     pub include_unknown: Option<bool>,
 }
 
