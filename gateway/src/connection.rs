@@ -24,7 +24,6 @@ use crate::auth::tailnet;
 use crate::auth::throttle::Source;
 use crate::context::Context;
 use crate::errands::Interrupted;
-use crate::hub::event_head;
 use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LAST_WORDS, LINGER, largest_message};
 use crate::prepared::Prepared;
 use crate::services::devices::pair::{self, PairError, Settled};
@@ -41,6 +40,7 @@ pub(crate) mod handshake;
 mod hello;
 pub(crate) mod link;
 mod misfit;
+pub(crate) mod notice;
 pub(crate) mod outbound;
 mod refusals;
 pub(crate) mod socket;
@@ -49,6 +49,7 @@ pub(crate) mod validate;
 use conversation::Conversation;
 use handshake::{Admission, Facts, Refusal, Step, Tailnet, Verdict, close_code};
 use link::{Link, LinkId};
+use notice::event_head;
 use socket::{Ended, Incoming, Socket};
 
 /// What is known of a connection from its upgrade request.
@@ -104,43 +105,51 @@ impl Drop for Entered {
 
 /// Serves one client from its upgrade to its end.
 pub(crate) async fn serve(entered: Entered, upgrade: Upgrade, arrival: Arrival) {
-    let socket = Socket::new(upgrade, MAX_PAYLOAD, BYTES_BEFORE_AUTH);
-    if let Some(socket) = live(&entered.context, &entered.link, socket, arrival).await {
+    let mut socket = Socket::new(upgrade, MAX_PAYLOAD, BYTES_BEFORE_AUTH);
+    if live(&entered.context, &entered.link, &mut socket, &arrival).await == Rest::Words {
         finish(&entered.context, &entered.link, socket).await;
     }
 }
 
-/// The socket comes back when there is something left to say on it.
+/// What is left of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Something is left to say, the close at least.
+    Words,
+    /// Nobody is left to talk to.
+    Nothing,
+}
+
 async fn live(
     context: &Arc<Context>,
     link: &Arc<Link>,
-    mut socket: Socket,
-    arrival: Arrival,
-) -> Option<Socket> {
+    socket: &mut Socket,
+    arrival: &Arrival,
+) -> Rest {
     let nonce = uuid::Uuid::new_v4().to_string();
     challenge(link, &nonce);
     let judged = {
-        let shaking = pin!(shake_hands(context, link, &mut socket, &arrival, &nonce));
+        let shaking = pin!(shake_hands(context, link, socket, arrival, &nonce));
         timeout(HANDSHAKE_DEADLINE, context.reception.paced(shaking)).await
     };
     match judged {
         Err(_late) => {
             link.condemn(close_code::NORMAL, "");
-            Some(socket)
+            Rest::Words
         }
-        Ok(Handshake::Gone) => None,
-        Ok(Handshake::Refused) => Some(socket),
+        Ok(Handshake::Gone) => Rest::Nothing,
+        Ok(Handshake::Refused) => Rest::Words,
         Ok(Handshake::Admitted {
             admission,
             secret_generation,
         }) => {
             socket.lift_allowance(largest_message(admission.rights.role()));
-            let caller = hello::welcome(context, link, *admission, secret_generation, &arrival);
-            let socket = Conversation::new(context.clone(), link.clone(), caller.clone(), socket)
+            let caller = hello::welcome(context, link, *admission, secret_generation, arrival);
+            let rest = Conversation::new(context.clone(), link.clone(), caller.clone(), socket)
                 .run()
                 .await;
             context.farewell(&caller);
-            socket
+            rest
         }
     }
 }
@@ -209,7 +218,8 @@ async fn shake_hands(
 /// the store may have changed under it.
 const LOOKS: u32 = 4;
 
-/// Judges a first frame, doing what verdicts ask for in between. Nothing is awaited between the last look and the return, so what
+/// Judges a first frame, doing what verdicts ask for in between, each in a place of its own: of a thousand sockets hardly one
+/// comes so far, and every one would have room for it. Nothing is awaited between the last look and the return, so what
 /// was found is so when the client is let in. The last verdict, and by which secrets it was found.
 async fn judge(
     context: &Arc<Context>,
@@ -250,7 +260,7 @@ async fn judge(
         match handshake::first_frame(text, &facts) {
             Step::AskTailnet => {
                 tailnet = match &arrival.tailnet {
-                    Some(Ok(claim)) => match context.tailnet.confirm(claim).await {
+                    Some(Ok(claim)) => match Box::pin(context.tailnet.confirm(claim)).await {
                         Ok(()) => Tailnet::Confirmed,
                         Err(failure) => Tailnet::Refused(failure),
                     },
@@ -258,7 +268,7 @@ async fn judge(
                 };
             }
             Step::Settle(unsettled) if looks < LOOKS => {
-                match settle(context, unsettled.ask.clone(), now).await {
+                match Box::pin(settle(context, unsettled.ask.clone(), now)).await {
                     Ok(Settled::Waiting { request }) => {
                         let refusal = Refusal::pairing_required(*unsettled, &request);
                         return (refusal.into(), generation);

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use openclaw_shared::protocol::event::{Audience, Event, Shutdown, ShutdownPayload};
+use openclaw_shared::protocol::event::{Event, Shutdown, ShutdownPayload};
 use openclaw_shared::protocol::snapshot::StateVersion;
 use tokio::sync::Notify;
 
-use crate::connection::link::{Admitted, Leave, Link, LinkId, Published};
+use crate::connection::link::{Admitted, Leave, Link, LinkId};
+use crate::connection::notice::{Notice, event_head};
 use crate::limits::{BYTES_OF_STRANGERS, UNAUTHENTICATED_SOCKETS, UNAUTHENTICATED_SOCKETS_OF_ONE};
 use crate::prepared::Prepared;
 
@@ -135,7 +135,10 @@ impl Hub {
             links.admitted.insert(link.id, link.clone());
         }
         if let Some(farewell) = &*lock(&self.farewell) {
-            Notice::of::<Shutdown>(farewell, StateVersion::default()).offer_to(link);
+            link.offer(&mut Notice::of::<Shutdown>(
+                farewell,
+                StateVersion::default(),
+            ));
             link.leave(Leave::Restart);
         }
     }
@@ -173,10 +176,10 @@ impl Hub {
 
     /// Sends an event to everybody who may see it.
     pub(crate) fn publish<E: Event>(&self, payload: &Prepared<E::Payload>, version: StateVersion) {
-        let notice = Notice::of::<E>(payload, version);
+        let mut notice = Notice::of::<E>(payload, version);
         tracing::debug!(target: "gateway/ws", event = E::NAME, bytes = payload.json().len(), "event published");
         for link in self.links().admitted.values() {
-            notice.offer_to(link);
+            link.offer(&mut notice);
         }
     }
 
@@ -242,52 +245,6 @@ impl Hub {
     }
 }
 
-/// An event, serialised.
-struct Notice {
-    head: Bytes,
-    version: String,
-    audience: Audience,
-    may_be_lost: bool,
-}
-
-impl Notice {
-    fn of<E: Event>(payload: &Prepared<E::Payload>, version: StateVersion) -> Self {
-        let version = if E::VERSIONED {
-            format!(
-                r#","stateVersion":{{"presence":{},"health":{}}}"#,
-                version.presence, version.health
-            )
-        } else {
-            String::new()
-        };
-        Self {
-            head: event_head(E::NAME, payload.json()),
-            version,
-            audience: E::AUDIENCE,
-            may_be_lost: E::DROP_IF_SLOW,
-        }
-    }
-
-    fn offer_to(&self, link: &Link) {
-        link.offer(&Published {
-            head: &self.head,
-            version: self.version.as_bytes(),
-            audience: self.audience,
-            may_be_lost: self.may_be_lost,
-        });
-    }
-}
-
-/// An event frame up to and including its payload.
-pub(crate) fn event_head(name: &str, payload: &[u8]) -> Bytes {
-    let mut head = Vec::with_capacity(payload.len() + name.len() + 40);
-    head.extend_from_slice(br#"{"type":"event","event":""#);
-    head.extend_from_slice(name.as_bytes());
-    head.extend_from_slice(br#"","payload":"#);
-    head.extend_from_slice(payload);
-    head.into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
@@ -298,7 +255,7 @@ mod tests {
     };
 
     #[test]
-    fn at_the_cap_the_oldest_stranger_makes_room() {
+    fn rule_68_at_the_cap_the_oldest_stranger_makes_room() {
         let hub = Hub::default();
         let first = hub.enter(None);
         let second = hub.enter(None);
@@ -312,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn threat_68_one_address_cannot_take_the_place_of_the_others() {
+    fn rule_68_one_address_cannot_take_the_place_of_the_others() {
         let hub = Hub::default();
         let flooder: IpAddr = "192.0.2.1".parse().unwrap();
         let other = hub.enter("192.0.2.2".parse().ok());
@@ -326,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_with_half_a_frame_hold_a_bounded_number_of_bytes() {
+    fn rule_68_strangers_with_half_a_frame_hold_a_bounded_number_of_bytes() {
         let hub = Hub::default();
         let silent = hub.enter(None);
         let holders: Vec<_> = (0..5).map(|_| hub.enter(None)).collect();

@@ -19,8 +19,8 @@ use openclaw_shared::protocol::params::nodes::NodeInvokeCancelPayload;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connection::link::{Leave, Link, LinkId};
+use crate::connection::notice::event_head;
 use crate::context::Context;
-use crate::hub::event_head;
 use crate::prepared::Prepared;
 use crate::services::devices;
 use crate::services::nodes::Profile;

@@ -19,7 +19,7 @@ use super::link::{Leave, Link};
 use super::misfit::{self, Misfit};
 use super::refusals::Refusals;
 use super::socket::{Ended, Incoming, Socket};
-use super::{Answer, Caller, close_for, queue_answer};
+use super::{Answer, Caller, Rest, close_for, queue_answer};
 use crate::context::Context;
 use crate::limits::{FRAMES_PER_TURN, REQUESTS_IN_FLIGHT, REVOKED_GRACE};
 use crate::methods::{Answering, Called};
@@ -90,11 +90,11 @@ enum Reading {
 }
 
 /// One admitted client.
-pub(super) struct Conversation {
+pub(super) struct Conversation<'a> {
     context: Arc<Context>,
     link: Arc<Link>,
     caller: Arc<Caller>,
-    socket: Socket,
+    socket: &'a mut Socket,
     pending: FuturesUnordered<Pending>,
     chronicle: Chronicle,
     has_read_the_last: bool,
@@ -103,12 +103,12 @@ pub(super) struct Conversation {
     grace: Option<Pin<Box<Sleep>>>,
 }
 
-impl Conversation {
+impl<'a> Conversation<'a> {
     pub(super) fn new(
         context: Arc<Context>,
         link: Arc<Link>,
         caller: Arc<Caller>,
-        socket: Socket,
+        socket: &'a mut Socket,
     ) -> Self {
         Self {
             chronicle: Chronicle::new(link.id, context.logging().ws_log),
@@ -123,21 +123,19 @@ impl Conversation {
         }
     }
 
-    /// Runs until one side leaves. The socket comes back when there is something left to say on it.
-    pub(super) async fn run(mut self) -> Option<Socket> {
-        let closes = poll_fn(|cx| self.poll(cx)).await;
-        closes.then_some(self.socket)
+    /// Runs until one side leaves.
+    pub(super) fn run(mut self) -> impl Future<Output = Rest> {
+        poll_fn(move |cx| self.poll(cx))
     }
 
-    /// Whether something is left to say.
-    fn poll(&mut self, cx: &mut Wake<'_>) -> Poll<bool> {
+    fn poll(&mut self, cx: &mut Wake<'_>) -> Poll<Rest> {
         self.link.register(cx.waker());
         loop {
             match self.turn(cx) {
                 Course::Waits => return Poll::Pending,
                 Course::GoesOn => {}
-                Course::Closes => return Poll::Ready(true),
-                Course::IsOver => return Poll::Ready(false),
+                Course::Closes => return Poll::Ready(Rest::Words),
+                Course::IsOver => return Poll::Ready(Rest::Nothing),
             }
         }
     }

@@ -4,7 +4,6 @@
 //! the task.
 
 use std::fmt;
-use std::io::IoSlice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -19,6 +18,7 @@ use openclaw_shared::serve::WriteHalf;
 
 use super::care::{Care, Seen, Vigil};
 use super::handshake::close_code;
+use super::notice::Notice;
 use super::outbound::{Budget, Offered, Outbound};
 use crate::limits::WAITING_ANSWERS;
 
@@ -26,12 +26,6 @@ use crate::limits::WAITING_ANSWERS;
 pub(crate) const SLOW_CONSUMER: &str = "slow consumer";
 /// The reason of every close that comes with the end of this life of the gateway.
 pub(crate) const SERVICE_RESTART: &str = "service restart";
-
-/// Events up to this size are written where they are published when nothing else waits for the client. For a thousand clients
-/// that saves a thousand turns of their tasks; a large event would keep everybody else waiting for as long as it is copied.
-const AT_ONCE: usize = 8 * 1024;
-/// Of how many pieces such an event consists at most.
-const PIECES_AT_ONCE: usize = 4;
 
 /// Which connection, within this life of the gateway; the oldest has the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,20 +132,18 @@ impl State {
         self.writer.take()
     }
 
-    /// Writes what waits, if that is little and the task sleeps. Whether all of it went out; the rest is for the task.
-    fn write_at_once(&mut self) -> bool {
+    /// Writes a frame if the task sleeps and nothing is before it. How much of it went out; the rest is for the task, and so is to
+    /// find out what is wrong with a socket that takes nothing.
+    fn write_at_once(&mut self, frame: &[u8]) -> usize {
         let Some(writer) = self.writer.as_ref() else {
-            return false;
+            return 0;
         };
-        let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
-        let filled = self.outbound.slices(&mut slices, usize::MAX);
-        // The task finds out what is wrong with a socket that takes nothing.
-        let Ok(count @ 1..) = writer.try_write_vectored(&slices[..filled]) else {
-            return false;
-        };
-        self.outbound.advance(count);
-        self.drained = true;
-        self.outbound.is_empty()
+        if !self.outbound.is_empty() || self.outbound.is_sealed() {
+            return 0;
+        }
+        let count = writer.try_write(frame).unwrap_or(0);
+        self.drained |= count > 0;
+        count
     }
 }
 
@@ -212,31 +204,30 @@ impl Link {
         self.state().admitted.as_ref()?.device.clone()
     }
 
-    /// Queues an event, if the client may see it. `version` is what follows `seq` in the frame, with its comma.
-    pub(crate) fn offer(&self, event: &Published<'_>) {
+    /// Sends an event to the client, if it may see it: at once if that is possible, and otherwise by its task.
+    pub(crate) fn offer(&self, notice: &mut Notice) {
         let mut state = self.state();
         if !state
             .admitted
             .as_ref()
-            .is_some_and(|admitted| may_see(admitted.rights, event.audience))
+            .is_some_and(|admitted| may_see(admitted.rights, notice.audience))
         {
             return;
         }
         state.seq += 1;
-        let mut tail = Tail::new();
-        tail.push(b",\"seq\":");
-        tail.push_number(state.seq);
-        tail.push(event.version);
-        tail.push(b"}");
+        notice.address(state.seq);
+        let mut sent = 0;
+        if let Some(frame) = notice.whole() {
+            sent = state.write_at_once(frame);
+            if sent == frame.len() {
+                return;
+            }
+        }
         match state
             .outbound
-            .event(event.head, tail.as_slice(), event.may_be_lost)
+            .event(notice.head(), notice.tail(), notice.may_be_lost)
         {
-            Offered::Queued => {
-                if event.head.len() <= AT_ONCE && state.write_at_once() {
-                    return;
-                }
-            }
+            Offered::Queued => state.outbound.advance(sent),
             Offered::Skipped => return,
             Offered::Overflow => {
                 tracing::info!(target: "gateway/ws", conn = %self.id, waiting = state.outbound.waiting(), "closed a slow consumer");
@@ -338,53 +329,10 @@ fn may_see(rights: Rights, audience: Audience) -> bool {
     }
 }
 
-/// An event on its way to everybody.
-#[derive(Debug)]
-pub(crate) struct Published<'a> {
-    /// The frame up to and including the payload.
-    pub(crate) head: &'a Bytes,
-    /// What follows `seq`, with its comma; empty for an event without `stateVersion`.
-    pub(crate) version: &'a [u8],
-    /// Who may see it.
-    pub(crate) audience: Audience,
-    /// Whether a slow client loses it instead of its connection.
-    pub(crate) may_be_lost: bool,
-}
-
-/// The end of an event frame, built without an allocation.
-struct Tail {
-    bytes: [u8; 128],
-    length: usize,
-}
-
-impl Tail {
-    const fn new() -> Self {
-        Self {
-            bytes: [0; 128],
-            length: 0,
-        }
-    }
-
-    fn push(&mut self, piece: &[u8]) {
-        self.bytes[self.length..self.length + piece.len()].copy_from_slice(piece);
-        self.length += piece.len();
-    }
-
-    fn push_number(&mut self, number: u64) {
-        use std::io::Write as _;
-        let mut rest = &mut self.bytes[self.length..];
-        let before = rest.len();
-        write!(rest, "{number}").expect("the longest number has twenty digits");
-        self.length += before - rest.len();
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use bytes::Bytes;
     use openclaw_shared::protocol::event::Audience;
     use openclaw_shared::protocol::scope::{Rights, Role};
@@ -392,7 +340,8 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
 
-    use super::{Admitted, AdmittedBy, Link, LinkId, Published};
+    use super::{Admitted, AdmittedBy, Link, LinkId};
+    use crate::connection::notice::{AT_ONCE, Notice};
 
     fn admitted() -> Link {
         let link = Link::new(LinkId(1));
@@ -405,12 +354,13 @@ mod tests {
     }
 
     fn offer(link: &Link, payload: &str) {
-        link.offer(&Published {
-            head: &Bytes::from(payload.to_owned()),
-            version: b"",
-            audience: Audience::Everybody,
-            may_be_lost: true,
-        });
+        let head = Bytes::from(payload.to_owned());
+        link.offer(&mut Notice::new(
+            head,
+            String::new(),
+            Audience::Everybody,
+            true,
+        ));
     }
 
     #[tokio::test]
@@ -426,13 +376,43 @@ mod tests {
         assert_eq!(&frame[2..], b"small,\"seq\":1}");
 
         let large = "x".repeat(4000);
+        let mut offered = 0;
         while link.state().outbound.is_empty() {
             offer(&link, &large);
+            offered += 1;
         }
         let waiting = link.state().outbound.waiting();
         offer(&link, "behind it");
         assert!(link.state().outbound.waiting() > waiting);
         assert!(link.state().unpark().is_some());
+
+        // What the socket took and what waits is each frame once, to its last byte.
+        let mut received = vec![0; 1 << 20];
+        let mut length = 0;
+        while let Ok(count @ 1..) = client.try_read(&mut received[length..]) {
+            length += count;
+        }
+        received.truncate(length);
+        let mut state = link.state();
+        while !state.outbound.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 1];
+            state.outbound.slices(&mut slices, usize::MAX);
+            received.extend_from_slice(&slices[0]);
+            let count = slices[0].len();
+            state.outbound.advance(count);
+        }
+        let mut rest = &received[..];
+        for seq in 2..offered + 2 {
+            let body = format!("{large},\"seq\":{seq}}}");
+            let header = [0x81, 126];
+            let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+            let frame = [&header, &length, body.as_bytes()].concat();
+            rest = rest.strip_prefix(&frame[..]).expect("the next frame");
+        }
+        assert_eq!(
+            &rest[2..],
+            format!("behind it,\"seq\":{}}}", offered + 2).as_bytes()
+        );
     }
 
     #[tokio::test]
@@ -445,7 +425,7 @@ mod tests {
         let (ours, _client) = UnixStream::pair().unwrap();
         let (_reader, writer) = Stream::Local(ours).into_split();
         link.state().park(writer);
-        offer(&link, &"x".repeat(super::AT_ONCE + 1));
+        offer(&link, &"x".repeat(AT_ONCE + 1));
         assert!(!link.state().outbound.is_empty());
     }
 }

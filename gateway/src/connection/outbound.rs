@@ -22,6 +22,9 @@ const GATHER_UP_TO: usize = 16 * 1024;
 /// What an idle connection keeps of its buffer.
 const KEEP_IDLE: usize = 4 * 1024;
 
+/// How long the header of a frame can be that a server sends, in bytes.
+pub(super) const LONGEST_HEADER: usize = 10;
+
 const OPCODE_TEXT: u8 = 0x1;
 const OPCODE_CLOSE: u8 = 0x8;
 const OPCODE_PING: u8 = 0x9;
@@ -266,7 +269,7 @@ impl Outbound {
     ) {
         let pieces = |list: &[&[u8]]| list.iter().map(|piece| piece.len()).sum::<usize>();
         let length = pieces(head) + payload.map_or(0, Bytes::len) + pieces(tail);
-        let mut header = [0; 10];
+        let mut header = [0; LONGEST_HEADER];
         let header = header_of(opcode, length, &mut header);
         let total = header.len() + length;
         self.gather(header);
@@ -338,7 +341,12 @@ impl Outbound {
     }
 }
 
-fn header_of(opcode: u8, length: usize, header: &mut [u8; 10]) -> &[u8] {
+/// The header of a text frame with so much behind it.
+pub(super) fn text_header(length: usize, header: &mut [u8; LONGEST_HEADER]) -> &[u8] {
+    header_of(OPCODE_TEXT, length, header)
+}
+
+fn header_of(opcode: u8, length: usize, header: &mut [u8; LONGEST_HEADER]) -> &[u8] {
     header[0] = FINAL | opcode;
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ 0..=125), _) => {

@@ -14,6 +14,7 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
 use nix::errno::Errno;
+use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet, yield_now};
@@ -32,6 +33,11 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// before the first of them is served, and whoever is connected already would wait for all of them.
 const ACCEPTED_PER_TURN: usize = 1;
 
+/// How much the kernel takes of what we write, in bytes, before the first byte of it is on its way. By itself it would keep
+/// megabytes for a client that has stopped reading, and nobody here would know that the client is behind.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 * 1024;
+
 /// The listeners, asked in turn so that a busy one cannot starve the others.
 pub(super) struct Listeners {
     tcp: Vec<TcpListener>,
@@ -41,6 +47,11 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub(super) fn new(tcp: Vec<TcpListener>, local: Option<UnixListener>) -> Self {
+        for listener in &tcp {
+            if let Err(error) = prepare(listener) {
+                warn!(target: "http", %error, "cannot set how connections are buffered");
+            }
+        }
         Self {
             tcp,
             local,
@@ -181,20 +192,11 @@ where
     }
 
     fn admit(&mut self, (stream, peer): (Stream, Peer)) {
-        match &stream {
-            // Without this, small answers wait for the client's delayed acknowledgement.
-            Stream::Tcp(tcp) => {
-                if let Err(error) = tcp.set_nodelay(true) {
-                    warn!(target: "http", %error, "a connection was gone before it was served");
-                    return;
-                }
-            }
-            Stream::Local(local) => {
-                if !is_ours(local) {
-                    warn!(target: "http", "refused another user on the local socket");
-                    return;
-                }
-            }
+        if let Stream::Local(local) = &stream
+            && !is_ours(local)
+        {
+            warn!(target: "http", "refused another user on the local socket");
+            return;
         }
         if self.connections.len() < self.limits.max_connections {
             self.open_connection((stream, peer));
@@ -255,6 +257,15 @@ where
     }
 }
 
+/// Sets what every connection inherits that is accepted here.
+fn prepare(listener: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    // Without this, small answers wait for the client's delayed acknowledgement.
+    socket.set_tcp_nodelay(true)
+}
+
 fn is_exhaustion(error: &io::Error) -> bool {
     const EXHAUSTED: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     let code = error.raw_os_error().map(Errno::from_raw);
@@ -264,4 +275,33 @@ fn is_exhaustion(error: &io::Error) -> bool {
 fn is_ours(stream: &tokio::net::UnixStream) -> bool {
     let ours = nix::unistd::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_keeps_little_for_a_client_that_does_not_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut listeners = Listeners::new(vec![listener], None);
+        let silent = TcpStream::connect(address).await.unwrap();
+        let (accepted, _) = poll_fn(|cx| listeners.poll_accept(cx)).await.unwrap();
+        let Stream::Tcp(accepted) = accepted else {
+            panic!("it came by TCP");
+        };
+        assert!(SockRef::from(&accepted).tcp_nodelay().unwrap());
+
+        let piece = vec![0; 16 * 1024];
+        let mut taken = 0;
+        while let Ok(count) = accepted.try_write(&piece) {
+            taken += count;
+        }
+        // What is on its way is bounded by the client's own buffer.
+        assert!(taken < 512 * 1024, "{taken} bytes");
+        drop(silent);
+    }
 }

@@ -128,11 +128,17 @@ impl WriteHalf {
     ///
     /// # Errors
     /// `WouldBlock` when it takes nothing, and what the system says.
-    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => half.try_write(bytes),
+            Self::Local(half) => half.try_write(bytes),
+        }
+    }
+
+    fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, pieces) {
-            (Self::Tcp(half), [only]) => half.try_write(only),
+            (_, [only]) => self.try_write(only),
             (Self::Tcp(half), several) => half.try_write_vectored(several),
-            (Self::Local(half), [only]) => half.try_write(only),
             (Self::Local(half), several) => half.try_write_vectored(several),
         }
     }
