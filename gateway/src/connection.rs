@@ -385,18 +385,19 @@ fn poll_first_frame(
         }
         state.outbound.is_mid_frame()
     };
-    loop {
-        match socket.poll_read(cx, mid_frame) {
-            Poll::Ready(Ok(Incoming::Control)) => {}
-            Poll::Pending => {
-                let held = usize::try_from(socket.held()).unwrap_or(usize::MAX);
-                if held > 0 {
-                    context.hub.hold(link, held);
-                }
-                return Poll::Pending;
-            }
-            Poll::Ready(read) => return Poll::Ready(read.map(Some)),
+    match socket.poll_read(cx, mid_frame) {
+        Poll::Ready(Ok(Incoming::Control)) => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
         }
+        Poll::Pending => {
+            let held = usize::try_from(socket.held()).unwrap_or(usize::MAX);
+            if held > 0 {
+                context.hub.hold(link, held);
+            }
+            Poll::Pending
+        }
+        Poll::Ready(read) => Poll::Ready(read.map(Some)),
     }
 }
 

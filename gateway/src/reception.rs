@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 /// Steps between two looks of the runtime at everybody's sockets.
-const STEPS: usize = 4;
+const STEPS: usize = 2;
 
 /// The queue of strangers.
 #[derive(Debug, Default)]

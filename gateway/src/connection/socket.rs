@@ -29,6 +29,11 @@ const SLICES: usize = 16;
 /// What one client is sent, in bytes, before the others get their turn. A large event for a hundred clients is tens of megabytes.
 const WRITTEN_PER_TURN: usize = 16 * 1024;
 
+/// What is read of a message, in bytes, before the others get their turn.
+const READ_PER_TURN: usize = 64 * 1024;
+/// The same for a socket on which nobody has said who it is. A connect frame is below it.
+const STRANGERS_READ_PER_TURN: usize = 8 * 1024;
+
 /// What a client sent.
 #[derive(Debug)]
 pub(crate) enum Incoming {
@@ -172,12 +177,18 @@ impl Socket {
             return Poll::Pending;
         }
         let before = self.allowance;
+        let left = if self.is_stranger() {
+            STRANGERS_READ_PER_TURN
+        } else {
+            READ_PER_TURN
+        };
         let mut io = Io {
             reader: &mut self.reader,
             writer: self.writer.as_ref(),
             cx,
             mid_frame,
             allowance: &mut self.allowance,
+            left,
         };
         let read = self.protocol.read(&mut io);
         self.unexplained += before - self.allowance;
@@ -238,6 +249,7 @@ impl Socket {
                 cx,
                 mid_frame: false,
                 allowance: &mut self.allowance,
+                left: 0,
             };
             match self.protocol.flush(&mut io) {
                 Ok(()) => self.owes &= !self.protocol.can_read(),
@@ -317,6 +329,8 @@ struct Io<'a, 'b> {
     cx: &'a mut Context<'b>,
     mid_frame: bool,
     allowance: &'a mut u64,
+    /// What may be read in this call, in bytes.
+    left: usize,
 }
 
 impl Read for Io<'_, '_> {
@@ -324,9 +338,14 @@ impl Read for Io<'_, '_> {
         if *self.allowance == 0 {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
+        if self.left == 0 {
+            self.cx.waker().wake_by_ref();
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let most = usize::try_from(*self.allowance)
             .unwrap_or(usize::MAX)
-            .min(buffer.len());
+            .min(buffer.len())
+            .min(self.left);
         let buffer = &mut buffer[..most];
         let mut buffer = ReadBuf::new(buffer);
         match Pin::new(&mut *self.reader).poll_read(self.cx, &mut buffer) {
@@ -335,6 +354,7 @@ impl Read for Io<'_, '_> {
             Poll::Ready(Ok(())) => {
                 let count = buffer.filled().len();
                 *self.allowance -= count as u64;
+                self.left -= count;
                 Ok(count)
             }
         }
@@ -359,6 +379,7 @@ impl Write for Io<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::task::{Context, Poll, Waker};
 
     use openclaw_shared::serve::{Stream, Upgrade};
@@ -366,7 +387,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::UnixStream;
 
-    use super::{Ended, Incoming, Socket};
+    use super::{Ended, Incoming, STRANGERS_READ_PER_TURN, Socket};
 
     const LARGEST: usize = 400_000;
 
@@ -520,5 +541,31 @@ mod tests {
             });
             prop_assert_eq!(seen, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn of_a_stranger_little_is_read_in_one_turn() {
+        let (ours, mut client) = UnixStream::pair().unwrap();
+        let upgrade = Upgrade {
+            stream: Stream::Local(ours),
+            read_ahead: bytes::Bytes::new(),
+        };
+        let mut socket = Socket::new(upgrade, LARGEST, 64 * 1024);
+        let message = frame(0x81, &vec![b'x'; 48 * 1024]);
+        client.write_all(&message).await.unwrap();
+        tokio::task::yield_now().await;
+        let mut turns = 0;
+        let read = poll_fn(|cx| {
+            turns += 1;
+            let before = socket.held();
+            let read = socket.poll_read(cx, false);
+            assert!(read.is_ready() || socket.held() <= before + STRANGERS_READ_PER_TURN as u64);
+            read
+        });
+        let Ok(Incoming::Text(text)) = read.await else {
+            panic!("it was a text");
+        };
+        assert_eq!(text.len(), 48 * 1024);
+        assert!(turns >= 6, "{turns} turns");
     }
 }

@@ -148,7 +148,7 @@ where
         loop {
             if in_a_row == ACCEPTED_PER_TURN {
                 in_a_row = 0;
-                yield_now().await;
+                turn_of_the_others().await;
             }
             let floor = self.floor.clone();
             tokio::select! {
@@ -257,6 +257,14 @@ where
     }
 }
 
+/// Waits until everybody who was ready has run and the runtime has looked who else is.
+///
+/// A plain yield in the loop would be over as soon as anything wakes the loop, and each connection that ends does.
+async fn turn_of_the_others() {
+    // It can neither panic nor be aborted.
+    let _ = tokio::spawn(yield_now()).await;
+}
+
 /// Sets what every connection inherits that is accepted here.
 fn prepare(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
@@ -303,5 +311,18 @@ mod tests {
         // What is on its way is bounded by the client's own buffer.
         assert!(taken < 512 * 1024, "{taken} bytes");
         drop(silent);
+    }
+
+    #[tokio::test]
+    async fn a_turn_of_the_others_is_not_over_because_something_else_happens() {
+        let mut turn = std::pin::pin!(turn_of_the_others());
+        poll_fn(|cx| {
+            assert!(turn.as_mut().poll(cx).is_pending());
+            // A connection has ended, and nobody else has run.
+            assert!(turn.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        turn.await;
     }
 }
