@@ -28,7 +28,7 @@ pub(crate) const UNAUTHENTICATED_SOCKETS_OF_ONE: usize = 128;
 
 /// What all strangers together may have sent of frames that are not complete, in bytes. Beyond it the oldest of them makes
 /// room. A connect frame arrives in one piece or two.
-pub(crate) const BYTES_OF_STRANGERS: usize = 1024 * 1024;
+pub(crate) const BYTES_OF_STRANGERS: usize = 512 * 1024;
 
 /// The largest frame of a node, in bytes: photos, clips and files come in one. Only while such a frame arrives does its connection
 /// hold as much, and only devices that their owner has approved get so far.

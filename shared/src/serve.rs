@@ -75,6 +75,9 @@ pub struct Limits {
     /// Connections that speak HTTP at the same time. An upgraded connection no longer counts:
     /// it belongs to the handler that took it.
     pub max_connections: usize,
+    /// How long a connection is left alone, from accept, before it may have to make room for another. Of a thousand that come at once
+    /// the last is here before the first has said what it wants.
+    pub patience: Duration,
     /// From accept, or from the first byte of a later request, to the end of its headers.
     pub header_timeout: Duration,
     /// How long a connection is kept for a further request.
@@ -97,6 +100,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 512,
+            patience: Duration::from_millis(250),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             newcomer: Duration::from_secs(2),

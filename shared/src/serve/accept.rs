@@ -24,6 +24,7 @@ use tracing::{error, warn};
 use super::progress::{Floor, Progress};
 use super::stream::Stream;
 use super::{Drained, Limits, Peer, Stage, connection};
+use crate::clock::Moment;
 
 /// How long to wait when the process or the machine is out of descriptors or memory. The
 /// listener stays readable all the while, so without a pause the loop would spin.
@@ -159,6 +160,7 @@ where
                 },
                 Some(ended) = self.connections.join_next_with_id() => self.close_connection(ended),
                 () = floor.idled.notified(), if self.waiting.is_some() => self.make_room(),
+                () = sleep(self.limits.patience / 4), if self.waiting.is_some() => self.make_room(),
                 accepted = poll_fn(|cx| self.listeners.poll_accept(cx)), if self.waiting.is_none() => {
                     match accepted {
                         Ok(accepted) => {
@@ -207,7 +209,8 @@ where
     }
 
     fn open_connection(&mut self, accepted: (Stream, Peer)) {
-        let progress = Arc::new(Progress::new(self.floor.clone()));
+        let patience = Moment::now() + self.limits.patience;
+        let progress = Arc::new(Progress::new(self.floor.clone(), patience));
         let service = self.service.clone();
         let stage = self.stage.clone();
         let serving = connection::serve(accepted, service, self.limits, stage, progress.clone());

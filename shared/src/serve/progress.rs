@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::framing::Framing;
+use crate::clock::Moment;
 
 /// What the connections of one server share.
 #[derive(Debug, Default)]
@@ -63,18 +64,22 @@ struct Record {
     phase: Phase,
     /// The moment, in the floor's sequence, at which the phase began.
     since: u64,
+    /// Until when it is left alone if it says nothing.
+    patience: Moment,
     requests: u64,
     written: u64,
     blocked: bool,
 }
 
 impl Progress {
-    pub(super) fn new(floor: Arc<Floor>) -> Self {
+    /// A connection that was just accepted, which is left alone until `patience` is over.
+    pub(super) fn new(floor: Arc<Floor>, patience: Moment) -> Self {
         let since = floor.sequence.fetch_add(1, Ordering::Relaxed);
         let record = Record {
             framing: Framing::default(),
             phase: Phase::Fresh,
             since,
+            patience,
             requests: 0,
             written: 0,
             blocked: false,
@@ -156,12 +161,13 @@ impl Progress {
         }
     }
 
-    /// When the connection began to wait for its client; nothing while it is being worked for, or
-    /// while an answer is still on its way out.
+    /// When the connection began to wait for its client; nothing while it is being worked for, while an answer is still on its
+    /// way out, or as long as it is left alone.
     pub(super) fn evictable_since(&self) -> Option<u64> {
         let record = self.record();
         match record.phase {
             _ if record.blocked => None,
+            Phase::Fresh if Moment::now() < record.patience => None,
             Phase::Fresh | Phase::Head | Phase::Idle | Phase::Leaving => Some(record.since),
             Phase::Busy => None,
         }
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_evictable_exactly_while_it_waits_for_its_client() {
-        let progress = Progress::new(Arc::default());
+        let progress = Progress::new(Arc::default(), Moment::now());
         assert_eq!(progress.waiting().phase, Phase::Fresh);
         progress.received(b"GET / HTTP/1.1\r\n\r\n");
         assert!(progress.begin_request());
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_pipelined_request_leaves_no_idle_gap() {
-        let progress = Progress::new(Arc::default());
+        let progress = Progress::new(Arc::default(), Moment::now());
         progress.received(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
         assert!(progress.begin_request());
         progress.end_answer();
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_stall_is_one_deadline_until_a_byte_is_taken() {
-        let progress = Progress::new(Arc::default());
+        let progress = Progress::new(Arc::default(), Moment::now());
         progress.sent(Some(10));
         progress.sent(None);
         let stalled = progress.waiting();

@@ -22,6 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 const LIMITS: Limits = Limits {
     max_connections: 8,
+    patience: Duration::from_millis(50),
     header_timeout: Duration::from_secs(15),
     idle_timeout: Duration::from_secs(15),
     newcomer: Duration::from_secs(1),
@@ -447,6 +448,26 @@ async fn silent_sockets_at_the_limit_make_room_for_a_client() {
     send(&mut client, "GET / HTTP/1.1\nHost: a\n\n").await;
     until(&mut client, "hello").await;
     assert_eq!(rest(&mut silent[0]).await, "", "the oldest went first");
+}
+
+#[tokio::test]
+async fn many_that_come_at_once_all_get_to_say_what_they_want() {
+    let host = start(Limits {
+        patience: DEADLINE,
+        ..LIMITS
+    })
+    .await;
+    let mut clients = Vec::new();
+    for _ in 0..LIMITS.max_connections * 3 {
+        clients.push(connect(host.address).await);
+    }
+    connections(&host.server, LIMITS.max_connections).await;
+    for client in &mut clients {
+        send(client, "GET / HTTP/1.1\nHost: a\nConnection: close\n\n").await;
+    }
+    for client in &mut clients {
+        assert!(rest(client).await.ends_with("hello"));
+    }
 }
 
 #[tokio::test]
