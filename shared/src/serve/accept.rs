@@ -240,10 +240,11 @@ where
         if self.floor.evicting.load(Ordering::Relaxed) {
             return;
         }
+        let now = Moment::now();
         let quiet = self
             .progress
             .values()
-            .filter_map(|one| Some((one.evictable_since()?, one)));
+            .filter_map(|one| Some((one.evictable_since(now)?, one)));
         if let Some((_, oldest)) = quiet.min_by_key(|(since, _)| *since) {
             self.floor.evicting.store(true, Ordering::Relaxed);
             oldest.evicted.notify_one();

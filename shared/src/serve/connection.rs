@@ -22,6 +22,7 @@ use super::answer::Answering;
 use super::progress::{Phase, Progress, Waiting};
 use super::stream::{Stream, Watched, discard};
 use super::{Limits, Peer, Stage};
+use crate::clock::Moment;
 
 /// What is read and thrown away at most after the last answer.
 const LINGER_BYTES: usize = 1024 * 1024;
@@ -154,7 +155,7 @@ where
                 return Poll::Ready(Ended::ByItself);
             }
             if evicted.as_mut().poll(cx).is_ready() {
-                if progress.yields() {
+                if progress.yields(Moment::now()) {
                     return Poll::Ready(Ended::Evicted);
                 }
                 evicted.set(progress.evicted.notified());

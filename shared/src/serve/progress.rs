@@ -138,8 +138,8 @@ impl Progress {
     /// The connection was asked to make room. False when it declines, because its client has
     /// sent a request in the meantime.
     #[must_use]
-    pub(super) fn yields(&self) -> bool {
-        let yields = self.evictable_since().is_some();
+    pub(super) fn yields(&self, now: Moment) -> bool {
+        let yields = self.evictable_since(now).is_some();
         if !yields {
             self.floor.evicting.store(false, Ordering::Relaxed);
             self.floor.idled.notify_one();
@@ -163,11 +163,11 @@ impl Progress {
 
     /// When the connection began to wait for its client; nothing while it is being worked for, while an answer is still on its
     /// way out, or as long as it is left alone.
-    pub(super) fn evictable_since(&self) -> Option<u64> {
+    pub(super) fn evictable_since(&self, now: Moment) -> Option<u64> {
         let record = self.record();
         match record.phase {
             _ if record.blocked => None,
-            Phase::Fresh if Moment::now() < record.patience => None,
+            Phase::Fresh if now < record.patience => None,
             Phase::Fresh | Phase::Head | Phase::Idle | Phase::Leaving => Some(record.since),
             Phase::Busy => None,
         }
@@ -190,18 +190,24 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_connection_is_evictable_exactly_while_it_waits_for_its_client() {
-        let progress = Progress::new(Arc::default(), Moment::now());
+        let start = Moment::now();
+        let patience = start + Duration::from_millis(250);
+        let progress = Progress::new(Arc::default(), patience);
         assert_eq!(progress.waiting().phase, Phase::Fresh);
+        assert_eq!(progress.evictable_since(start), None, "it has just come");
+        assert!(progress.evictable_since(patience).is_some());
         progress.received(b"GET / HTTP/1.1\r\n\r\n");
         assert!(progress.begin_request());
-        assert_eq!(progress.evictable_since(), None);
+        assert_eq!(progress.evictable_since(start), None);
         progress.end_answer();
         assert_eq!(progress.waiting().phase, Phase::Idle);
-        assert!(progress.evictable_since().is_some());
+        assert!(progress.evictable_since(start).is_some());
         progress.received(b"G");
         assert_eq!(progress.waiting().phase, Phase::Head);
     }
