@@ -103,7 +103,8 @@ fn keep() -> io::Result<()> {
     orphans::adopt()?;
     call_this_process(NAME);
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut orders = BufReader::new(socket.try_clone()?);
+    // Read as a file, so that whatever the input is, this waits for its end.
+    let mut orders = BufReader::new(File::from(io::stdin().as_fd().try_clone_to_owned()?));
     let mut line = Vec::new();
     orders.read_until(b'\n', &mut line)?;
     let order: Order = serde_json::from_slice(&line)?;
