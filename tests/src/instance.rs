@@ -325,16 +325,6 @@ impl Instance {
         Client::connect(&self.target()).await
     }
 
-    /// `health`, as a client sees it.
-    ///
-    /// # Panics
-    /// When the gateway refuses to say.
-    pub async fn health(&self) -> Value {
-        let mut client = self.client().await;
-        let health = client.call("health", serde_json::json!({})).await;
-        health.expect("a healthy gateway tells its health")
-    }
-
     /// Waits until `health` shows the supervisor's view with a value at this place. The gateway hears of a change a moment after
     /// the supervisor knows of it.
     ///
@@ -342,7 +332,9 @@ impl Instance {
     /// When it does not come to that.
     pub async fn health_shows(&self, pointer: &str, value: &Value) -> Value {
         eventually(&format!("health shows {value} at {pointer}"), async || {
-            let health = self.health().await;
+            let mut client = self.client().await;
+            let health = client.call_unless_sent_away("health", serde_json::json!({}));
+            let health = health.await.map_err(|ended| format!("{ended:?}"))?;
             match health.pointer(pointer) == Some(value) {
                 true => Ok(health),
                 false => Err(health["supervisor"].to_string()),
