@@ -4658,8 +4658,16 @@ public struct SessionEntry: Codable, Equatable, Sendable {
     public var outputTokens: Int?
     /// Tokens in its context.
     public var totalTokens: Int?
+    /// How much the model of the last run can read, in tokens.
+    public var contextTokens: Int?
+    /// The provider of the last run.
+    public var modelProvider: String?
+    /// The model of the last run.
+    public var model: String?
+    /// How often it was summed up.
+    public var compactionCount: Int?
 
-    public init(sessionId: String, updatedAt: Int, systemSent: Bool? = nil, abortedLastRun: Bool? = nil, thinkingLevel: String? = nil, verboseLevel: String? = nil, reasoningLevel: String? = nil, responseUsage: ResponseUsage? = nil, elevatedLevel: String? = nil, execHost: String? = nil, execSecurity: String? = nil, execAsk: String? = nil, execNode: String? = nil, providerOverride: String? = nil, modelOverride: String? = nil, sendPolicy: SendPolicy? = nil, groupActivation: GroupActivation? = nil, label: String? = nil, spawnedBy: String? = nil, inputTokens: Int? = nil, outputTokens: Int? = nil, totalTokens: Int? = nil) {
+    public init(sessionId: String, updatedAt: Int, systemSent: Bool? = nil, abortedLastRun: Bool? = nil, thinkingLevel: String? = nil, verboseLevel: String? = nil, reasoningLevel: String? = nil, responseUsage: ResponseUsage? = nil, elevatedLevel: String? = nil, execHost: String? = nil, execSecurity: String? = nil, execAsk: String? = nil, execNode: String? = nil, providerOverride: String? = nil, modelOverride: String? = nil, sendPolicy: SendPolicy? = nil, groupActivation: GroupActivation? = nil, label: String? = nil, spawnedBy: String? = nil, inputTokens: Int? = nil, outputTokens: Int? = nil, totalTokens: Int? = nil, contextTokens: Int? = nil, modelProvider: String? = nil, model: String? = nil, compactionCount: Int? = nil) {
         self.sessionId = sessionId
         self.updatedAt = updatedAt
         self.systemSent = systemSent
@@ -4682,6 +4690,10 @@ public struct SessionEntry: Codable, Equatable, Sendable {
         self.inputTokens = inputTokens
         self.outputTokens = outputTokens
         self.totalTokens = totalTokens
+        self.contextTokens = contextTokens
+        self.modelProvider = modelProvider
+        self.model = model
+        self.compactionCount = compactionCount
     }
 
     public enum ResponseUsage: String, Codable, CaseIterable, Sendable {
@@ -4750,6 +4762,16 @@ public struct SessionRow: Codable, Equatable, Sendable {
     public var displayName: String?
     /// The channel of a group.
     public var channel: String?
+    /// What a group is about.
+    public var subject: String?
+    /// The channel within a group.
+    public var groupChannel: String?
+    /// What the group belongs to.
+    public var space: String?
+    /// `direct`, `group` or `channel`, as its channel says.
+    public var chatType: String?
+    /// Where it began.
+    public var origin: JSONValue?
     /// When it last changed, in milliseconds since the epoch.
     public var updatedAt: Nullable<Int>
     /// Which conversation it is; a reset begins another.
@@ -4776,21 +4798,36 @@ public struct SessionRow: Codable, Equatable, Sendable {
     public var totalTokens: Int
     /// What is told about usage.
     public var responseUsage: ResponseUsage?
-    /// The provider of its model, when it is not the default one.
+    /// The provider of the last run, or of the model it is set to.
     public var modelProvider: String?
-    /// Its model, when it is not the default one.
+    /// The model of the last run, or the one it is set to.
     public var model: String?
+    /// How much that model can read, in tokens.
+    public var contextTokens: Int?
+    /// Where answers go.
+    public var deliveryContext: JSONValue?
+    /// The channel that was last used.
+    public var lastChannel: String?
+    /// To whom the last answer went.
+    public var lastTo: String?
+    /// The account that was last used.
+    public var lastAccountId: String?
     /// A title made of what is known; only when asked for.
     public var derivedTitle: String?
     /// The newest message in short; only when asked for.
     public var lastMessagePreview: String?
 
-    public init(key: String, kind: Kind, label: String? = nil, displayName: String? = nil, channel: String? = nil, updatedAt: Nullable<Int>, sessionId: String? = nil, systemSent: Bool? = nil, abortedLastRun: Bool? = nil, thinkingLevel: String? = nil, verboseLevel: String? = nil, reasoningLevel: String? = nil, elevatedLevel: String? = nil, sendPolicy: SendPolicy? = nil, inputTokens: Int? = nil, outputTokens: Int? = nil, totalTokens: Int, responseUsage: ResponseUsage? = nil, modelProvider: String? = nil, model: String? = nil, derivedTitle: String? = nil, lastMessagePreview: String? = nil) {
+    public init(key: String, kind: Kind, label: String? = nil, displayName: String? = nil, channel: String? = nil, subject: String? = nil, groupChannel: String? = nil, space: String? = nil, chatType: String? = nil, origin: JSONValue? = nil, updatedAt: Nullable<Int>, sessionId: String? = nil, systemSent: Bool? = nil, abortedLastRun: Bool? = nil, thinkingLevel: String? = nil, verboseLevel: String? = nil, reasoningLevel: String? = nil, elevatedLevel: String? = nil, sendPolicy: SendPolicy? = nil, inputTokens: Int? = nil, outputTokens: Int? = nil, totalTokens: Int, responseUsage: ResponseUsage? = nil, modelProvider: String? = nil, model: String? = nil, contextTokens: Int? = nil, deliveryContext: JSONValue? = nil, lastChannel: String? = nil, lastTo: String? = nil, lastAccountId: String? = nil, derivedTitle: String? = nil, lastMessagePreview: String? = nil) {
         self.key = key
         self.kind = kind
         self.label = label
         self.displayName = displayName
         self.channel = channel
+        self.subject = subject
+        self.groupChannel = groupChannel
+        self.space = space
+        self.chatType = chatType
+        self.origin = origin
         self.updatedAt = updatedAt
         self.sessionId = sessionId
         self.systemSent = systemSent
@@ -4806,6 +4843,11 @@ public struct SessionRow: Codable, Equatable, Sendable {
         self.responseUsage = responseUsage
         self.modelProvider = modelProvider
         self.model = model
+        self.contextTokens = contextTokens
+        self.deliveryContext = deliveryContext
+        self.lastChannel = lastChannel
+        self.lastTo = lastTo
+        self.lastAccountId = lastAccountId
         self.derivedTitle = derivedTitle
         self.lastMessagePreview = lastMessagePreview
     }
@@ -4850,7 +4892,7 @@ public struct SessionStoreSummary: Codable, Equatable, Sendable {
 public struct SessionsCompactParams: Codable, Equatable, Sendable {
     /// The session.
     public var key: String
-    /// How many of the newest messages stay; 400 when absent.
+    /// How many of the newest entries stay; 400 when absent.
     public var maxLines: Int?
 
     public init(key: String, maxLines: Int? = nil) {
@@ -4869,18 +4911,18 @@ public struct SessionsCompactReply: Codable, Equatable, Sendable {
     public var compacted: Bool
     /// Why not.
     public var reason: String?
-    /// How many messages stay.
-    public var kept: Int?
-    /// The file the others were moved to.
+    /// The conversation the others were moved to.
     public var archived: String?
+    /// How many entries stay.
+    public var kept: Int?
 
-    public init(ok: Bool, key: String, compacted: Bool, reason: String? = nil, kept: Int? = nil, archived: String? = nil) {
+    public init(ok: Bool, key: String, compacted: Bool, reason: String? = nil, archived: String? = nil, kept: Int? = nil) {
         self.ok = ok
         self.key = key
         self.compacted = compacted
         self.reason = reason
-        self.kept = kept
         self.archived = archived
+        self.kept = kept
     }
 }
 
@@ -4921,7 +4963,7 @@ public struct SessionsDeleteReply: Codable, Equatable, Sendable {
     public var key: String
     /// Whether there was such a session.
     public var deleted: Bool
-    /// Files its messages were moved to.
+    /// The conversation that is kept for some time, and can be exported by this name.
     public var archived: [String]
 
     public init(ok: Bool, key: String, deleted: Bool, archived: [String]) {
@@ -4929,6 +4971,44 @@ public struct SessionsDeleteReply: Codable, Equatable, Sendable {
         self.key = key
         self.deleted = deleted
         self.archived = archived
+    }
+}
+
+/// Parameters of `sessions.export`: exactly one of `key` and `sessionId`.
+public struct SessionsExportParams: Codable, Equatable, Sendable {
+    /// The session, by its key or an alias.
+    public var key: String?
+    /// The conversation, also one that no session has any more.
+    public var sessionId: String?
+    /// `next` of the answer before; the beginning when absent.
+    public var after: Int?
+    /// How many entries at most; 1,000 when absent.
+    public var limit: Int?
+
+    public init(key: String? = nil, sessionId: String? = nil, after: Int? = nil, limit: Int? = nil) {
+        self.key = key
+        self.sessionId = sessionId
+        self.after = after
+        self.limit = limit
+    }
+}
+
+/// Reply of `sessions.export`.
+public struct SessionsExportReply: Codable, Equatable, Sendable {
+    /// The canonical key, when a session has the conversation.
+    public var key: String?
+    /// The conversation.
+    public var sessionId: String
+    /// One for each line of the file, the first of them `{type:"session",version:3,id,timestamp,cwd}`; the others have `type`, `id`, `parentId` and `timestamp`, and a `message` when they are of that type.
+    public var entries: [JSONValue]
+    /// Where to go on; absent at the end.
+    public var next: Int?
+
+    public init(key: String? = nil, sessionId: String, entries: [JSONValue], next: Int? = nil) {
+        self.key = key
+        self.sessionId = sessionId
+        self.entries = entries
+        self.next = next
     }
 }
 
@@ -6568,7 +6648,7 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case nodeEvent = "node.event"
     /// The sessions, the newest first.
     case sessionsList = "sessions.list"
-    /// The newest messages of some sessions, in short. There are no messages before there are agent runs.
+    /// The newest messages of some sessions, in short.
     case sessionsPreview = "sessions.preview"
     /// The canonical key of a session.
     case sessionsResolve = "sessions.resolve"
@@ -6580,6 +6660,8 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case sessionsDelete = "sessions.delete"
     /// Puts the older messages of a session aside.
     case sessionsCompact = "sessions.compact"
+    /// A conversation as the lines of a file, a page at a time. An addition of this gateway.
+    case sessionsExport = "sessions.export"
     /// The agents.
     case agentsList = "agents.list"
     /// Who answers.
@@ -6588,21 +6670,21 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case modelsList = "models.list"
     /// How each configured channel is. Channels are not part of this version, so none is at work, and each says so.
     case channelsStatus = "channels.status"
-    /// What the providers say about usage. No provider is asked before there are agent runs.
+    /// What the providers say about usage; those that say nothing are left out.
     case usageStatus = "usage.status"
     /// What runs have used, by day.
     case usageCost = "usage.cost"
     /// How the last heartbeat went; null when there was none.
     case lastHeartbeat = "last-heartbeat"
-    /// Switches heartbeats on or off.
+    /// Switches heartbeats on or off, until they are switched again.
     case setHeartbeats = "set-heartbeats"
-    /// Leaves a note for the main session. It waits, durably, for an agent to read it.
+    /// Leaves a note for the main session. It waits, durably, for an agent to read it; with the mode `now` the agent is woken.
     case wake
     /// The words.
     case voicewakeGet = "voicewake.get"
     /// Sets the words and tells everybody, nodes included.
     case voicewakeSet = "voicewake.set"
-    /// The jobs. No job runs before there are agent runs, so none has a next time.
+    /// The jobs, the one that is due first at the front.
     case cronList = "cron.list"
     /// Whether jobs are run, and how many there are.
     case cronStatus = "cron.status"
@@ -6612,7 +6694,7 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case cronUpdate = "cron.update"
     /// Removes a job and what is known of its runs.
     case cronRemove = "cron.remove"
-    /// Runs a job.
+    /// Runs a job that is due, or any with the mode `force`. Answers when the run is over.
     case cronRun = "cron.run"
     /// How the newest runs of a job went.
     case cronRuns = "cron.runs"

@@ -2400,6 +2400,14 @@ export interface SessionEntry {
   outputTokens?: number;
   /** Tokens in its context. */
   totalTokens?: number;
+  /** How much the model of the last run can read, in tokens. */
+  contextTokens?: number;
+  /** The provider of the last run. */
+  modelProvider?: string;
+  /** The model of the last run. */
+  model?: string;
+  /** How often it was summed up. */
+  compactionCount?: number;
 }
 
 /** What sessions use unless they say otherwise. */
@@ -2432,6 +2440,16 @@ export interface SessionRow {
   displayName?: string;
   /** The channel of a group. */
   channel?: string;
+  /** What a group is about. */
+  subject?: string;
+  /** The channel within a group. */
+  groupChannel?: string;
+  /** What the group belongs to. */
+  space?: string;
+  /** `direct`, `group` or `channel`, as its channel says. */
+  chatType?: string;
+  /** Where it began. */
+  origin?: unknown;
   /** When it last changed, in milliseconds since the epoch. */
   updatedAt: number | null;
   /** Which conversation it is; a reset begins another. */
@@ -2458,10 +2476,20 @@ export interface SessionRow {
   totalTokens: number;
   /** What is told about usage. */
   responseUsage?: "off" | "tokens" | "full" | "on";
-  /** The provider of its model, when it is not the default one. */
+  /** The provider of the last run, or of the model it is set to. */
   modelProvider?: string;
-  /** Its model, when it is not the default one. */
+  /** The model of the last run, or the one it is set to. */
   model?: string;
+  /** How much that model can read, in tokens. */
+  contextTokens?: number;
+  /** Where answers go. */
+  deliveryContext?: unknown;
+  /** The channel that was last used. */
+  lastChannel?: string;
+  /** To whom the last answer went. */
+  lastTo?: string;
+  /** The account that was last used. */
+  lastAccountId?: string;
   /** A title made of what is known; only when asked for. */
   derivedTitle?: string;
   /** The newest message in short; only when asked for. */
@@ -2482,7 +2510,7 @@ export interface SessionStoreSummary {
 export interface SessionsCompactParams {
   /** The session. */
   key: string;
-  /** How many of the newest messages stay; 400 when absent. */
+  /** How many of the newest entries stay; 400 when absent. */
   maxLines?: number;
 }
 
@@ -2496,10 +2524,10 @@ export interface SessionsCompactReply {
   compacted: boolean;
   /** Why not. */
   reason?: string;
-  /** How many messages stay. */
-  kept?: number;
-  /** The file the others were moved to. */
+  /** The conversation the others were moved to. */
   archived?: string;
+  /** How many entries stay. */
+  kept?: number;
 }
 
 /** What a session uses that says nothing else; null when the configuration names no model. */
@@ -2528,8 +2556,32 @@ export interface SessionsDeleteReply {
   key: string;
   /** Whether there was such a session. */
   deleted: boolean;
-  /** Files its messages were moved to. */
+  /** The conversation that is kept for some time, and can be exported by this name. */
   archived: string[];
+}
+
+/** Parameters of `sessions.export`: exactly one of `key` and `sessionId`. */
+export interface SessionsExportParams {
+  /** The session, by its key or an alias. */
+  key?: string;
+  /** The conversation, also one that no session has any more. */
+  sessionId?: string;
+  /** `next` of the answer before; the beginning when absent. */
+  after?: number;
+  /** How many entries at most; 1,000 when absent. */
+  limit?: number;
+}
+
+/** Reply of `sessions.export`. */
+export interface SessionsExportReply {
+  /** The canonical key, when a session has the conversation. */
+  key?: string;
+  /** The conversation. */
+  sessionId: string;
+  /** One for each line of the file, the first of them `{type:"session",version:3,id,timestamp,cwd}`; the others have `type`, `id`, `parentId` and `timestamp`, and a `message` when they are of that type. */
+  entries: unknown[];
+  /** Where to go on; absent at the end. */
+  next?: number;
 }
 
 /** Parameters of `sessions.list`. */
@@ -3446,17 +3498,17 @@ export interface Methods {
   "config.patch": { params: ConfigApplyParams; reply: ConfigApplyReply; scope: "operator.admin" };
   /** What the file can say: a JSON Schema and hints for forms. (works) */
   "config.schema": { params: ConfigSchemaParams; reply: ConfigSchemaReply; scope: "operator.admin" };
-  /** Starts a run and answers twice under one id: when it is accepted, and when it is finished. (planned: agent runs are not built) */
+  /** Starts a run and answers twice under one id: when it is accepted, and when it is finished. (works) */
   "agent": { params: AgentParams; reply: AgentReply; scope: "operator.write" };
-  /** Waits for a run to end. (planned: agent runs are not built) */
+  /** Waits for a run to end. (works) */
   "agent.wait": { params: AgentWaitParams; reply: AgentWaitReply; scope: "operator.write" };
-  /** The newest messages of a session. (planned: transcripts are not built) */
+  /** The newest messages of a session. (works) */
   "chat.history": { params: ChatHistoryParams; reply: ChatHistoryReply; scope: "operator.read" };
-  /** Stops runs of a session. (planned: agent runs are not built) */
+  /** Stops runs of a session. (works) */
   "chat.abort": { params: ChatAbortParams; reply: ChatAbortReply; scope: "operator.write" };
-  /** Sends a message to a session; the answer comes in `chat` events. (planned: agent runs are not built) */
+  /** Sends a message to a session; the answer comes in `chat` events. (works) */
   "chat.send": { params: ChatSendParams; reply: ChatSendReply; scope: "operator.write" };
-  /** Appends a message of the assistant to a transcript, without a model. (planned: transcripts are not built) */
+  /** Appends a message of the assistant to a transcript, without a model. (works) */
   "chat.inject": { params: ChatInjectParams; reply: ChatInjectReply; scope: "operator.admin" };
   /** Sends a message through a channel. (planned: channels are not built) */
   "send": { params: SendParams; reply: SendReply; scope: "operator.write" };
@@ -3562,7 +3614,7 @@ export interface Methods {
   "node.event": { params: NodeEventParams; reply: NodeEventReply; scope: "node" };
   /** The sessions, the newest first. (works) */
   "sessions.list": { params: SessionsListParams; reply: SessionsListReply; scope: "operator.read" };
-  /** The newest messages of some sessions, in short. There are no messages before there are agent runs. (works) */
+  /** The newest messages of some sessions, in short. (works) */
   "sessions.preview": { params: SessionsPreviewParams; reply: SessionsPreviewReply; scope: "operator.read" };
   /** The canonical key of a session. (works) */
   "sessions.resolve": { params: SessionsResolveParams; reply: SessionsResolveReply; scope: "operator.admin" };
@@ -3574,6 +3626,8 @@ export interface Methods {
   "sessions.delete": { params: SessionsDeleteParams; reply: SessionsDeleteReply; scope: "operator.admin" };
   /** Puts the older messages of a session aside. (works) */
   "sessions.compact": { params: SessionsCompactParams; reply: SessionsCompactReply; scope: "operator.admin" };
+  /** A conversation as the lines of a file, a page at a time. An addition of this gateway. (works) */
+  "sessions.export": { params: SessionsExportParams; reply: SessionsExportReply; scope: "operator.admin" };
   /** The agents. (works) */
   "agents.list": { params: AgentsListParams; reply: AgentsListReply; scope: "operator.read" };
   /** Who answers. (works) */
@@ -3582,21 +3636,21 @@ export interface Methods {
   "models.list": { params: ModelsListParams; reply: ModelsListReply; scope: "operator.read" };
   /** How each configured channel is. Channels are not part of this version, so none is at work, and each says so. (works) */
   "channels.status": { params: ChannelsStatusParams; reply: ChannelsStatusReply; scope: "operator.read" };
-  /** What the providers say about usage. No provider is asked before there are agent runs. (works) */
+  /** What the providers say about usage; those that say nothing are left out. (works) */
   "usage.status": { params: UsageStatusParams; reply: UsageStatusReply; scope: "operator.read" };
   /** What runs have used, by day. (works) */
   "usage.cost": { params: UsageCostParams; reply: UsageCostReply; scope: "operator.read" };
   /** How the last heartbeat went; null when there was none. (works) */
   "last-heartbeat": { params: LastHeartbeatParams; reply: LastHeartbeatReply; scope: "operator.read" };
-  /** Switches heartbeats on or off. (planned: heartbeats come with agent runs) */
+  /** Switches heartbeats on or off, until they are switched again. (works) */
   "set-heartbeats": { params: SetHeartbeatsParams; reply: SetHeartbeatsReply; scope: "operator.admin" };
-  /** Leaves a note for the main session. It waits, durably, for an agent to read it. (works) */
+  /** Leaves a note for the main session. It waits, durably, for an agent to read it; with the mode `now` the agent is woken. (works) */
   "wake": { params: WakeParams; reply: WakeReply; scope: "operator.write" };
   /** The words. (works) */
   "voicewake.get": { params: VoicewakeGetParams; reply: VoicewakeTriggers; scope: "operator.read" };
   /** Sets the words and tells everybody, nodes included. (works) */
   "voicewake.set": { params: VoicewakeSetParams; reply: VoicewakeTriggers; scope: "operator.write" };
-  /** The jobs. No job runs before there are agent runs, so none has a next time. (works) */
+  /** The jobs, the one that is due first at the front. (works) */
   "cron.list": { params: CronListParams; reply: CronListReply; scope: "operator.read" };
   /** Whether jobs are run, and how many there are. (works) */
   "cron.status": { params: CronStatusParams; reply: CronStatusReply; scope: "operator.read" };
@@ -3606,7 +3660,7 @@ export interface Methods {
   "cron.update": { params: CronUpdateParams; reply: CronJob; scope: "operator.admin" };
   /** Removes a job and what is known of its runs. (works) */
   "cron.remove": { params: CronRemoveParams; reply: CronRemoveReply; scope: "operator.admin" };
-  /** Runs a job. (planned: jobs run when there are agent runs) */
+  /** Runs a job that is due, or any with the mode `force`. Answers when the run is over. (works) */
   "cron.run": { params: CronRunParams; reply: CronRunReply; scope: "operator.admin" };
   /** How the newest runs of a job went. (works) */
   "cron.runs": { params: CronRunsParams; reply: CronRunsReply; scope: "operator.read" };
@@ -3626,11 +3680,11 @@ export interface Events {
   "shutdown": ShutdownPayload;
   /** The health summary was refreshed. (works) */
   "health": HealthSummary;
-  /** A step of an agent's run. (planned: agent runs are not built) */
+  /** A step of an agent's run. (works) */
   "agent": AgentPayload;
-  /** The answer of a run, for people: a `delta` may be dropped for a slow client, an end may not. (planned: agent runs are not built) */
+  /** The answer of a run, for people: a `delta` may be dropped for a slow client, an end may not. (works) */
   "chat": ChatPayload;
-  /** A heartbeat of an agent is over. (planned: heartbeats are not built) */
+  /** A heartbeat of an agent is over. (works) */
   "heartbeat": HeartbeatPayload;
   /** People talk, or no longer do. (works) */
   "talk.mode": TalkModePayload;

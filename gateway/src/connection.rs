@@ -76,6 +76,8 @@ pub(crate) struct Caller {
     pub(crate) rights: Rights,
     /// Its verified device.
     pub(crate) device: Option<Arc<str>>,
+    /// The agent that calls by one of its tools; none for a connection.
+    pub(crate) agent: Option<Arc<str>>,
     /// Who it says it is.
     pub(crate) client: ClientInfo,
     /// The key of its presence entry.
@@ -440,9 +442,34 @@ async fn finish(context: &Context, link: &Link, mut socket: Socket) {
 /// The answer to a request: its payload, or why there is none.
 pub(crate) type Answer = Result<Bytes, Box<ErrorShape>>;
 
-fn queue_answer(outbound: &mut outbound::Outbound, id: &str, answer: &Answer) {
+/// An answer as a frame carries it.
+#[derive(Debug, Clone)]
+pub(crate) enum Outgoing {
+    /// A payload, or an error.
+    Plain(Answer),
+    /// An error, and a payload beside it: how a run ended that failed.
+    Failed {
+        payload: Bytes,
+        error: Box<ErrorShape>,
+    },
+}
+
+impl Outgoing {
+    /// Whether what was asked for was done.
+    pub(crate) const fn is_ok(&self) -> bool {
+        matches!(self, Self::Plain(Ok(_)))
+    }
+}
+
+impl From<Answer> for Outgoing {
+    fn from(answer: Answer) -> Self {
+        Self::Plain(answer)
+    }
+}
+
+fn queue_answer(outbound: &mut outbound::Outbound, id: &str, answer: &Outgoing) {
     match answer {
-        Ok(payload) => outbound.answer(
+        Outgoing::Plain(Ok(payload)) => outbound.answer(
             &[
                 br#"{"type":"res","id":"#,
                 id.as_bytes(),
@@ -451,9 +478,21 @@ fn queue_answer(outbound: &mut outbound::Outbound, id: &str, answer: &Answer) {
             Some(payload),
             &[b"}"],
         ),
-        Err(error) => {
+        Outgoing::Plain(Err(error)) => {
             let error = serde_json::to_vec(error).expect("an error has string keys");
             queue_error(outbound, id, &error);
+        }
+        Outgoing::Failed { payload, error } => {
+            let error = serde_json::to_vec(error).expect("an error has string keys");
+            outbound.answer(
+                &[
+                    br#"{"type":"res","id":"#,
+                    id.as_bytes(),
+                    br#","ok":false,"payload":"#,
+                ],
+                Some(payload),
+                &[br#","error":"#, &error, b"}"],
+            );
         }
     }
 }

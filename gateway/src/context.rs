@@ -35,12 +35,14 @@ use crate::phase::Phases;
 use crate::prepared::Prepared;
 use crate::quiet::Quiet;
 use crate::reception::Reception;
+use crate::runs::Runs;
 use crate::services::config::{ConfigFile, with_credentials};
 use crate::services::devices::sightings::Sightings;
 use crate::services::exec_approvals::waiting::Waiting;
 use crate::services::health::Health;
 use crate::services::idempotency::Idempotency;
 use crate::services::listings::Listings;
+use crate::services::models::ModelPool;
 use crate::services::nodes::Nodes;
 use crate::services::nodes::invokes::Invokes;
 use crate::services::presence::Presence;
@@ -110,10 +112,22 @@ pub(crate) struct Context {
     pub(crate) exec_approvals_turn: Arc<tokio::sync::Mutex<()>>,
     /// Requests that must not be done twice.
     pub(crate) idempotency: Idempotency,
+    /// Who answers for agents.
+    pub(crate) models: ModelPool,
+    /// What agents do.
+    pub(crate) runs: Runs,
+    /// What agents do among themselves.
+    pub(crate) aftermath: crate::toolbox::aftermath::Aftermath,
+    /// Jobs, when they are due.
+    pub(crate) cron: crate::cron::Bells,
+    /// What wakes agents by itself.
+    pub(crate) pulse: crate::heartbeat::Pulse,
     /// Rings when a node has come, gone, been asked or answered, or somebody who waited for one has left.
     pub(crate) nodes_bell: Arc<Notify>,
     /// Rings when nobody waits for a node any more.
     pub(crate) nodes_idle: Notify,
+    /// Rings when a hook has started a run.
+    pub(crate) hooks_bell: Notify,
     /// Rings when people are asked for an approval, or whoever asked has left.
     pub(crate) approvals_bell: Arc<Notify>,
     /// Rings when the presence list should go to everybody.
@@ -159,6 +173,7 @@ impl Context {
         let instance = Arc::new(instance);
         let settings = Arc::new(settings);
         let tailnet = Tailnet::new(&variables);
+        let idempotency = Idempotency::default();
         let config = ConfigFile::new(
             instance.identity.config_path.clone(),
             with_credentials(variables, credentials.as_ref()),
@@ -185,9 +200,15 @@ impl Context {
             nodes: Mutex::new(Nodes::default()),
             invokes: Mutex::new(Invokes::default()),
             approvals: Mutex::new(Waiting::default()),
-            idempotency: Idempotency::default(),
+            models: ModelPool::default(),
+            runs: Runs::new(idempotency.life()),
+            aftermath: crate::toolbox::aftermath::Aftermath::default(),
+            cron: crate::cron::Bells::default(),
+            pulse: crate::heartbeat::Pulse::default(),
+            idempotency,
             nodes_bell: Arc::default(),
             nodes_idle: Notify::new(),
+            hooks_bell: Notify::new(),
             approvals_bell: Arc::default(),
             errands: Errands::default(),
             exec_approvals_turn: Arc::default(),
@@ -259,7 +280,7 @@ impl Context {
         work(&mut lock(&self.presence))
     }
 
-    /// Works with the kept lists of sessions.
+    /// Works with the kept rows of sessions.
     pub(crate) fn listings<T>(&self, work: impl FnOnce(&mut Listings) -> T) -> T {
         work(&mut lock(&self.listings))
     }
@@ -355,6 +376,8 @@ impl Context {
         self.change_secrets(credentials);
         self.health(|health| health.set_settings(settings));
         self.health_is_stale();
+        self.cron.jobs_changed();
+        crate::heartbeat::look_again(self);
     }
 
     /// These are the shared secrets from here on. Whoever came in by others must come in again.

@@ -9,6 +9,7 @@
 //! whoever waits is told that the outcome is unknown. In the latter case the nodes are told that they may stop.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_shared::control::{Drain, StopReason};
@@ -25,6 +26,8 @@ use crate::limits::{LINGER, STRANGERS_GRACE};
 use crate::nodes;
 use crate::phase::Phase;
 use crate::prepared::Prepared;
+use crate::runs;
+use crate::toolbox;
 
 /// How long a stop waits for sockets that were accepted and have not asked for anything.
 const LATECOMERS: Duration = Duration::from_secs(1);
@@ -34,7 +37,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Drains within the budget.
 pub(crate) async fn drain(
-    context: &Context,
+    context: &Arc<Context>,
     server: Server,
     mounts: Option<Mounts>,
     order: &Drain,
@@ -49,6 +52,7 @@ pub(crate) async fn drain(
         // much longer than a stop may take.
         StopReason::Stop | StopReason::Disabled => {
             nodes::stop(context);
+            runs::stop_all(context, runs::SHUTDOWN);
             (settle.min(LATECOMERS), Duration::ZERO)
         }
     };
@@ -57,6 +61,7 @@ pub(crate) async fn drain(
         .hub
         .send_away(farewell(order), context.state_version(), &at_work);
     approvals::close(context);
+    runs::close(context).await;
     let settled = async {
         // Upgrades reach the hub before the server counts them as finished, so nobody is overlooked in between.
         let doors = async {
@@ -65,7 +70,12 @@ pub(crate) async fn drain(
             context.errands.settled().await;
             drained
         };
-        tokio::join!(doors, close(mounts), nodes_answer(context, patience)).0
+        let runs = async {
+            runs::finished(context).await;
+            runs::depart(context).await;
+            toolbox::standard::end(context);
+        };
+        tokio::join!(doors, close(mounts), nodes_answer(context, patience), runs).0
     };
     let settled = async {
         tokio::select! {

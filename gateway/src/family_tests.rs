@@ -74,7 +74,7 @@ async fn a_fresh_instance_shows_nothing_that_is_not_there() {
         list,
         json!({
             "ts": null, "path": "~/.openclaw/openclaw.sqlite", "count": 0,
-            "defaults": {"modelProvider": null, "model": null, "contextTokens": null}, "sessions": [],
+            "defaults": {"modelProvider": "offline", "model": "echo", "contextTokens": 200_000}, "sessions": [],
         })
     );
     assert_eq!(
@@ -93,7 +93,10 @@ async fn a_fresh_instance_shows_nothing_that_is_not_there() {
     );
     assert_eq!(
         ok(&mut client, "models.list", json!({})).await,
-        json!({"models": []})
+        json!({"models": [{
+            "id": "echo", "name": "Echo (offline)", "provider": "offline",
+            "contextWindow": 200_000, "reasoning": false, "input": ["text"],
+        }]})
     );
     let channels = ok(
         &mut client,
@@ -126,7 +129,7 @@ async fn a_fresh_instance_shows_nothing_that_is_not_there() {
     );
     assert_eq!(
         ok(&mut client, "cron.status", json!({})).await,
-        json!({"enabled": false, "storePath": "~/.openclaw/openclaw.sqlite", "jobs": 0, "nextWakeAtMs": null})
+        json!({"enabled": true, "storePath": "~/.openclaw/openclaw.sqlite", "jobs": 0, "nextWakeAtMs": null})
     );
     let skills = ok(&mut client, "skills.status", json!({})).await;
     assert_eq!(skills["skills"], json!([]));
@@ -279,7 +282,7 @@ async fn jobs_are_added_changed_and_removed_and_everybody_is_told() {
         (
             &json!(true),
             &json!({"kind": "at", "atMs": 1_893_456_000_000_u64}),
-            &json!({}),
+            &json!({"nextRunAtMs": 1_893_456_000_000_u64}),
             &json!("main"),
             &json!("next-heartbeat")
         )
@@ -329,7 +332,7 @@ async fn jobs_are_added_changed_and_removed_and_everybody_is_told() {
         (
             "cron.run",
             json!({"id": "x"}),
-            "UNAVAILABLE cron.run is not available yet: jobs run when there are agent runs",
+            "UNAVAILABLE Error: unknown cron job id: x",
         ),
         (
             "cron.update",
@@ -420,10 +423,12 @@ async fn notes_and_wake_words_are_kept() {
             "INVALID_REQUEST voicewake.set requires triggers: string[]"
         );
     }
-    assert_eq!(
-        no(&mut client, "set-heartbeats", json!({"enabled": true})).await,
-        "UNAVAILABLE set-heartbeats is not available yet: heartbeats come with agent runs"
-    );
+    for enabled in [false, true] {
+        assert_eq!(
+            ok(&mut client, "set-heartbeats", json!({"enabled": enabled})).await,
+            json!({"ok": true, "enabled": enabled})
+        );
+    }
 }
 
 #[tokio::test(flavor = "local")]

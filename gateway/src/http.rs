@@ -2,7 +2,7 @@
 //!
 //! Every request passes the [`Door`] first: a Host that is not ours goes no further (DNS rebinding), and what belongs to the
 //! canvas host is relayed to it. The rest are `warp` filters, one line per route. Nothing here grants anything to a web
-//! page of another origin, and nothing but GET and HEAD has a meaning yet.
+//! page of another origin.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -24,16 +24,33 @@ use warp::{Filter, Rejection};
 
 use crate::context::Context;
 
+mod api;
+mod bearer;
+mod body;
 pub(crate) mod client;
+mod client_tools;
+mod completions;
+mod conversation;
+mod fetch;
+mod fields;
+pub(crate) mod hooks;
+pub(crate) mod media;
+mod models;
 pub(crate) mod mounts;
 mod probes;
+mod responses;
+mod sse;
 mod status_page;
+mod target;
+mod tools_invoke;
+mod turn;
 mod upgrade;
 
 use mounts::Mounts;
 
 /// The routes of this process.
 fn routes(context: Arc<Context>) -> BoxedFilter<(Reply,)> {
+    let programs = for_programs(&context);
     let context = move || {
         let context = context.clone();
         warp::any().map(move || context.clone())
@@ -60,6 +77,8 @@ fn routes(context: Arc<Context>) -> BoxedFilter<(Reply,)> {
     let status =
         page(warp::path::end().boxed()).map(|context: Arc<Context>| status_page::page(&context));
     upgrade
+        .or(programs)
+        .unify()
         .or(health)
         .unify()
         .or(ready)
@@ -67,6 +86,41 @@ fn routes(context: Arc<Context>) -> BoxedFilter<(Reply,)> {
         .or(status)
         .unify()
         .recover(refused)
+        .unify()
+        .boxed()
+}
+
+/// The interfaces for programs; each says by itself which method it takes, and whether it is there.
+fn for_programs(context: &Arc<Context>) -> BoxedFilter<(Reply,)> {
+    let asked = api::asked(context.clone(), Arc::default());
+    let completions = warp::path!("v1" / "chat" / "completions")
+        .and(asked.clone())
+        .then(completions::answer);
+    let models = warp::path!("v1" / "models")
+        .and(asked.clone())
+        .then(|asked| models::answer(asked, None));
+    let model = warp::path!("v1" / "models" / String)
+        .and(asked.clone())
+        .then(|id, asked| models::answer(asked, Some(id)));
+    let hooks = hooks::below(context.clone())
+        .and(asked.clone())
+        .then(hooks::answer);
+    let responses = warp::path!("v1" / "responses")
+        .and(asked.clone())
+        .then(responses::answer);
+    let tools = warp::path!("tools" / "invoke")
+        .and(asked.clone())
+        .then(tools_invoke::answer);
+    hooks
+        .or(tools)
+        .unify()
+        .or(completions)
+        .unify()
+        .or(responses)
+        .unify()
+        .or(models)
+        .unify()
+        .or(model)
         .unify()
         .boxed()
 }

@@ -88,13 +88,16 @@ impl Hub {
         lock(&self.links)
     }
 
+    /// A number that no connection has, for a caller within this process.
+    pub(crate) fn number(&self) -> LinkId {
+        LinkId(self.next.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     /// A socket was opened. At the cap, that of its address or that of all, the stranger that has been silent for longest
     /// makes room.
     pub(crate) fn enter(&self, address: Option<IpAddr>) -> Arc<Link> {
         let address = address.filter(|address| !address.is_loopback());
-        let link = Arc::new(Link::new(LinkId(
-            self.next.fetch_add(1, Ordering::Relaxed) + 1,
-        )));
+        let link = Arc::new(Link::new(self.number()));
         let mut links = self.links();
         if let Some(oldest) = links.in_the_way_of(address) {
             links.evict(oldest);
@@ -176,8 +179,22 @@ impl Hub {
 
     /// Sends an event to everybody who may see it.
     pub(crate) fn publish<E: Event>(&self, payload: &Prepared<E::Payload>, version: StateVersion) {
-        let mut notice = Notice::of::<E>(payload, version);
+        self.offer(Notice::of::<E>(payload, version));
         tracing::debug!(target: "gateway/ws", event = E::NAME, bytes = payload.json().len(), "event published");
+    }
+
+    /// The same, of which a client with too much waiting loses this one, because the next one says it too.
+    pub(crate) fn publish_if_taken<E: Event>(
+        &self,
+        payload: &Prepared<E::Payload>,
+        version: StateVersion,
+    ) {
+        let mut notice = Notice::of::<E>(payload, version);
+        notice.may_be_lost = true;
+        self.offer(notice);
+    }
+
+    fn offer(&self, mut notice: Notice) {
         for link in self.links().admitted.values() {
             link.offer(&mut notice);
         }

@@ -9,14 +9,20 @@ use openclaw_shared::control::ChildName;
 
 mod approvals;
 mod auth;
+mod briefing;
 mod connection;
 mod context;
+mod cron;
+mod desk;
 mod drain;
 mod errands;
 #[cfg(test)]
 mod family_tests;
+mod heartbeat;
+mod hooks;
 mod http;
 mod hub;
+mod import;
 mod life;
 mod limits;
 #[cfg(test)]
@@ -30,11 +36,13 @@ mod prepared;
 mod quiet;
 mod reception;
 mod rounds;
+mod runs;
 mod services;
 mod settings;
 mod store;
 #[cfg(test)]
 mod testing;
+mod toolbox;
 
 #[cfg(fuzzing)]
 pub use connection::fuzzing;
@@ -42,6 +50,9 @@ pub use connection::fuzzing;
 /// Runs the gateway as a child of the supervisor, to its end.
 #[must_use]
 pub fn run() -> ExitCode {
+    if import::is_wanted() {
+        return import::run();
+    }
     memory::settle();
     child::run(ChildName::Gateway, life::serve)
 }

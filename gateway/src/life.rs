@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_exec::orphans;
 use openclaw_shared::child::{Assignment, Control, Fatal, Order};
+use openclaw_shared::clock::WallTime;
 use openclaw_shared::config::Config;
 use openclaw_shared::control::{ChildName, Drain, Generation, Launch, Reloaded};
 use openclaw_shared::instance::{Environment, Instance};
+use openclaw_shared::model_providers::Keyring;
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -40,6 +43,7 @@ pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
         control,
         mut orders,
     } = assignment;
+    orphans::adopt().map_err(|error| Fatal::new(format!("cannot adopt orphans: {error}")))?;
     let mounts = launch
         .local_sockets
         .get(&ChildName::CanvasHost)
@@ -62,10 +66,13 @@ pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
         mounts,
     };
     control.ready().await;
-    tokio::select! {
+    let lived = tokio::select! {
         done = obey(house, &control, &mut orders) => done,
         () = rounds::run(&context) => Err(Fatal::new("the timers ended")),
-    }
+    };
+    // Keepers end what is theirs when this process goes; what has lost its keeper is left to nobody else.
+    orphans::end_strays(None);
+    lived
 }
 
 fn build(launch: Launch, control: Control) -> Result<Context, Fatal> {
@@ -91,9 +98,10 @@ fn settings(config: &Value, instance: &Instance) -> Result<Settings, Fatal> {
             "gateway.tls.enabled is set, but this version does not serve TLS; put a TLS proxy in front and set it to false",
         )),
         Ok(config) => {
-            let mut settings = Settings::of(&config, instance);
+            let mut settings = Settings::with_keys(&config, instance, &keyring(&config, instance));
             // The supervisor starts no canvas host then, whatever the file says.
             settings.has_canvas &= !Environment::from_process().is_on("OPENCLAW_SKIP_CANVAS_HOST");
+            settings.cron.is_enabled &= !Environment::from_process().is_on("OPENCLAW_SKIP_CRON");
             Ok(settings)
         }
         Err(issues) => {
@@ -104,6 +112,23 @@ fn settings(config: &Value, instance: &Instance) -> Result<Settings, Fatal> {
             )))
         }
     }
+}
+
+/// The keys of model providers, wherever they lie.
+fn keyring(config: &Config, instance: &Instance) -> Keyring {
+    let identity = &instance.identity;
+    let environment = Environment::from_process();
+    let keyring = Keyring::read(
+        config,
+        environment.variables(),
+        &identity.state_dir,
+        &identity.home,
+        WallTime::now(),
+    );
+    for problem in &keyring.problems {
+        tracing::warn!(target: "models", %problem, "a key of a model provider cannot be used");
+    }
+    keyring
 }
 
 async fn obey(

@@ -5,6 +5,8 @@ use crate::testing::{Client, Seen};
 mod admission;
 mod bounds;
 mod ends;
+mod heavy;
+mod http_api;
 mod slow_files;
 mod talk;
 

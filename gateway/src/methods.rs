@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::connection::validate::Validator;
-use crate::connection::{Answer, Caller};
+use crate::connection::{Answer, Caller, Outgoing};
 use crate::context::Context;
 use crate::errands::Interrupted;
 use crate::prepared::Prepared;
@@ -31,11 +31,13 @@ use crate::store::StoreError;
 
 mod agents;
 mod channels;
+mod chat;
 mod config;
 mod cron;
 mod devices;
 mod heartbeat;
 mod nodes;
+mod runs;
 mod sessions;
 mod skills;
 mod system;
@@ -56,8 +58,10 @@ pub(crate) fn routes() -> Result<Routes, Misrouted> {
     let routes = nodes::register(routes);
     let routes = agents::register(routes);
     let routes = channels::register(routes);
+    let routes = chat::register(routes);
     let routes = cron::register(routes);
     let routes = heartbeat::register(routes);
+    let routes = runs::register(routes);
     let routes = sessions::register(routes);
     let routes = skills::register(routes);
     let routes = usage::register(routes);
@@ -141,8 +145,23 @@ impl<R> Answers<R> for Prepared<R> {
     }
 }
 
+/// What a handler has to say: an answer, and after it another one if there is more to come.
+pub(crate) struct Reply {
+    pub(crate) answer: Outgoing,
+    pub(crate) then: Option<Answering>,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer: answer.into(),
+            then: None,
+        }
+    }
+}
+
 /// A handler at work.
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Answer>>>;
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Reply>>>;
 
 /// What became of a call.
 pub(crate) enum Called {
@@ -206,6 +225,27 @@ impl Routes {
         self.on_errand_then(method, handler, async |_: &Context, reply: A| Ok(reply))
     }
 
+    /// The same, for work that hands the gateway on to what outlives it.
+    fn on_errand_of<M, A, H>(self, method: M, handler: H) -> Self
+    where
+        M: Method,
+        A: Answers<M::Reply> + 'static,
+        H: AsyncFn(&Arc<Context>, &Arc<Caller>, M::Params) -> Result<A, MethodError>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let handler = Arc::new(handler);
+        self.route(method, move |context, caller, params| {
+            let handler = handler.clone();
+            async move {
+                let within = context.clone();
+                let errand = async move { handler(&within, &caller, params).await };
+                context.errands.run(errand).await?
+            }
+        })
+    }
+
     /// A method of two parts: the first is done to its end, the second ends with its caller.
     fn on_errand_then<M, W, A, H, T>(self, method: M, handler: H, then: T) -> Self
     where
@@ -227,7 +267,7 @@ impl Routes {
         })
     }
 
-    fn route<M, A, H, F>(mut self, _method: M, handler: H) -> Self
+    fn route<M, A, H, F>(self, _method: M, handler: H) -> Self
     where
         M: Method,
         A: Answers<M::Reply>,
@@ -238,20 +278,48 @@ impl Routes {
         let handler: Handler = Box::new(move |context, caller, raw| {
             let params = validator.parse::<M::Params>(M::NAME, raw)?;
             let answered = handler(context.clone(), caller.clone(), params);
-            let answering = answered.map(|answered| {
-                answered
-                    .map(A::into_json)
-                    .map_err(|MethodError(error)| error)
-            });
-            Ok(Box::pin(AssertUnwindSafe(answering).catch_unwind().map(
-                |outcome| {
-                    // The panic hook has already said where.
-                    outcome.unwrap_or_else(|_| {
-                        Err(Box::new(ErrorShape::unavailable("internal error")))
-                    })
-                },
-            )))
+            Ok(guarded(answered.map(|answered| {
+                let answer = answered.map(A::into_json);
+                answer.map_err(|MethodError(error)| error).into()
+            })))
         });
+        self.insert::<M>(handler)
+    }
+
+    /// A method that answers twice: when its work is taken, which is done to its end, and when it is finished, for as long as its
+    /// caller waits.
+    fn on_twice<M, A, H, T>(self, _method: M, handler: H) -> Self
+    where
+        M: Method,
+        A: Answers<M::Reply> + 'static,
+        H: AsyncFn(Arc<Context>, Arc<Caller>, M::Params) -> Result<(A, T), MethodError>
+            + Send
+            + Sync
+            + 'static,
+        T: Future<Output = Outgoing> + 'static,
+    {
+        let validator = Validator::of::<M::Params>();
+        let handler = Arc::new(handler);
+        let handler: Handler = Box::new(move |context, caller, raw| {
+            let params = validator.parse::<M::Params>(M::NAME, raw)?;
+            let (context, caller, handler) = (context.clone(), caller.clone(), handler.clone());
+            Ok(guarded(async move {
+                let within = context.clone();
+                let errand = async move { handler(within, caller, params).await };
+                match context.errands.run(errand).await {
+                    Ok(Ok((first, then))) => Reply {
+                        answer: Ok(first.into_json()).into(),
+                        then: Some(guarded(then.map(|answer| Reply { answer, then: None }))),
+                    },
+                    Ok(Err(MethodError(error))) => Err(error).into(),
+                    Err(interrupted) => Err(MethodError::from(interrupted).into_shape()).into(),
+                }
+            }))
+        });
+        self.insert::<M>(handler)
+    }
+
+    fn insert<M: Method>(mut self, handler: Handler) -> Self {
         if self
             .by_name
             .insert(
@@ -318,7 +386,8 @@ impl Routes {
         let handler: Handler = Box::new(move |_, _, raw| {
             validator.check(name, raw)?;
             let error = ErrorShape::unavailable(format!("{name} is not available yet: {why}"));
-            Ok(Box::pin(std::future::ready(Err(Box::new(error)))))
+            let answer: Answer = Err(Box::new(error));
+            Ok(Box::pin(std::future::ready(answer.into())))
         });
         if self
             .by_name
@@ -371,6 +440,14 @@ impl Routes {
     }
 }
 
+/// A panic costs one answer.
+fn guarded(replying: impl Future<Output = Reply> + 'static) -> Answering {
+    Box::pin(AssertUnwindSafe(replying).catch_unwind().map(|outcome| {
+        // The panic hook has already said where.
+        outcome.unwrap_or_else(|_| Err(Box::new(ErrorShape::unavailable("internal error"))).into())
+    }))
+}
+
 /// A client's text as far as it is worth repeating.
 fn shown(name: &str) -> String {
     const LONGEST: usize = 128;
@@ -390,8 +467,8 @@ mod tests {
     use openclaw_shared::protocol::scope::{Rights, Role, Scope};
 
     use super::{Called, MethodError, Routes, routes, system};
-    use crate::connection::Caller;
     use crate::connection::link::LinkId;
+    use crate::connection::{Caller, Outgoing};
     use crate::context::Context;
     use crate::testing::{Gateway, connect};
 
@@ -416,6 +493,7 @@ mod tests {
             link: LinkId(1),
             rights: Rights::new(role, scopes.iter().copied()),
             device: None,
+            agent: None,
             client: params.client,
             presence_key: None,
         })
@@ -466,6 +544,9 @@ mod tests {
         let Called::Started(answering) = routes.call(&gateway.context, &caller, &request) else {
             panic!("a good request is started")
         };
-        assert_eq!(answering.await.unwrap_err().code, ErrorCode::Unavailable);
+        let Outgoing::Plain(Err(error)) = answering.await.answer else {
+            panic!("a panic is no answer")
+        };
+        assert_eq!(error.code, ErrorCode::Unavailable);
     }
 }

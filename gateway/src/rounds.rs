@@ -3,6 +3,7 @@
 //! Invariant: a flood of causes is one effect. However many clients come and go, presence and health go out at most once
 //! per pause, and always once after the last cause.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_shared::clock::{Moment, WallTime};
@@ -12,21 +13,29 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::approvals;
 use crate::context::Context;
+use crate::hooks;
 use crate::limits::{
     DEPARTURES, DEVICES_INTERVAL, EXPIRY_INTERVAL, HEALTH_INTERVAL, SWEEP_INTERVAL,
 };
 use crate::memory;
 use crate::nodes;
 use crate::prepared::Prepared;
+use crate::runs;
 use crate::services::devices;
+use crate::services::sessions::retention;
 
 /// Between two presence events.
 const PRESENCE_PAUSE: Duration = Duration::from_millis(200);
 /// Between two health events.
 const HEALTH_PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two looks for what has been kept for long enough.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
+/// The same while there is more of it.
+const RETENTION_PAUSE: Duration = Duration::from_secs(1);
+
 /// Runs for as long as it is polled.
-pub(crate) async fn run(context: &Context) {
+pub(crate) async fn run(context: &Arc<Context>) {
     tokio::join!(
         ticks(context),
         presence(context),
@@ -37,6 +46,11 @@ pub(crate) async fn run(context: &Context) {
         adoption(context),
         approvals::look_after(context),
         expiry(context),
+        crate::cron::look_after(context),
+        crate::heartbeat::look_after(context),
+        retention(context),
+        runs::look_after(context),
+        hooks::look_after(context),
         context.reception.call()
     );
 }
@@ -107,5 +121,29 @@ async fn expiry(context: &Context) {
     loop {
         sleep(EXPIRY_INTERVAL).await;
         devices::expire(context).await;
+        runs::forget(context).await;
+        if context.listings(|listings| listings.forget(Moment::now())) {
+            memory::give_back();
+        }
+    }
+}
+
+/// What has been kept for long enough goes, a little at a time.
+async fn retention(context: &Context) {
+    context.store.opened().await;
+    loop {
+        let swept = context
+            .store
+            .write(|tx| retention::sweep(tx, WallTime::now()))
+            .await;
+        let pause = match swept {
+            Ok(true) => RETENTION_PAUSE,
+            Ok(false) => RETENTION_INTERVAL,
+            Err(error) => {
+                tracing::warn!(target: "store", %error, "what is old could not be removed");
+                RETENTION_INTERVAL
+            }
+        };
+        sleep(pause).await;
     }
 }

@@ -10,16 +10,29 @@ use openclaw_shared::config::Config;
 use openclaw_shared::config::section::{SessionScope, TailscaleMode};
 use openclaw_shared::credentials::AuthMode;
 use openclaw_shared::instance::Instance;
+use openclaw_shared::model_providers::Keyring;
 use openclaw_shared::protocol::snapshot::SessionDefaults;
 use openclaw_shared::serve::host::{Host, HostPolicy};
 use openclaw_shared::serve::origin::Origin;
 
 use crate::connection::handshake::ControlUiRules;
 use crate::services::session_key::{Naming, configured_agent_id};
+use crate::services::sessions::freshness::ResetRules;
 
+pub(crate) mod agency;
 pub(crate) mod catalog;
+pub(crate) mod hearts;
+pub(crate) mod http;
+pub(crate) mod models;
+pub(crate) mod runs;
+pub(crate) mod tooling;
 
+use agency::Agency;
 use catalog::Catalog;
+use hearts::{CronSettings, Hearts};
+use http::HttpSettings;
+use runs::RunSettings;
+use tooling::Tooling;
 
 /// The agent that answers when the configuration names none.
 const DEFAULT_AGENT: &str = "main";
@@ -66,12 +79,33 @@ pub(crate) struct Settings {
     pub(crate) node_commands: NodeCommands,
     /// What else the configuration names.
     pub(crate) catalog: Catalog,
+    /// What holds for agents.
+    pub(crate) agency: Agency,
+    /// What holds for their tools.
+    pub(crate) tooling: Tooling,
+    /// What holds for runs.
+    pub(crate) runs: RunSettings,
+    /// What holds for runs at set times.
+    pub(crate) cron: CronSettings,
+    /// What wakes agents by itself.
+    pub(crate) hearts: Hearts,
+    /// When conversations end.
+    pub(crate) resets: ResetRules,
+    /// Which interfaces for programs are there.
+    pub(crate) http: HttpSettings,
     session_scope: SessionScope,
 }
 
 impl Settings {
-    /// Takes what concerns this process.
+    /// Takes what concerns this process, of which no model provider has a key but those of the configuration.
+    #[cfg(test)]
     pub(crate) fn of(config: &Config, instance: &Instance) -> Self {
+        let keyring = Keyring::of_variables(config, &std::collections::BTreeMap::new());
+        Self::with_keys(config, instance, &keyring)
+    }
+
+    /// Takes what concerns this process.
+    pub(crate) fn with_keys(config: &Config, instance: &Instance, keyring: &Keyring) -> Self {
         let control_ui = &config.gateway.control_ui;
         let hosts = control_ui
             .allowed_hosts
@@ -99,6 +133,8 @@ impl Settings {
             .iter()
             .filter_map(|text| usable(text, text.parse().ok(), "gateway.trustedProxies"))
             .collect();
+        let agents = agents(config);
+        let default_agent = default_of(&agents);
         Self {
             hosts,
             allowed_origins,
@@ -110,12 +146,19 @@ impl Settings {
                 disable_device_auth: control_ui.dangerously_disable_device_auth,
             },
             has_canvas: config.canvas_host.enabled,
-            agents: agents(config),
-            catalog: Catalog::of(config, instance),
+            cron: CronSettings::of(config),
+            hearts: Hearts::of(config, default_agent),
+            agents,
+            agency: Agency::of(config),
+            tooling: Tooling::of(config, instance),
+            catalog: Catalog::of(config, instance, keyring),
+            runs: RunSettings::of(config),
             node_commands: NodeCommands {
                 allow: names(&config.gateway.nodes.allow_commands),
                 deny: names(&config.gateway.nodes.deny_commands),
             },
+            resets: ResetRules::of(&config.session),
+            http: HttpSettings::of(config),
             session_scope: config.session.scope,
         }
     }
@@ -128,10 +171,7 @@ impl Settings {
 
     /// The agent that answers when none is named.
     pub(crate) fn default_agent(&self) -> &str {
-        self.agents
-            .iter()
-            .find(|agent| agent.is_default)
-            .map_or(DEFAULT_AGENT, |agent| agent.id.as_str())
+        default_of(&self.agents)
     }
 
     /// How sessions are named.
@@ -168,6 +208,13 @@ fn usable<T>(text: &str, parsed: Option<T>, key: &str) -> Option<T> {
 
 fn names(list: &[String]) -> BTreeSet<String> {
     list.iter().map(|name| name.trim().to_owned()).collect()
+}
+
+fn default_of(agents: &[Agent]) -> &str {
+    agents
+        .iter()
+        .find(|agent| agent.is_default)
+        .map_or(DEFAULT_AGENT, |agent| agent.id.as_str())
 }
 
 fn agents(config: &Config) -> Vec<Agent> {

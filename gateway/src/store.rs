@@ -339,6 +339,23 @@ fn try_open(path: &Path, generation: Generation) -> Result<(Connection, Connecti
     Ok((writing, reader))
 }
 
+/// A connection of a process that does not serve, and may work beside one that does.
+pub(crate) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
+    let path = &settled(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    create_private(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut connection = connect(path)?;
+    schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// A store that nobody else sees, and that ends with the connection.
+pub(crate) fn open_in_memory() -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory()?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
 /// The path with the links in its folder followed: where the owner keeps the folder is the owner's business, and SQLite is
 /// told to follow none.
 fn settled(path: &Path) -> io::Result<PathBuf> {

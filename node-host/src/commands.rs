@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
+use openclaw_exec::approvals::Approvals;
+use openclaw_exec::environment::HostEnvironment;
+use openclaw_exec::keeper::Keeper;
 use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::params::nodes::NodeError;
 use serde::Serialize;
@@ -9,14 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::consent::Spent;
-use crate::environment::HostEnvironment;
 use crate::skills::Skills;
 
 mod approvals;
 mod system_run;
 mod system_which;
-
-use approvals::Approvals;
 
 /// The groups of commands.
 pub(crate) const CAPS: [&str; 1] = ["system"];
@@ -33,6 +33,7 @@ pub(crate) const COMMANDS: [&str; 4] = [
 pub(crate) struct Services {
     pub(crate) host: HostEnvironment,
     approvals: Approvals,
+    keeper: Keeper,
     spent: Mutex<Spent>,
     pub(crate) skills: Skills,
     /// Said once, because a rule without an effect stays in the file for long.
@@ -40,10 +41,11 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(crate) fn new(host: HostEnvironment, state: StatePaths<'_>) -> Self {
+    pub(crate) fn new(host: HostEnvironment, state: StatePaths<'_>, keeper: Keeper) -> Self {
         Self {
             host,
             approvals: Approvals::at(state.exec_approvals()),
+            keeper,
             spent: Mutex::default(),
             skills: Skills::default(),
             fallback_warning: Once::new(),
@@ -122,10 +124,15 @@ pub(crate) async fn perform(
             })
             .await
         }
-        "system.execApprovals.get" => aside(services, |services| services.approvals.get()).await,
+        "system.execApprovals.get" => {
+            aside(services, |services| {
+                approvals::get(services.approvals.path())
+            })
+            .await
+        }
         "system.execApprovals.set" => {
             aside(services, move |services| {
-                services.approvals.set(params.as_deref())
+                approvals::set(services.approvals.path(), params.as_deref())
             })
             .await
         }
@@ -172,4 +179,16 @@ fn answer(reply: &impl Serialize) -> Answer {
 /// Locks what no panic can leave half done.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::path::{Path, PathBuf};
+
+    /// The program of this package: the tests of its modules run in another one, two folders below it.
+    pub(crate) fn program() -> PathBuf {
+        let tests = std::env::current_exe().unwrap();
+        let folder = tests.parent().and_then(Path::parent).unwrap();
+        folder.join(openclaw_shared::node_host::PROGRAM)
+    }
 }

@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use openclaw_exec::policy::decide::Consent;
 use openclaw_shared::digest;
 use openclaw_shared::exec_binding::binding;
 use openclaw_shared::protocol::params::approvals::ApprovalDecision;
 use serde::Deserialize;
-
-use crate::policy::decide::Consent;
 
 /// So many used approvals are remembered. They live for minutes, and people give few.
 const REMEMBERED: usize = 10_000;

@@ -1,17 +1,12 @@
 //! The headless node: what `openclaw node run` becomes.
 //!
 //! Its life: read the launch document from standard input → log → take the lock of the node → identity → connect and serve, again
-//! and again → stop on a signal, killing what still runs. Each command runs under a small process of the same program (`keeper.rs`).
+//! and again → stop on a signal, killing what still runs. Each command runs under a small process of the same program, its keeper.
 
 mod commands;
 mod consent;
-mod environment;
 mod host;
-mod keeper;
 mod node_file;
-mod orphans;
-mod policy;
-mod process;
 mod recent;
 mod report;
 mod skills;
@@ -25,6 +20,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use nix::fcntl::{Flock, FlockArg};
+use openclaw_exec::environment::HostEnvironment;
+use openclaw_exec::keeper::{self, Keeper};
+use openclaw_exec::orphans;
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::identity::{DeviceIdentity, DeviceTokens};
@@ -35,14 +33,13 @@ use openclaw_shared::node_host::{LARGEST, NodeLaunch};
 use openclaw_shared::paths::StatePaths;
 
 use crate::commands::Services;
-use crate::environment::HostEnvironment;
 use crate::host::Host;
 use crate::report::{Report, State};
 use crate::stop::Stop;
 
 fn main() -> ExitCode {
-    if keeper::is_meant() {
-        return keeper::live();
+    if let Some(code) = keeper::live_if_meant() {
+        return code;
     }
     match launch().and_then(live) {
         Ok(()) => Exit::Ok.into(),
@@ -100,7 +97,7 @@ fn live(launch: NodeLaunch) -> Result<(), Failed> {
     report.say(&State::Path {
         path: environment.path_text(),
     });
-    let services = Arc::new(Services::new(environment, state));
+    let services = Arc::new(Services::new(environment, state, Keeper::of_this_program()));
     let host = Host {
         node,
         identity,

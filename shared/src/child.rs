@@ -129,6 +129,11 @@ impl Control {
         self.asks.answered(ask, outcome);
     }
 
+    /// Asks for a restart of the instance, as SIGUSR1 does; the configuration says whether that counts.
+    pub async fn ask_for_restart(&self) {
+        self.report(ToSupervisor::RestartSignal).await;
+    }
+
     /// Everything is built; nothing is served yet.
     pub async fn ready(&self) {
         self.report(ToSupervisor::Ready).await;

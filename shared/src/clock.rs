@@ -107,6 +107,22 @@ impl WallTime {
             .to_string()
     }
 
+    /// How a person in a time zone writes it. Without a zone, or with one that this machine does not know, it is the machine's own.
+    #[must_use]
+    pub fn in_zone(self, zone: Option<&str>) -> LocalTime {
+        let zone = zone
+            .and_then(|name| TimeZone::get(name).ok())
+            .unwrap_or_else(TimeZone::system);
+        let zoned = self.timestamp().to_zoned(zone);
+        let name = zoned.time_zone().iana_name().unwrap_or("UTC").to_owned();
+        LocalTime {
+            date: zoned.strftime("%Y-%m-%d").to_string(),
+            weekday: zoned.strftime("%A").to_string(),
+            time: zoned.strftime("%H:%M").to_string(),
+            zone: name,
+        }
+    }
+
     /// Reads `2030-01-01T09:00:00+01:00`; without a zone it is UTC, and without a time the day begins.
     #[must_use]
     pub fn parse_iso8601(text: &str) -> Option<Self> {
@@ -118,12 +134,61 @@ impl WallTime {
         u64::try_from(timestamp.as_millisecond()).ok().map(Self)
     }
 
+    /// The last time, this moment included, that the clocks in the zone of the machine showed this hour.
+    #[must_use]
+    pub fn last_at_hour(self, hour: u8) -> Self {
+        self.last_at_hour_in(hour, TimeZone::system())
+    }
+
+    fn last_at_hour_in(self, hour: u8, zone: TimeZone) -> Self {
+        let here = self.timestamp().to_zoned(zone);
+        let at = |day: jiff::civil::Date| {
+            let hour = i8::try_from(hour).unwrap_or_default();
+            let time = jiff::civil::Time::new(hour, 0, 0, 0).unwrap_or_default();
+            // Where the clocks skip the hour, it is the moment they go on from.
+            let zoned = day
+                .to_datetime(time)
+                .to_zoned(here.time_zone().clone())
+                .ok()?;
+            u64::try_from(zoned.timestamp().as_millisecond())
+                .ok()
+                .map(Self)
+        };
+        let today = at(here.date()).filter(|today| *today <= self);
+        let yesterday = || here.date().yesterday().ok().and_then(at);
+        today.or_else(yesterday).unwrap_or_default()
+    }
+
+    /// The day so many days before, in the zone of the machine.
+    #[must_use]
+    pub fn local_date_before(self, days: u64) -> String {
+        let date = self.timestamp().to_zoned(TimeZone::system()).date();
+        let span = jiff::Span::new().try_days(i64::try_from(days).unwrap_or(i64::MAX));
+        let before = span.and_then(|span| date.checked_sub(span));
+        before
+            .unwrap_or(jiff::civil::Date::MIN.max(jiff::civil::Date::ZERO))
+            .to_string()
+    }
+
     fn timestamp(self) -> Timestamp {
         i64::try_from(self.0)
             .ok()
             .and_then(|millis| Timestamp::from_millisecond(millis).ok())
             .unwrap_or(Timestamp::MAX)
     }
+}
+
+/// A time as a person writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalTime {
+    /// `2026-11-22`.
+    pub date: String,
+    /// `Sunday`.
+    pub weekday: String,
+    /// `07:12`.
+    pub time: String,
+    /// The IANA name of the zone, such as `Europe/Vienna`.
+    pub zone: String,
 }
 
 /// Whether this machine knows a time zone, by its IANA name.
@@ -151,7 +216,28 @@ mod tests {
     }
 
     #[test]
+    fn the_last_time_of_an_hour_is_found_across_midnight_and_clock_changes() {
+        for (now, hour, expected) in [
+            ("2026-11-22T03:00:00Z", 4, "2026-11-22T03:00:00.000Z"),
+            ("2026-11-22T02:59:59Z", 4, "2026-11-21T03:00:00.000Z"),
+            // The clocks skip two o'clock on this day.
+            ("2026-03-29T10:00:00Z", 2, "2026-03-29T01:00:00.000Z"),
+            ("2026-10-25T10:00:00Z", 4, "2026-10-25T03:00:00.000Z"),
+        ] {
+            let zone = jiff::tz::TimeZone::get("Europe/Vienna").unwrap();
+            let now = WallTime::parse_iso8601(now).unwrap();
+            assert_eq!(now.last_at_hour_in(hour, zone).to_rfc3339(), expected);
+        }
+    }
+
+    #[test]
     fn an_absurd_time_does_not_panic() {
+        assert!(
+            !WallTime::from_millis(u64::MAX)
+                .local_date_before(u64::MAX)
+                .is_empty()
+        );
+        assert!(WallTime::from_millis(0).last_at_hour(4) <= WallTime::from_millis(0));
         assert!(
             WallTime::from_millis(u64::MAX)
                 .to_rfc3339()

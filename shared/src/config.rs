@@ -43,7 +43,7 @@ pub use source::{Source, SourceFile};
 use issue::Finding;
 use section::{
     Agents, Browser, CanvasHost, Channels, Commands, Cron, Discovery, Env, Gateway, Hooks, Logging,
-    Meta, Session, Supervisor, Ui, Update,
+    Mcp, Meta, ModelAuth, Models, Session, Supervisor, Tools, Ui, Update,
 };
 use setting::{Block, Setting, Untyped, Walk, section};
 
@@ -85,11 +85,13 @@ section! {
         /// How messages are worded, grouped and queued.
         "messages" => messages: Option<Block> = None;
         /// Tools and who may use them.
-        "tools" => tools: Option<Block> = None;
+        "tools" => tools: Tools = Tools::default();
+        /// Servers of tools.
+        "mcp" => mcp: Mcp = Mcp::default();
         /// Model providers.
-        "models" => models: Option<Block> = None;
+        "models" => models: Models = Models::default();
         /// Credentials of model providers.
-        "auth" => auth: Option<Block> = None;
+        "auth" => auth: ModelAuth = ModelAuth::default();
         /// Skills.
         "skills" => skills: Option<Block> = None;
         /// Plugins.

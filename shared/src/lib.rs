@@ -3,9 +3,9 @@
 //! Something lives here when two processes must agree on it:
 //!
 //! - who an instance is: [`instance`], [`paths`], [`ports`], [`credentials`], [`config`]; who a client of it is: [`identity`], and where it finds the gateway: [`gateway_address`];
-//! - what processes say to each other: [`control`], [`ipc`], [`child`], [`exit`], [`node_host`];
+//! - what processes say to each other: [`control`], [`ipc`], [`child`], [`exit`], [`node_host`], [`tui`];
 //! - what clients see: [`protocol`], and how every listener treats them: [`serve`]; what may be executed and what an approval holds for: [`exec_approvals`], [`exec_binding`], [`exec_text`];
-//! - what all processes do alike: [`log`], [`clock`], [`secret`], [`backoff`], [`digest`].
+//! - what all processes do alike: [`log`], [`clock`], [`secret`], [`backoff`], [`digest`], [`model_providers`].
 
 pub mod backoff;
 pub mod child;
@@ -20,12 +20,17 @@ pub mod exec_text;
 pub mod exit;
 pub mod gateway_address;
 pub mod identity;
+pub mod identity_file;
+pub mod import;
 pub mod instance;
 pub mod ipc;
 pub mod log;
+pub mod model_providers;
 pub mod node_host;
 pub mod paths;
 pub mod ports;
 pub mod protocol;
 pub mod secret;
 pub mod serve;
+pub mod transcript;
+pub mod tui;

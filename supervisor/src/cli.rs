@@ -11,20 +11,21 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, ProfileError, VERSION};
 
+mod agent;
 mod agents;
 mod answer;
 mod approvals;
 mod args;
+mod call_failure;
 mod channels;
-mod client;
 mod completion;
 mod config;
 mod config_edit;
 mod context;
 mod control_client;
 mod cron;
-mod device;
 mod devices;
+mod doctor;
 mod failure;
 mod gateway;
 mod gateway_call;
@@ -36,6 +37,7 @@ mod gateway_status;
 mod gateway_usage_cost;
 mod guard;
 mod health;
+mod interrupt;
 mod logs;
 mod models;
 mod named;
@@ -48,12 +50,14 @@ mod request;
 mod rpc;
 mod sessions;
 mod setup;
+mod sibling;
 mod skills;
 mod span;
 mod status;
 mod system;
 mod table;
 mod target;
+mod tui;
 
 use args::Globals;
 use context::Context;
@@ -82,6 +86,8 @@ enum Command {
     Gateway(Box<gateway::GatewayArgs>),
     /// Write a first configuration and create the folders
     Setup(setup::SetupArgs),
+    /// Take over what another version has left here
+    Doctor(doctor::DoctorArgs),
     /// Show how this machine's gateway is doing, whether it runs or not
     Status(status::StatusArgs),
     /// Ask the running gateway for its health
@@ -100,7 +106,11 @@ enum Command {
     System(system::SystemArgs),
     /// Have work done at its time
     Cron(Box<cron::CronArgs>),
-    /// Show the conversations that the gateway knows
+    /// Say something to an agent, and show its answer
+    Agent(Box<agent::AgentArgs>),
+    /// Chat with an agent in the terminal
+    Tui(Box<tui::TuiArgs>),
+    /// Show conversations, begin them again, delete them
     Sessions(sessions::SessionsArgs),
     /// Show who answers
     Agents(agents::AgentsArgs),
@@ -170,6 +180,7 @@ async fn perform(context: &Context, command: Command) -> Result<ExitCode, Failur
             gateway::Task::Other(task) => task.perform(context).await,
         },
         Command::Setup(arguments) => setup::perform(context, arguments).await,
+        Command::Doctor(arguments) => doctor::perform(context, arguments),
         Command::Status(arguments) => status::perform(context, arguments).await,
         Command::Health(arguments) => health::perform(context, arguments).await,
         Command::Logs(arguments) => logs::perform(context, arguments).await,
@@ -180,6 +191,9 @@ async fn perform(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Approvals(arguments) => approvals::perform(context, arguments).await,
         Command::System(arguments) => system::perform(context, arguments).await,
         Command::Cron(arguments) => cron::perform(context, *arguments).await,
+        // Shells know how a command ended that was interrupted.
+        Command::Agent(arguments) => return agent::perform(context, *arguments).await,
+        Command::Tui(arguments) => tui::perform(context, *arguments).await,
         Command::Sessions(arguments) => sessions::perform(context, arguments).await,
         Command::Agents(arguments) => agents::perform(context, arguments).await,
         Command::Channels(arguments) => channels::perform(context, arguments).await,

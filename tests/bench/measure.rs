@@ -24,6 +24,7 @@ mod idle;
 mod kill;
 mod rate;
 mod replace;
+mod runs;
 mod startup;
 mod stopped;
 
@@ -53,6 +54,8 @@ pub(crate) enum Measurement {
     Stopped,
     /// Floods of silent sockets and of garbage
     Flood,
+    /// Runs of agents, with a stand-in for models
+    Runs,
     /// kill -9 of each child under load
     Kill,
     /// Restarts and configuration changes under load
@@ -86,7 +89,7 @@ pub(crate) async fn all(options: &Options) -> Results {
                 if let Err(error) = life(one, options, &mut results).await {
                     fail(&mut results, one.subject, "round", &error);
                 }
-                lives_of_their_own(one, options, &mut results).await;
+                lives_of_their_own(one, options, round, &mut results).await;
             }
         }
     }
@@ -145,7 +148,12 @@ async fn life(prepared: &Prepared, options: &Options, results: &mut Results) -> 
 }
 
 /// What is measured on fresh launches, because it looks at memory that other measurements would have touched.
-async fn lives_of_their_own(prepared: &Prepared, options: &Options, results: &mut Results) {
+async fn lives_of_their_own(
+    prepared: &Prepared,
+    options: &Options,
+    round: usize,
+    results: &mut Results,
+) {
     if options.measures(Measurement::Connect)
         && let Err(error) = connect::measure(prepared, results).await
     {
@@ -164,6 +172,11 @@ async fn lives_of_their_own(prepared: &Prepared, options: &Options, results: &mu
         && let Err(error) = flood::measure(prepared, results).await
     {
         fail(results, prepared.subject, "flood", &error);
+    }
+    if options.measures(Measurement::Runs)
+        && let Err(error) = runs::measure(prepared, options, round, results).await
+    {
+        fail(results, prepared.subject, "runs", &error);
     }
 }
 

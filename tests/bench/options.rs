@@ -56,6 +56,18 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 30)]
     pub(crate) replacements: usize,
 
+    /// Runs over which memory is watched; the peer does a tenth of them
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) runs: usize,
+
+    /// Sessions of which a list is asked for
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) sessions: usize,
+
+    /// Messages of the conversation whose history is asked for
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) messages: usize,
+
     /// Folder that `cargo xtask peer` filled [default: ~/.cache/peer-openclaw]
     #[arg(long)]
     peer_dir: Option<PathBuf>,
@@ -86,6 +98,7 @@ impl Options {
             Measurement::Durable,
             Measurement::Stopped,
             Measurement::Flood,
+            Measurement::Runs,
         ]
         .into_iter()
         .any(|measurement| self.measures(measurement))

@@ -29,13 +29,14 @@ pub(crate) enum Section {
     Durable,
     Stopped,
     Flood,
+    Runs,
     Kill,
     Replace,
 }
 
 impl Section {
     /// All of them, in the order in which they are printed.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Start,
         Self::Idle,
         Self::Requests,
@@ -44,6 +45,7 @@ impl Section {
         Self::Durable,
         Self::Stopped,
         Self::Flood,
+        Self::Runs,
         Self::Kill,
         Self::Replace,
     ];
@@ -59,6 +61,7 @@ impl Section {
             Self::Durable => "Durable writes",
             Self::Stopped => "Clients that stop reading",
             Self::Flood => "Floods",
+            Self::Runs => "Runs of agents",
             Self::Kill => "kill -9 under load",
             Self::Replace => "Replacement under load",
         }

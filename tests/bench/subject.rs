@@ -10,6 +10,7 @@ use openclaw_shared::clock::Moment;
 use openclaw_tests::ports::PortBlock;
 use openclaw_tests::process::{Signal, send};
 use serde::Serialize;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::connection::{Connection, NotOpened, Target};
@@ -91,11 +92,19 @@ impl Prepared {
 
     /// Writes the configuration; another `revision` differs in one setting that the gateway must be replaced for.
     pub(crate) fn configure(&self, revision: usize) -> Result<()> {
-        let text = match self.subject {
+        self.configure_with(revision, &json!({}))
+    }
+
+    /// The same with more top-level keys.
+    pub(crate) fn configure_with(&self, revision: usize, more: &Value) -> Result<()> {
+        let mut text = match self.subject {
             Subject::Peer => peer::config(&self.target, revision),
             Subject::Ours => ours::config(&self.target, revision),
             Subject::Echo => return Ok(()),
         };
+        for (key, value) in more.as_object().into_iter().flatten() {
+            text[key] = value.clone();
+        }
         let folder = self.home.path().join(".openclaw");
         fs::create_dir_all(&folder).context("cannot create the state folder")?;
         let fresh = folder.join("openclaw.json.fresh");

@@ -68,7 +68,34 @@ const PLAIN: &[(&str, Fits)] = &[
         |it| it["id"].is_string() && it["name"] == "tea",
     ),
     ("cron list --json", |it| it["jobs"][0]["name"] == "tea"),
+    ("agent --agent main --message hello --json", |it| {
+        it["status"] == "ok" && says(&it["result"]["payloads"], "hello")
+    }),
+    (
+        r#"gateway call chat.history --params {"sessionKey":"main"} --json"#,
+        |it| it["messages"][0]["role"] == "user" && it["messages"][1]["role"] == "assistant",
+    ),
+    (
+        r#"gateway call agent --params {"message":"again","agentId":"main","idempotencyKey":"k1"} --expect-final --json"#,
+        |it| it["status"] == "ok" && says(&it["result"]["payloads"], "again"),
+    ),
+    (
+        r#"gateway call agent.wait --params {"runId":"k1"} --json"#,
+        |it| it["status"] == "ok",
+    ),
+    (
+        r#"gateway call chat.send --params {"sessionKey":"main","message":"/status","idempotencyKey":"k2"} --json"#,
+        |it| it["runId"] == "k2",
+    ),
+    (
+        "cron add --name job --every 2h --session isolated --message hi --json",
+        |it| it["id"].is_string(),
+    ),
     ("sessions --json", |it| it["sessions"].is_array()),
+    (
+        r#"gateway call sessions.preview --params {"keys":["main"]} --json"#,
+        |it| it["previews"][0]["status"] == "ok",
+    ),
     ("devices list --json", |it| {
         it["paired"].as_array().is_some_and(|list| !list.is_empty())
     }),
@@ -85,6 +112,13 @@ const PLAIN: &[(&str, Fits)] = &[
         |it| it["file"]["agents"]["main"]["allowlist"].is_array(),
     ),
 ];
+
+/// Whether one of the parts of an answer holds a text.
+fn says(parts: &Value, text: &str) -> bool {
+    let parts = parts.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut texts = parts.iter().filter_map(|part| part["text"].as_str());
+    texts.any(|part| part.contains(text))
+}
 
 pub(crate) async fn run(peer: &Peer, record: Option<&Path>) -> Result<Vec<Outcome>> {
     let stage = Stage::open(&json!({})).await?;
@@ -165,7 +199,23 @@ async fn cron(peer: &Peer, stage: &Stage) -> Vec<Outcome> {
             .to_owned()
     });
     let id = id.unwrap_or_default();
-    let steps: [(&str, &[&str], &str); 4] = [
+    let isolated = document(&listed).map(|list| {
+        let jobs = list["jobs"].as_array().cloned().unwrap_or_default();
+        let job = jobs.iter().find(|job| job["name"] == "job");
+        job.and_then(|job| job["id"].as_str().map(str::to_owned))
+    });
+    let isolated = isolated.ok().flatten().unwrap_or_default();
+    let steps: [(&str, &[&str], &str); 6] = [
+        (
+            "`cron run ID --force`",
+            &["cron", "run", &isolated, "--force"],
+            "true",
+        ),
+        (
+            "`cron runs --id ID` after a run",
+            &["cron", "runs", "--id", &isolated],
+            "finished",
+        ),
         ("`cron disable ID`", &["cron", "disable", &id], ""),
         (
             "`cron edit ID --name coffee`",

@@ -14,6 +14,7 @@ use openclaw_shared::clock::WallTime;
 
 mod cli;
 mod node;
+mod openai;
 mod page;
 mod peer;
 mod recorder;
@@ -49,6 +50,8 @@ enum Client {
     Page,
     /// The headless node host
     Node,
+    /// The official `openai` packages for Python and Node, against `/v1`
+    Openai,
 }
 
 fn main() -> ExitCode {
@@ -87,6 +90,9 @@ async fn all(options: &Options) -> Result<Vec<Outcome>> {
     }
     if wanted(Client::Node) {
         outcomes.extend(node::run(&peer, options.record.as_deref()).await?);
+    }
+    if wanted(Client::Openai) {
+        outcomes.extend(openai::run(options.record.as_deref()).await?);
     }
     if wanted(Client::Page) {
         outcomes.extend(page::run(&peer, options.record.as_deref()).await?);

@@ -81,6 +81,7 @@ pub(crate) async fn run(peer: &Peer, record: Option<&Path>) -> Result<Vec<Outcom
             shown(&mut browser, view, expected).await,
         ));
     }
+    outcomes.extend(chat(&mut browser, &origin).await);
     let refused = stage.recorder.refused();
     outcomes.push(Outcome::new(
         CLIENT,
@@ -92,6 +93,100 @@ pub(crate) async fn run(peer: &Peer, record: Option<&Path>) -> Result<Vec<Outcom
     ));
     stage.keep(record, "page")?;
     Ok(outcomes)
+}
+
+/// Writes into the page's form for messages, and sends it.
+fn send(text: &str) -> String {
+    format!(
+        r"(() => {{
+  const find = (root, what) => {{
+    const found = root.querySelector(what);
+    if (found) return found;
+    for (const it of root.querySelectorAll('*')) {{
+      const within = it.shadowRoot && find(it.shadowRoot, what);
+      if (within) return within;
+    }}
+    return null;
+  }};
+  const area = find(document, 'textarea');
+  if (!area || area.disabled) return false;
+  area.value = {};
+  area.dispatchEvent(new Event('input', {{ bubbles: true }}));
+  area.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Enter', bubbles: true, cancelable: true }}));
+  return true;
+}})()",
+        json!(text)
+    )
+}
+
+/// A conversation: an answer comes, another one is stopped, and the session is listed.
+async fn chat(browser: &mut Browser, origin: &str) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    browser
+        .evaluate(&format!("location.href = '{origin}/chat?session=main'"))
+        .await;
+    let answered =
+        said_and_seen(browser, "pineapple upside down", "pineapple upside down", 2).await;
+    outcomes.push(Outcome::new(CLIENT, "chats: an answer comes", answered));
+    let slow =
+        "/slow 400\nalpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima";
+    let begun = said_and_seen(browser, slow, "bravo", 2).await;
+    outcomes.push(Outcome::new(CLIENT, "chats: an answer grows", begun));
+    let stopped = match said_and_seen(browser, "/stop", "", 0).await {
+        Ok(()) => quiet(browser).await,
+        Err(error) => Err(error),
+    };
+    outcomes.push(Outcome::new(CLIENT, "chats: an answer is stopped", stopped));
+    browser
+        .evaluate(&format!("location.href = '{origin}/sessions'"))
+        .await;
+    outcomes.push(Outcome::new(
+        CLIENT,
+        "lists the session that was talked in",
+        shown(browser, "sessions", "agent:main:main").await,
+    ));
+    outcomes
+}
+
+/// Sends a message and waits until the page shows a text so many times.
+async fn said_and_seen(
+    browser: &mut Browser,
+    message: &str,
+    expected: &str,
+    times: usize,
+) -> Result<(), String> {
+    let start = Moment::now();
+    let mut is_sent = false;
+    loop {
+        let text = browser.evaluate(TEXT).await;
+        let text = text.as_str().unwrap_or_default().to_owned();
+        if !is_sent && text.contains("Health OK") {
+            is_sent = browser.evaluate(&send(message)).await == Value::Bool(true);
+        } else if is_sent && text.matches(expected).count() >= times {
+            return Ok(());
+        }
+        if Moment::now().since(start) > PATIENCE {
+            return Err(format!("sent {is_sent}; text {text}"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until nothing grows any more, well before all of it would have been said.
+async fn quiet(browser: &mut Browser) -> Result<(), String> {
+    let mut last = String::new();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let text = browser.evaluate(TEXT).await.to_string();
+        if text == last {
+            return match text.matches("lima").count() {
+                0 | 1 => Ok(()),
+                _ => Err("the whole answer came".to_owned()),
+            };
+        }
+        last = text;
+    }
+    Err("the answer goes on".to_owned())
 }
 
 /// Waits until a view shows what it is there for, and then that it shows no error.

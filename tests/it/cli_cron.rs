@@ -91,7 +91,7 @@ async fn the_lists_of_a_fresh_instance_are_shown() {
         (&["channels", "status"], "No channels.\n"),
         (&["channels", "list"], "No channels.\n"),
         (&["agents", "list"], "Agent"),
-        (&["models", "list"], "No models.\n"),
+        (&["models", "list"], "Model"),
         (&["skills", "list"], "No skills.\n"),
         (&["system", "presence"], "Host"),
         (
@@ -131,7 +131,6 @@ async fn without_a_gateway_every_command_says_so_in_one_document() {
         &["sessions"],
         &["agents", "list"],
         &["channels", "status"],
-        &["models", "list"],
         &["skills", "list"],
         &["gateway", "usage-cost"],
     ] {

@@ -18,10 +18,12 @@ pub mod http;
 pub mod instance;
 pub mod load;
 pub mod log;
+pub mod model_server;
 pub mod ports;
 pub mod process;
 pub mod raw;
 pub mod terminal;
+pub mod tmux;
 
 /// Says loudly why a test does not run here.
 #[expect(

@@ -14,10 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
+use openclaw_exec::orphans;
 use openclaw_shared::clock::Moment;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -228,7 +229,7 @@ enum Said {
 
 /// Runs a command and reads what it says, as far as that can be an answer. A command that says more is ended with its process.
 async fn read_answer(mut command: Command) -> io::Result<Said> {
-    let mut child = command.spawn()?;
+    let mut child = orphans::start_own(|| command.spawn(), Child::id)?;
     let mut answer = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         let mut stdout = stdout.take(LONGEST_ANSWER + 1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use openclaw_shared::log::WsLog;
 
-use super::Answer;
+use super::Outgoing;
 use super::link::LinkId;
 
 /// From when on an answer counts as slow.
@@ -36,7 +36,7 @@ impl Chronicle {
     }
 
     /// It is answered; `took` is known when that was not at once.
-    pub(super) fn answered(self, method: &str, answer: &Answer, took: Option<Duration>) {
+    pub(super) fn answered(self, method: &str, answer: &Outgoing, took: Option<Duration>) {
         let ok = answer.is_ok();
         let took = took.unwrap_or_default();
         match self.style {

@@ -19,10 +19,10 @@ use super::link::{Leave, Link};
 use super::misfit::{self, Misfit};
 use super::refusals::Refusals;
 use super::socket::{Ended, Incoming, Socket};
-use super::{Answer, Caller, Rest, close_for, queue_answer};
+use super::{Caller, Outgoing, Rest, close_for, queue_answer};
 use crate::context::Context;
 use crate::limits::{FRAMES_PER_TURN, REQUESTS_IN_FLIGHT, REVOKED_GRACE};
-use crate::methods::{Answering, Called};
+use crate::methods::{Answering, Called, Reply};
 
 /// The reason that a client reads which is refused whatever it asks.
 const NOTHING_BUT_REFUSALS: &str = "too many refused requests";
@@ -47,10 +47,10 @@ impl Future for Pending {
     type Output = Done;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Wake<'_>) -> Poll<Done> {
-        self.answering.as_mut().poll(cx).map(|answer| Done {
+        self.answering.as_mut().poll(cx).map(|reply| Done {
             id: std::mem::take(&mut self.id),
             method: std::mem::take(&mut self.method),
-            answer,
+            reply,
             took: Moment::now().since(self.begun),
         })
     }
@@ -60,7 +60,7 @@ impl Future for Pending {
 struct Done {
     id: String,
     method: String,
-    answer: Answer,
+    reply: Reply,
     took: Duration,
 }
 
@@ -230,9 +230,13 @@ impl<'a> Conversation<'a> {
             return;
         }
         while let Poll::Ready(Some(done)) = self.pending.poll_next_unpin(cx) {
+            let Reply { answer, then } = done.reply;
             self.chronicle
-                .answered(&done.method, &done.answer, Some(done.took));
-            self.answer(&done.id, &done.answer);
+                .answered(&done.method, &answer, Some(done.took));
+            self.answer(&done.id, &answer);
+            if let Some(answering) = then {
+                self.wait_for(done.id, done.method, answering);
+            }
         }
     }
 
@@ -279,7 +283,7 @@ impl<'a> Conversation<'a> {
         match misfit::judge(text, &self.context.validators().request) {
             // As for every client of the protocol: what is no JSON is not answered.
             Misfit::Nothing => {}
-            Misfit::Invalid { id, error } => self.answer(&id, &Err(Box::new(error))),
+            Misfit::Invalid { id, error } => self.answer(&id, &Err(Box::new(error)).into()),
             Misfit::Valid(text) => {
                 if let Some(request) = Request::parse(&text) {
                     self.call(&request, cx);
@@ -292,27 +296,34 @@ impl<'a> Conversation<'a> {
         let id = request.id.get();
         self.chronicle.read(id, &request.method);
         let routes = self.context.routes();
-        let answer = match routes.call(&self.context, &self.caller, request) {
-            Called::Answered(answer) => answer,
+        let Reply { answer, then } = match routes.call(&self.context, &self.caller, request) {
+            Called::Answered(answer) => answer.into(),
             Called::Started(mut answering) => match answering.as_mut().poll(cx) {
-                Poll::Ready(answer) => answer,
+                Poll::Ready(reply) => reply,
                 Poll::Pending => {
-                    self.pending.push(Pending {
-                        id: id.to_owned(),
-                        method: request.method.clone().into_owned(),
-                        begun: Moment::now(),
-                        answering,
-                    });
-                    return;
+                    return self.wait_for(id.to_owned(), request.method.to_string(), answering);
                 }
             },
         };
         self.chronicle.answered(&request.method, &answer, None);
         self.answer(id, &answer);
+        if let Some(answering) = then {
+            self.wait_for(id.to_owned(), request.method.to_string(), answering);
+        }
+    }
+
+    /// The answer, or the next one, comes later.
+    fn wait_for(&mut self, id: String, method: String, answering: Answering) {
+        self.pending.push(Pending {
+            id,
+            method,
+            begun: Moment::now(),
+            answering,
+        });
     }
 
     /// Queues an answer. A client that gets nothing but refusals is sent away.
-    fn answer(&mut self, id: &str, answer: &Answer) {
+    fn answer(&mut self, id: &str, answer: &Outgoing) {
         queue_answer(&mut self.link.state().outbound, id, answer);
         if answer.is_ok() {
             self.refusals.forget();

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::limits::largest_message;
 use crate::nodes;
 use crate::prepared::Prepared;
+use crate::runs;
 use crate::services::devices::standing::Proof;
 use crate::services::presence::Arrived;
 
@@ -65,7 +66,11 @@ pub(super) fn welcome(
         "client connected"
     );
     let hello = Prepared::new(&hello(context, conn_id, token, arrival, rights.role()));
-    queue_answer(&mut link.state().outbound, &id, &Ok(hello.json().clone()));
+    queue_answer(
+        &mut link.state().outbound,
+        &id,
+        &Ok(hello.json().clone()).into(),
+    );
     context.hub.admit(
         link,
         Admitted {
@@ -88,11 +93,15 @@ pub(super) fn welcome(
             address.map(|address| address.to_string()),
         );
     }
+    if rights.role() == Role::Operator {
+        runs::tell_latecomer(context, link.id);
+    }
     context.health_is_stale();
     Arc::new(Caller {
         link: link.id,
         rights,
         device,
+        agent: None,
         client,
         presence_key,
     })

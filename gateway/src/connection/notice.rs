@@ -23,7 +23,7 @@ pub(crate) struct Notice {
     /// Who may see it.
     pub(super) audience: Audience,
     /// Whether a slow client loses it instead of its connection.
-    pub(super) may_be_lost: bool,
+    pub(crate) may_be_lost: bool,
     /// Room for the header, the head if it is small, and the tail that was written last.
     frame: Vec<u8>,
 }

@@ -36,7 +36,7 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
 
 /// Why an upgrade is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     Key,
     Version,
     Origin,
@@ -104,7 +104,11 @@ fn hand_over(context: &Arc<Context>, pending: OnUpgrade, arrival: Arrival) {
     });
 }
 
-fn arrival(
+/// Where a request comes from, and what it claims to be.
+///
+/// # Errors
+/// When a page of another site has made it.
+pub(super) fn arrival(
     context: &Context,
     peer: Peer,
     host: &Host,

@@ -1,22 +1,23 @@
 //! What is to happen at set times.
 
+use jiff::tz::TimeZone;
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::paths::StatePaths;
-use openclaw_shared::protocol::event::Cron;
 use openclaw_shared::protocol::method::cron::{
-    CronAdd, CronList, CronRemove, CronRuns, CronStatus, CronUpdate,
+    CronAdd, CronList, CronRemove, CronRun, CronRuns, CronStatus, CronUpdate,
 };
 use openclaw_shared::protocol::params::cron::{
-    CronAction, CronAddParams, CronEventPayload, CronJob, CronListParams, CronListReply,
-    CronRemoveParams, CronRemoveReply, CronRunsParams, CronRunsReply, CronStatusParams,
-    CronStatusReply, CronUpdateParams,
+    CronAction, CronAddParams, CronJob, CronListParams, CronListReply, CronRemoveParams,
+    CronRemoveReply, CronRunMode, CronRunParams, CronRunReply, CronRunsParams, CronRunsReply,
+    CronStatusParams, CronStatusReply, CronUpdateParams,
 };
 
 use super::{MethodError, Routes};
 use crate::connection::Caller;
 use crate::context::Context;
-use crate::prepared::Prepared;
+use crate::cron as clockwork;
 use crate::services::cron;
+use crate::services::cron::agenda::{self, Which};
 use crate::services::cron::normalise;
 
 /// How many runs are told when nobody says.
@@ -31,23 +32,14 @@ pub(super) fn register(routes: Routes) -> Routes {
         .on_errand(CronUpdate, update)
         .prepared(CronUpdate, normalise::update)
         .on_errand(CronRemove, remove)
+        .on_errand_then(CronRun, run, ran)
         .on(CronRuns, runs)
 }
 
-fn tell(context: &Context, job_id: String, action: CronAction) {
-    let payload = Prepared::new(&CronEventPayload {
-        job_id,
-        action,
-        run_at_ms: None,
-        duration_ms: None,
-        status: None,
-        error: None,
-        summary: None,
-        next_run_at_ms: None,
-    });
-    context
-        .hub
-        .publish::<Cron>(&payload, context.state_version());
+/// Everybody is told what became of a job, and whoever waits for times looks again.
+fn tell(context: &Context, job_id: &str, action: CronAction) {
+    clockwork::tell_of(context, job_id, action);
+    context.cron.jobs_changed();
 }
 
 async fn list(
@@ -68,12 +60,13 @@ async fn status(
     _params: CronStatusParams,
 ) -> Result<CronStatusReply, MethodError> {
     let identity = &context.instance.identity;
+    let enabled = context.settings().cron.is_enabled;
+    let next = context.store.read(agenda::next_wake)?;
     Ok(CronStatusReply {
-        // Whatever the configuration wishes: nothing runs jobs before there are agent runs.
-        enabled: false,
+        enabled,
         store_path: identity.display(&StatePaths(&identity.state_dir).store()),
         jobs: context.store.read(cron::count)?,
-        next_wake_at_ms: None,
+        next_wake_at_ms: next.filter(|_| enabled),
     })
 }
 
@@ -82,7 +75,7 @@ async fn add(
     _caller: &Caller,
     params: CronAddParams,
 ) -> Result<CronJob, MethodError> {
-    let job = cron::job(WallTime::now(), params)?;
+    let job = cron::job(WallTime::now(), &TimeZone::system(), params)?;
     let job = context
         .store
         .write(move |tx| {
@@ -90,7 +83,7 @@ async fn add(
             Ok::<_, MethodError>(job)
         })
         .await?;
-    tell(context, job.id.clone(), CronAction::Added);
+    tell(context, &job.id, CronAction::Added);
     Ok(job)
 }
 
@@ -109,12 +102,12 @@ async fn update(
         .store
         .write(move |tx| {
             let job = cron::find(tx, &id)?.ok_or(unknown)?;
-            let job = cron::changed(WallTime::now(), job, patch)?;
+            let job = cron::changed(WallTime::now(), &TimeZone::system(), job, patch)?;
             cron::update(tx, &job)?;
             Ok::<_, MethodError>(job)
         })
         .await?;
-    tell(context, job.id.clone(), CronAction::Updated);
+    tell(context, &job.id, CronAction::Updated);
     Ok(job)
 }
 
@@ -129,9 +122,48 @@ async fn remove(
         context.store.write(move |tx| cron::remove(tx, &id)).await?
     };
     if removed {
-        tell(context, id, CronAction::Removed);
+        tell(context, &id, CronAction::Removed);
     }
     Ok(CronRemoveReply { ok: true, removed })
+}
+
+/// A run that is under way, or none when it is over; or why there is none.
+type Begun = Result<Option<String>, &'static str>;
+
+async fn run(
+    context: &Context,
+    _caller: &Caller,
+    params: CronRunParams,
+) -> Result<Begun, MethodError> {
+    let id = params.id.trim();
+    if !cron::is_job_id(id) {
+        return Err(MethodError::unavailable(format!(
+            "Error: unknown cron job id: {id}"
+        )));
+    }
+    let which = match params.mode {
+        Some(CronRunMode::Force) => Which::Asked,
+        Some(CronRunMode::Due) | None => Which::Due,
+    };
+    clockwork::run_now(context, id, which).await
+}
+
+/// The run goes on when its caller leaves.
+async fn ran(context: &Context, begun: Begun) -> Result<CronRunReply, MethodError> {
+    let reason = match begun {
+        Ok(run) => {
+            if let Some(run) = run {
+                clockwork::over(context, &run).await?;
+            }
+            None
+        }
+        Err(reason) => Some(reason.to_owned()),
+    };
+    Ok(CronRunReply {
+        ok: true,
+        ran: reason.is_none(),
+        reason,
+    })
 }
 
 async fn runs(

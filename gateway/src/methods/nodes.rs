@@ -31,8 +31,10 @@ use crate::connection::{Answer, Caller};
 use crate::context::Context;
 use crate::nodes::{self, Hearing, Question};
 use crate::prepared::Prepared;
+use crate::runs::{self, RunKind, RunRequest, Work};
 use crate::services::devices;
-use crate::services::nodes::happening::{self, Happening};
+use crate::services::nodes::happening::{self, Happening, Wish};
+use crate::services::sessions::Register;
 use crate::services::skills;
 use crate::services::system_events;
 use crate::store::StoreError;
@@ -43,7 +45,7 @@ pub(super) fn register(routes: Routes) -> Routes {
         .on(NodeDescribe, describe)
         .on_errand_then(NodeInvoke, invoke, hear)
         .on(NodeInvokeResult, result)
-        .on(NodeEvent, event)
+        .on_errand_of(NodeEvent, event)
         .on(SkillsBins, bins)
         .on_errand_then(ExecApprovalRequest, approvals::request, approvals::hear)
         .on_errand(ExecApprovalResolve, resolve)
@@ -140,18 +142,15 @@ async fn result(
 }
 
 async fn event(
-    context: &Context,
-    caller: &Caller,
+    context: &Arc<Context>,
+    caller: &Arc<Caller>,
     params: NodeEventParams,
 ) -> Result<NodeEventReply, MethodError> {
     let node = node_of(caller)?;
     match happening::read(&params) {
         Happening::Unknown => {}
-        Happening::NeedsRuns(name) => {
-            return Err(MethodError::unavailable(format!(
-                "{name} is not available yet: agent runs are not built"
-            )));
-        }
+        Happening::Refused(why) => return Err(MethodError::invalid(why)),
+        Happening::Wish(wish) => ask_agent(context, node, wish).await?,
         Happening::Follow { session, wants } => {
             if !context.nodes(|nodes| nodes.subscribe(node, caller.link, &session, wants)) {
                 return Err(MethodError::unavailable("too many sessions are followed"));
@@ -173,6 +172,35 @@ async fn event(
         }
     }
     Ok(NodeEventReply { ok: true })
+}
+
+/// Begins what somebody at a node wants.
+async fn ask_agent(context: &Arc<Context>, node: &str, wish: Wish) -> Result<(), MethodError> {
+    let settings = context.settings();
+    let asked_as = match (wish.session, wish.is_spoken) {
+        (Some(session), _) => session,
+        (None, true) => settings.session_defaults().main_session_key,
+        (None, false) => format!("node-{node}"),
+    };
+    let session = Register::new(settings.clone()).key(&asked_as)?;
+    let id = uuid::Uuid::new_v4();
+    let request = RunRequest {
+        run_id: match wish.is_spoken {
+            true => format!("voice-{id}"),
+            false => id.to_string(),
+        },
+        kind: RunKind::Agent,
+        asked_as,
+        work: Work {
+            agent: (session.agent().unwrap_or(settings.default_agent())).to_owned(),
+            message: wish.message,
+            thinking: wish.thinking,
+            timeout_ms: wish.timeout.map(|seconds| seconds.saturating_mul(1000)),
+            ..Work::default()
+        },
+        session,
+    };
+    runs::enter(context, request).await.map(drop)
 }
 
 async fn bins(

@@ -1,23 +1,32 @@
 //! Sessions.
 
-use openclaw_shared::clock::WallTime;
+use std::sync::Arc;
+
+use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::method::sessions::{
-    SessionsCompact, SessionsDelete, SessionsList, SessionsPatch, SessionsPreview, SessionsReset,
-    SessionsResolve,
+    SessionsCompact, SessionsDelete, SessionsExport, SessionsList, SessionsPatch, SessionsPreview,
+    SessionsReset, SessionsResolve,
 };
 use openclaw_shared::protocol::params::sessions::{
     SessionsCompactParams, SessionsCompactReply, SessionsDeleteParams, SessionsDeleteReply,
-    SessionsListParams, SessionsPatchParams, SessionsPatchReply, SessionsPreviewParams,
-    SessionsPreviewReply, SessionsResetParams, SessionsResetReply, SessionsResolveParams,
-    SessionsResolveReply,
+    SessionsExportParams, SessionsExportReply, SessionsListParams, SessionsListReply,
+    SessionsPatchParams, SessionsPatchReply, SessionsPreviewParams, SessionsPreviewReply,
+    SessionsResetParams, SessionsResetReply, SessionsResolveParams, SessionsResolveReply,
 };
 
 use super::{MethodError, Routes};
 use crate::connection::Caller;
 use crate::context::Context;
-use crate::services::listings::Listed;
+use crate::prepared::Prepared;
+use crate::runs;
+use crate::services::listings::Listings;
+use crate::services::session_key::SessionKey;
 use crate::services::sessions::{self, Register};
+use crate::services::transcripts::export;
+
+/// How many entries one answer of an export has when nobody says.
+const EXPORTED_AT_ONCE: usize = 1_000;
 
 pub(super) fn register(routes: Routes) -> Routes {
     routes
@@ -25,9 +34,10 @@ pub(super) fn register(routes: Routes) -> Routes {
         .on(SessionsPreview, preview)
         .on(SessionsResolve, resolve)
         .on(SessionsPatch, patch)
-        .on(SessionsReset, reset)
-        .on(SessionsDelete, delete)
+        .route(SessionsReset, reset)
+        .route(SessionsDelete, delete)
         .on(SessionsCompact, compact)
+        .on(SessionsExport, export)
 }
 
 fn register_of(context: &Context) -> Register {
@@ -43,22 +53,15 @@ async fn list(
     context: &Context,
     _caller: &Caller,
     params: SessionsListParams,
-) -> Result<Listed, MethodError> {
-    let (now, version, settings) = (
-        WallTime::now(),
-        context.store.version()?,
-        context.settings(),
-    );
-    let kept = context.listings(|listings| listings.get(version, &settings, now, &params));
-    if let Some(listed) = kept {
-        return Ok(listed);
-    }
-    let register = Register::new(settings);
+) -> Result<Prepared<SessionsListReply>, MethodError> {
+    let register = register_of(context);
     let path = store_path(context);
-    let listing = context
+    let mut rows = context.listings(Listings::take);
+    let listed = context
         .store
-        .read(|reader| register.list(reader, now, &params, path))?;
-    Ok(context.listings(|listings| listings.keep(version, now, params, &listing)))
+        .read(|reader| register.list(reader, &mut rows, WallTime::now(), &params, &path));
+    context.listings(|listings| listings.put(Moment::now(), rows));
+    Ok(listed?)
 }
 
 async fn preview(
@@ -106,12 +109,17 @@ async fn patch(
     })
 }
 
+/// What runs in the session is stopped first, so that it answers into no conversation that it does not know.
 async fn reset(
-    context: &Context,
-    _caller: &Caller,
+    context: Arc<Context>,
+    _caller: Arc<Caller>,
     params: SessionsResetParams,
 ) -> Result<SessionsResetReply, MethodError> {
-    let register = register_of(context);
+    let register = register_of(&context);
+    let key = register.key(&params.key)?;
+    if !runs::clear(&context, key.as_str(), "reset").await? {
+        return Err(sessions::still_active(&params.key));
+    }
     let (key, entry) = context
         .store
         .write(move |tx| register.reset(tx, WallTime::now(), &params.key))
@@ -123,45 +131,75 @@ async fn reset(
     })
 }
 
+/// What runs in the session is stopped first, so that nothing is written to what is no more.
 async fn delete(
-    context: &Context,
-    _caller: &Caller,
+    context: Arc<Context>,
+    _caller: Arc<Caller>,
     params: SessionsDeleteParams,
 ) -> Result<SessionsDeleteReply, MethodError> {
-    let register = register_of(context);
-    let (key, deleted) = context
+    let register = register_of(&context);
+    let key = register.deletable(&params.key)?;
+    if !runs::clear(&context, key.as_str(), "deleted").await? {
+        return Err(sessions::still_active(&params.key));
+    }
+    let with_transcript = params.delete_transcript != Some(false);
+    let named = key.to_string();
+    let deleted = context
         .store
-        .write(move |tx| register.delete(tx, &params.key))
+        .write(move |tx| register.delete(tx, WallTime::now(), &key, with_transcript))
         .await?;
     Ok(SessionsDeleteReply {
         ok: true,
-        key: key.to_string(),
-        deleted,
-        archived: Vec::new(),
+        key: named,
+        deleted: deleted.deleted,
+        archived: deleted.archived.into_iter().collect(),
     })
 }
 
-/// There are no messages before there are agent runs, so there is never anything to put aside.
 async fn compact(
     context: &Context,
     _caller: &Caller,
     params: SessionsCompactParams,
 ) -> Result<SessionsCompactReply, MethodError> {
-    let key = register_of(context).key(&params.key)?;
-    let found = context
+    let register = register_of(context);
+    context
         .store
-        .read(|reader| Ok(sessions::find(reader, key.as_str())))??;
-    let reason = if found.is_some() {
-        "no transcript"
-    } else {
-        "no sessionId"
-    };
-    Ok(SessionsCompactReply {
-        ok: true,
-        key: key.to_string(),
-        compacted: false,
-        reason: Some(reason.to_owned()),
-        kept: None,
-        archived: None,
+        .write(move |tx| register.cut(tx, WallTime::now(), &params))
+        .await
+}
+
+async fn export(
+    context: &Context,
+    _caller: &Caller,
+    params: SessionsExportParams,
+) -> Result<SessionsExportReply, MethodError> {
+    let settings = context.settings();
+    let register = Register::new(settings.clone());
+    let limit = params.limit.map_or(EXPORTED_AT_ONCE, |limit| {
+        usize::try_from(limit.get()).unwrap_or(EXPORTED_AT_ONCE)
+    });
+    let after = params.after.map_or(0, |after| after.get());
+    let (key, session_id, page) = context.store.read(|reader| {
+        let read = || {
+            let (key, session_id) = register.conversation(reader, &params)?;
+            let agent = key.as_deref().map(SessionKey::of_canonical);
+            let agent = agent.as_ref().and_then(SessionKey::agent);
+            let agent = agent.unwrap_or(settings.default_agent());
+            let cwd = settings
+                .catalog
+                .workspace(agent, agent == settings.default_agent());
+            let cwd = cwd.to_string_lossy();
+            let page = export::page(reader, &session_id, after, limit, &cwd)?;
+            Ok::<_, MethodError>((key, session_id, page))
+        };
+        Ok(read())
+    })??;
+    let page =
+        page.ok_or_else(|| MethodError::invalid(format!("No transcript found: {session_id}")))?;
+    Ok(SessionsExportReply {
+        key,
+        session_id,
+        entries: page.entries,
+        next: page.next.map(i64::unsigned_abs),
     })
 }

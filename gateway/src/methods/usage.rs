@@ -3,13 +3,14 @@
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::protocol::method::usage::{UsageCost, UsageStatus};
 use openclaw_shared::protocol::params::usage::{
-    UsageCostParams, UsageCostReply, UsageStatusParams, UsageStatusReply, UsageTotals,
+    UsageCostParams, UsageCostReply, UsageStatusParams, UsageStatusReply,
 };
 use serde_json::Value;
 
 use super::{MethodError, Routes};
 use crate::connection::Caller;
 use crate::context::Context;
+use crate::services::transcripts::usage;
 
 /// How many days are meant when nobody says.
 const DAYS: u64 = 30;
@@ -18,7 +19,7 @@ pub(super) fn register(routes: Routes) -> Routes {
     routes.on(UsageStatus, status).on(UsageCost, cost)
 }
 
-/// No provider is asked before there are agent runs.
+/// No provider that can be configured here says how much of it is used.
 async fn status(
     _context: &Context,
     _caller: &Caller,
@@ -30,17 +31,23 @@ async fn status(
     })
 }
 
-/// Nothing is used before there are agent runs.
+/// What runs have used is counted when it is said, by day, so that this is as cheap for a year as for a day.
 async fn cost(
-    _context: &Context,
+    context: &Context,
     _caller: &Caller,
     params: UsageCostParams,
 ) -> Result<UsageCostReply, MethodError> {
+    let (now, days) = (WallTime::now(), days(params.days.as_ref()));
+    // The day that is not over counts as one.
+    let first = now.local_date_before(days - 1);
+    let daily = context
+        .store
+        .read(|reader| Ok(usage::since(reader, &first)))??;
     Ok(UsageCostReply {
-        updated_at: WallTime::now().as_millis(),
-        days: days(params.days.as_ref()),
-        daily: Vec::new(),
-        totals: UsageTotals::default(),
+        updated_at: now.as_millis(),
+        days,
+        totals: usage::total(&daily),
+        daily,
     })
 }
 

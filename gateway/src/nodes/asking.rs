@@ -131,7 +131,7 @@ fn send(
         timeout,
         ..
     } = reservation;
-    if context.invokes(|invokes| invokes.send(reservation, settle)) {
+    if context.invokes(|invokes| invokes.send(Moment::now(), reservation, settle)) {
         let payload = Prepared::new(&NodeInvokeRequestPayload {
             id: id.clone(),
             node_id: node.to_string(),
@@ -251,7 +251,11 @@ fn prepare<'a>(
     let settings = context.settings();
     let approves = caller.rights.check(Scope::Approvals);
     let choice = Choice {
-        default: settings.default_agent(),
+        // An agent's own rules hold for what it asks.
+        default: match &caller.agent {
+            Some(agent) => agent,
+            None => settings.default_agent(),
+        },
         is_free: approves.is_ok(),
     };
     let params = question.params.take();

@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use openclaw_shared::identity_file::{self, IdentityFile};
 use openclaw_shared::protocol::params::agents::{AgentIdentityCard, AgentIdentityReply, AgentRow};
 use rusqlite::Connection;
 
@@ -23,9 +24,6 @@ const LONGEST_AVATAR: usize = 200;
 const LONGEST_SIGN: usize = 4;
 /// The largest picture that is put into an answer, in bytes.
 const LARGEST_PICTURE: u64 = 2 * 1024 * 1024;
-/// The largest identity file that is read, in bytes.
-const LARGEST_FILE: u64 = 64 * 1024;
-const FILE: &str = "IDENTITY.md";
 
 /// What is said about an agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -148,34 +146,20 @@ fn workspace(settings: &Settings, id: &str) -> Option<Folder> {
 }
 
 fn said_in_file(settings: &Settings, id: &str) -> Said {
-    let bytes = workspace(settings, id).and_then(|folder| folder.read(FILE, LARGEST_FILE));
+    let bytes = workspace(settings, id)
+        .and_then(|folder| folder.read(identity_file::NAME, identity_file::LARGEST));
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     text.map_or_else(Said::default, |text| said_in(&text))
 }
 
-/// Reads `- **Name:** Clawd` and its like; what still stands there as a hint is nothing.
 fn said_in(text: &str) -> Said {
-    let mut said = Said::default();
-    for line in text.lines() {
-        let line = line.trim().trim_start_matches(['-', '*', ' ']);
-        let Some((label, value)) = line.split_once(':') else {
-            continue;
-        };
-        let label = label.replace(['*', '_'], "").trim().to_lowercase();
-        let value = value.trim().trim_matches(['*', '_']).trim();
-        if value.is_empty() || value.starts_with('(') {
-            continue;
-        }
-        let value = Some(value.to_owned());
-        match label.as_str() {
-            "name" => said.name = said.name.or(value),
-            "theme" | "vibe" => said.theme = said.theme.or(value),
-            "emoji" => said.emoji = said.emoji.or(value),
-            "avatar" => said.avatar = said.avatar.or(value),
-            _ => {}
-        }
+    let file = IdentityFile::read(text);
+    Said {
+        name: file.name,
+        theme: file.theme,
+        emoji: file.emoji,
+        avatar: file.avatar,
     }
-    said
 }
 
 fn is_address(avatar: &str) -> bool {

@@ -122,6 +122,11 @@ impl Reader {
 }
 
 impl ConfigFile {
+    /// Asks the supervisor for a restart; the configuration says whether that counts.
+    pub(crate) async fn ask_for_restart(&self) {
+        self.control.ask_for_restart().await;
+    }
+
     /// The file at this path.
     pub(crate) fn new(
         path: PathBuf,

@@ -1,8 +1,9 @@
 //! What is to happen at set times, kept in the store.
 //!
-//! Jobs are kept and shown; nothing runs them before there are agent runs. So no job has a next time, because at that time
-//! nothing would happen.
+//! What a job is and how it is changed is here; when it is due in [`schedule`], how it goes with it in [`course`], what is done
+//! in [`agenda`]. Whoever waits for the time and does it is `crate::cron`.
 
+use jiff::tz::TimeZone;
 use openclaw_shared::clock::{WallTime, is_time_zone};
 use openclaw_shared::protocol::params::cron::{
     CronAddParams, CronJob, CronJobPatch, CronJobState, CronPayload, CronPayloadPatch,
@@ -15,7 +16,11 @@ use crate::methods::MethodError;
 use crate::services::session_key::agent_id;
 use crate::store::StoreError;
 
+pub(crate) mod agenda;
+pub(crate) mod course;
 pub(crate) mod normalise;
+pub(crate) mod schedule;
+pub(crate) mod told;
 
 /// The longest id of a job, in bytes.
 const LONGEST_ID: usize = 64;
@@ -30,8 +35,12 @@ pub(crate) fn is_job_id(id: &str) -> bool {
 }
 
 /// A new job of what was asked for.
-pub(crate) fn job(now: WallTime, params: CronAddParams) -> Result<CronJob, MethodError> {
-    let job = CronJob {
+pub(crate) fn job(
+    now: WallTime,
+    local: &TimeZone,
+    params: CronAddParams,
+) -> Result<CronJob, MethodError> {
+    let mut job = CronJob {
         id: uuid::Uuid::new_v4().to_string(),
         agent_id: match params.agent_id {
             None | Some(OrNull::Null) => None,
@@ -51,15 +60,18 @@ pub(crate) fn job(now: WallTime, params: CronAddParams) -> Result<CronJob, Metho
         state: CronJobState::default(),
     };
     fits(&job)?;
+    course::plan(&mut job, now, local);
     Ok(job)
 }
 
 /// A job after a change.
 pub(crate) fn changed(
     now: WallTime,
+    local: &TimeZone,
     job: CronJob,
     patch: CronJobPatch,
 ) -> Result<CronJob, MethodError> {
+    let before = (job.schedule.clone(), job.enabled);
     let mut job = job;
     if let Some(new) = &patch.name {
         job.name = name(new)?;
@@ -85,6 +97,10 @@ pub(crate) fn changed(
     job.isolation = patch.isolation.or(job.isolation);
     job.updated_at_ms = now.as_millis().max(job.updated_at_ms);
     fits(&job)?;
+    if (&job.schedule, job.enabled) != (&before.0, before.1) {
+        job.state.next_run_at_ms = None;
+    }
+    course::plan(&mut job, now, local);
     Ok(job)
 }
 
@@ -138,10 +154,7 @@ fn schedule(schedule: CronSchedule, method: &str) -> Result<CronSchedule, Method
             if !(expr.starts_with('@') || (5..=6).contains(&fields)) {
                 return refuse("expr: must have five or six fields".to_owned());
             }
-            let parser = croner::parser::CronParser::builder()
-                .seconds(croner::parser::Seconds::Optional)
-                .build();
-            if let Err(error) = parser.parse(expr.trim()) {
+            if let Err(error) = schedule::expression(expr) {
                 return refuse(format!("expr: must be a cron expression ({error})"));
             }
             if let Some(tz) = tz.as_deref().map(str::trim).filter(|tz| !tz.is_empty())
@@ -245,13 +258,14 @@ pub(crate) fn remove(connection: &Connection, id: &str) -> Result<bool, StoreErr
     Ok(removed > 0)
 }
 
-/// The jobs, in the order in which they were added.
+/// The jobs, the one that is due first at the front, and those that are not due by themselves at the end.
 pub(crate) fn list(
     connection: &Connection,
     with_disabled: bool,
 ) -> Result<Vec<CronJob>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT job FROM cron_jobs WHERE enabled OR ?1 ORDER BY number")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT job FROM cron_jobs WHERE enabled OR ?1 ORDER BY next_run_ms NULLS LAST, number",
+    )?;
     let texts = statement.query_map([with_disabled], |row| row.get::<_, String>(0))?;
     texts.map(|text| parsed(&text?)).collect()
 }

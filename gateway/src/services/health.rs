@@ -18,6 +18,7 @@ use std::sync::Arc;
 use crate::prepared::Prepared;
 use crate::services::overview::{AgentSessions, Overview, Recent};
 use crate::services::session_key;
+use crate::settings::hearts::Heart;
 use crate::settings::{Agent, Settings};
 
 /// The newest sessions in the health summary, at most.
@@ -26,8 +27,6 @@ const MOST_RECENT: usize = 5;
 const MOST_STATUS_RECENT: usize = 10;
 /// How long ages in the status summary may stand still, in milliseconds.
 const AGES_STAND_STILL: u64 = 1_000;
-/// An answer of an agent up to this long is taken for "all is well".
-const ACK_MAX_CHARS: u64 = 300;
 
 /// What the summaries are made of.
 #[derive(Debug)]
@@ -159,7 +158,10 @@ impl Health {
             channels: BTreeMap::new(),
             channel_order: Vec::new(),
             channel_labels: BTreeMap::new(),
-            heartbeat_seconds: 0,
+            heartbeat_seconds: self
+                .heart(default_agent)
+                .every
+                .map_or(0, |every| every.as_secs()),
             default_agent_id: default_agent.to_owned(),
             agents: self
                 .settings
@@ -181,17 +183,23 @@ impl Health {
                 .agent(&agent.id)
                 .and_then(|profile| profile.name.clone()),
             is_default: agent.is_default,
-            // Agents do not run yet, so no heart beats, whatever the configuration wishes.
-            heartbeat: AgentHeartbeat {
-                enabled: false,
-                every: "disabled".to_owned(),
-                every_ms: None,
-                prompt: String::new(),
-                target: "last".to_owned(),
-                ack_max_chars: ACK_MAX_CHARS,
+            heartbeat: {
+                let heart = self.heart(&agent.id);
+                AgentHeartbeat {
+                    enabled: heart.every.is_some(),
+                    every: shown(&heart),
+                    every_ms: every_ms(&heart),
+                    prompt: heart.prompt,
+                    target: heart.target,
+                    ack_max_chars: heart.ack_max_chars,
+                }
             },
             sessions: self.store(&agent.id, now),
         }
+    }
+
+    fn heart(&self, agent: &str) -> Heart {
+        self.settings.hearts.woken(agent)
     }
 
     fn store(&self, agent: &str, now: WallTime) -> SessionStoreSummary {
@@ -262,11 +270,14 @@ impl Health {
                 default_agent_id: self.settings.default_agent().to_owned(),
                 agents: agents
                     .iter()
-                    .map(|agent| AgentHeartbeatStatus {
-                        agent_id: agent.id.clone(),
-                        enabled: false,
-                        every: "disabled".to_owned(),
-                        every_ms: None,
+                    .map(|agent| {
+                        let heart = self.heart(&agent.id);
+                        AgentHeartbeatStatus {
+                            agent_id: agent.id.clone(),
+                            enabled: heart.every.is_some(),
+                            every: shown(&heart),
+                            every_ms: every_ms(&heart),
+                        }
                     })
                     .collect(),
             },
@@ -282,6 +293,17 @@ impl Health {
             supervisor: self.fleet.clone(),
         }
     }
+}
+
+fn shown(heart: &Heart) -> String {
+    let is_beating = heart.every.is_some();
+    let every = is_beating.then(|| heart.every_text.clone());
+    every.unwrap_or_else(|| "disabled".to_owned())
+}
+
+fn every_ms(heart: &Heart) -> Option<u64> {
+    let every = heart.every?.as_millis();
+    Some(u64::try_from(every).unwrap_or(u64::MAX))
 }
 
 fn age(session: &Recent, now: WallTime) -> u64 {
@@ -497,7 +519,8 @@ mod tests {
             status["sessions"]["recent"][0]["flags"],
             json!(["think:high", "id:s"])
         );
-        assert_eq!(status["sessions"]["recent"][0]["model"], Value::Null);
+        // Nothing is configured, so the built-in model answers.
+        assert_eq!(status["sessions"]["recent"][0]["model"], "echo");
         let later = json_of(health.status(WallTime::from_millis(2_007)).json());
         assert_eq!(later["sessions"]["byAgent"][0]["recent"][0]["age"], 2_002);
         let summary = json_of(health.summary(now).json());

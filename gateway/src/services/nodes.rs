@@ -160,13 +160,6 @@ impl Nodes {
     }
 
     /// The connections of the nodes that follow a session.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "asked by whoever publishes chat, which comes with runs"
-        )
-    )]
     pub(crate) fn followers(&self, session: &str) -> Vec<LinkId> {
         let follow = |connected: &&Connected| connected.subscriptions.contains(session);
         self.here

@@ -100,6 +100,17 @@ impl SessionKey {
         }
     }
 
+    /// A key that was canonical when it was stored.
+    pub(crate) fn of_canonical(text: &str) -> Self {
+        let agent = text
+            .strip_prefix(PREFIX)
+            .and_then(|named| named.split_once(':'));
+        Self {
+            text: text.to_owned(),
+            agent_ends: agent.map(|(agent, _)| PREFIX.len() + agent.len()),
+        }
+    }
+
     /// The key.
     pub(crate) fn as_str(&self) -> &str {
         &self.text

@@ -74,14 +74,39 @@ pub(crate) fn status(
     machine: &Machine<'_>,
 ) -> SkillsStatusReply {
     let workspace = settings.catalog.workspace(settings.default_agent(), true);
-    let managed = settings.catalog.managed_skills();
+    SkillsStatusReply {
+        workspace_dir: identity.display(&workspace),
+        managed_skills_dir: identity.display(&settings.catalog.managed_skills()),
+        skills: of(settings, machine, &workspace, &|path| {
+            identity.display(path)
+        }),
+    }
+}
+
+/// The skills that an agent can use, with the whole paths of their files. Reads files.
+pub(crate) fn ready(settings: &Settings, machine: &Machine<'_>, agent: &str) -> Vec<SkillRow> {
+    let is_default = agent == settings.default_agent();
+    let workspace = settings.catalog.workspace(agent, is_default);
+    let mut skills = of(settings, machine, &workspace, &|path| {
+        path.display().to_string()
+    });
+    skills.retain(|skill| skill.eligible);
+    skills
+}
+
+/// Those of all agents and those of a workspace, by name.
+fn of(
+    settings: &Settings,
+    machine: &Machine<'_>,
+    workspace: &Path,
+    shown: &dyn Fn(&Path) -> String,
+) -> Vec<SkillRow> {
     let mut skills = BTreeMap::new();
     for (folder, source) in [
-        (managed.clone(), "openclaw-managed"),
+        (settings.catalog.managed_skills(), "openclaw-managed"),
         (workspace.join("skills"), "openclaw-workspace"),
     ] {
         for (name, skill) in find(&folder) {
-            let shown = |path: &Path| identity.display(path);
             let base = folder.join(&name);
             let place = Place {
                 source,
@@ -95,11 +120,7 @@ pub(crate) fn status(
             );
         }
     }
-    SkillsStatusReply {
-        workspace_dir: identity.display(&workspace),
-        managed_skills_dir: identity.display(&managed),
-        skills: skills.into_values().collect(),
-    }
+    skills.into_values().collect()
 }
 
 /// The programs that skills ask for, sorted; nodes are asked which of them they have. Reads files.

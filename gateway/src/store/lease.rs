@@ -20,13 +20,6 @@ pub(super) fn take(connection: &Connection, generation: Generation) -> Result<()
 }
 
 /// Whether this process holds the lease.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "asked by whoever runs or sends, which comes with runs and channels"
-    )
-)]
 pub(crate) fn is_ours(connection: &Connection) -> Result<bool, rusqlite::Error> {
     let holder: Option<u32> = connection
         .prepare_cached("SELECT pid FROM lease WHERE id = 1")?

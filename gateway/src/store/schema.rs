@@ -25,6 +25,16 @@ const STEPS: &[&[&str]] = &[
         include_str!("schema/devices_unasked.sql"),
         include_str!("schema/idempotency_total.sql"),
     ],
+    &[
+        include_str!("schema/runs.sql"),
+        include_str!("schema/transcripts.sql"),
+        include_str!("schema/imports.sql"),
+        include_str!("schema/cron_occurrences.sql"),
+        include_str!("schema/system_events_claims.sql"),
+        include_str!("schema/heartbeats.sql"),
+        include_str!("schema/hook_deliveries.sql"),
+        include_str!("schema/session_changes.sql"),
+    ],
 ];
 
 /// Brings the tables up to date, all or nothing.

@@ -106,7 +106,9 @@ async fn a_commit_that_fails_fails_all_of_its_writes_and_the_next_one_works() {
     assert_eq!(pid(&store), 1);
     // Whoever shares the transaction is told why, when that is known.
     let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = tokio::sync::oneshot::channel();
     let first = store.write(move |_| {
+        let _ = begin.send(());
         // Until the others wait behind it.
         let _ = gone.recv();
         Ok::<_, StoreError>(())
@@ -117,7 +119,12 @@ async fn a_commit_that_fails_fails_all_of_its_writes_and_the_next_one_works() {
         Err::<(), _>(StoreError::Full)
     });
     let release = async { drop(go) };
-    let (_, neighbour, ends, ()) = tokio::join!(first, neighbour, ends, release);
+    let others = async {
+        // Nobody shares the transaction of the first one.
+        begun.await.unwrap();
+        tokio::join!(neighbour, ends, release)
+    };
+    let (_, (neighbour, ends, ())) = tokio::join!(first, others);
     assert_eq!(
         (neighbour, ends),
         (Err(StoreError::Full), Err(StoreError::Full))

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_shared::clock::WallTime;
+use openclaw_exec::admission::{self, Admitted, Wanted};
+use openclaw_exec::environment::Effect;
+use openclaw_exec::policy::decide::Denial;
+use openclaw_exec::policy::resolve::{self, resolve};
+use openclaw_exec::process::{self, Ended, Output, Task};
 use openclaw_shared::exec_approvals::ApprovalsFile;
 use openclaw_shared::exec_text;
 use openclaw_shared::protocol::strict::Int;
@@ -14,15 +18,12 @@ use tracing::{info, warn};
 
 use super::{Answer, Happened, Invocation, Refused, Services, answer, aside, lock, read};
 use crate::consent::{Approval, Marks};
-use crate::environment::Effect;
-use crate::policy::decide::{Asked, Consent, Denial, Verdict, decide};
-use crate::policy::programs::{Disk, Site};
-use crate::policy::resolve::{self, resolve};
-use crate::process::{self, Ended, Task};
 use crate::skills::Bins;
 
 /// How much of the output goes with `exec.finished`, in characters.
 const MOST_TOLD: usize = 20_000;
+/// How long a command may take at most. One that never ends would hold its place for ever.
+const LONGEST: Duration = Duration::from_secs(600);
 /// What a frame needs besides the answer.
 const ENVELOPE: usize = 1_024;
 
@@ -107,7 +108,7 @@ pub(super) async fn perform(
     };
     match admitted {
         Ok(task) => {
-            let ended = process::run(task).await;
+            let ended = process::run(&services.keeper, task).await;
             info!(
                 target: "node", code = ended.exit_code, timed_out = ended.timed_out,
                 began = ended.error.is_none(), "a command has ended"
@@ -229,48 +230,22 @@ fn admit(
         params.cwd.as_deref(),
         env,
     );
-    let site = Site {
-        files: &Disk,
-        cwd: &cwd,
-        path: &host.path,
-        home: host.home.as_deref(),
-    };
-    let asked = Asked {
+    let wanted = Wanted {
         argv: &params.command,
-        variables: match effect {
-            Effect::None => None,
-            Effect::Unknown => Some("a variable that may change what runs"),
-        },
+        cwd: &cwd,
+        env,
+        effect,
+        shown: &shown(params),
+        agent,
     };
-    let shown = shown(params);
-    let now = WallTime::now();
-    let (program, argv) = match decide(asked, &resolve(file, agent), skills, consent, &site) {
-        Verdict::Refuse(denial, why) => {
-            if let Some(why) = why {
-                info!(target: "node", why, "the allow-list cannot judge a command");
-            }
-            return Err(Denied::Policy(denial));
+    let rules = resolve(file, agent);
+    let admitted = admission::admit(&wanted, &rules, skills, consent, host, &services.approvals);
+    let Admitted { program, argv } = admitted.map_err(|denied| {
+        if let Some(why) = denied.why {
+            info!(target: "node", why, "the allow-list cannot judge a command");
         }
-        Verdict::RunJudged { file, argv, used } => {
-            told(services.approvals.note(agent, &used, &shown, now));
-            (Some(file), argv)
-        }
-        Verdict::RunAsAsked { remember } => {
-            told(services.approvals.remember(agent, &remember, &shown, now));
-            // A search path is no program: what a person has approved is looked for where this node looks. Where everything
-            // is allowed, it is looked for where the caller says.
-            let path = match consent {
-                Consent::Once | Consent::Always => host.path.clone(),
-                Consent::None => host.path_with(env),
-            };
-            let located = Site {
-                path: &path,
-                ..site
-            }
-            .locate(&params.command[0]);
-            (located.map(|located| located.found), params.command.clone())
-        }
-    };
+        Denied::Policy(denied.denial)
+    })?;
     let own = params
         .timeout_ms
         .map(Int::get_unsigned)
@@ -282,19 +257,19 @@ fn admit(
         argv,
         variables: host.with(env),
         cwd,
-        time: own
-            .into_iter()
-            .chain(patience)
-            .min()
-            .map(Duration::from_millis),
+        limit: Some(limit(
+            own.into_iter()
+                .chain(patience)
+                .min()
+                .map(Duration::from_millis),
+        )),
+        input: None,
+        output: Output::Apart,
     })
 }
 
-/// What cannot be written down does not keep the owner's rules from holding.
-fn told<E: std::error::Error>(result: Result<(), E>) {
-    if let Err(error) = result {
-        warn!(target: "node", %error, "a use was not noted in the exec approvals");
-    }
+fn limit(asked: Option<Duration>) -> Duration {
+    asked.map_or(LONGEST, |time| time.min(LONGEST))
 }
 
 /// The command as people read it.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use openclaw_exec::policy::programs::{Disk, Site};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Refused, Services, answer, read};
-use crate::policy::programs::{Disk, Site};
 
 /// More names than anybody asks for.
 const MOST_NAMES: usize = 256;

@@ -254,20 +254,26 @@ fn failed(error: &JoinError) -> Refused {
 
 #[cfg(test)]
 mod tests {
+    use openclaw_exec::environment::HostEnvironment;
+    use openclaw_exec::keeper::Keeper;
     use openclaw_shared::instance::Environment;
     use openclaw_shared::paths::StatePaths;
     use serde_json::json;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::environment::HostEnvironment;
 
     fn work(folder: &TempDir) -> Work {
         let file = json!({"version": 1, "defaults": {"security": "full"}});
         std::fs::write(folder.path().join("exec-approvals.json"), file.to_string()).unwrap();
         let pairs = [("PATH", "/usr/bin:/bin")];
         let host = HostEnvironment::of(&Environment::from_pairs(pairs, folder.path()), None);
-        Work::new(Arc::new(Services::new(host, StatePaths(folder.path()))))
+        let keeper = Keeper::at(crate::commands::testing::program());
+        Work::new(Arc::new(Services::new(
+            host,
+            StatePaths(folder.path()),
+            keeper,
+        )))
     }
 
     fn ask(work: &mut Work, key: &str, id: &str, command: &[&str]) -> Option<Answer> {

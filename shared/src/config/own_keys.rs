@@ -13,9 +13,16 @@ pub const OWN_KEYS: &[&str] = &[
     "gateway.controlUi.allowedHosts",
     "gateway.controlUi.allowedOrigins",
     "gateway.customBindHost",
+    "gateway.http.endpoints.chatCompletions.maxBodyBytes",
+    "gateway.tools",
+    "hooks.allowRequestSessionKey",
     "logging.keepDays",
     "logging.maxFileBytes",
+    "mcp",
+    "models.idleTimeoutSeconds",
+    "models.proxy",
     "supervisor",
+    "tools.web.fetch.allowHosts",
 ];
 
 /// Those of our own keys that a configuration uses.

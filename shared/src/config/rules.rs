@@ -110,6 +110,14 @@ fn hooks(config: &Config, found: &mut Vec<Finding>) {
         let path = KeyPath::of_keys(["hooks", "enabled"]);
         found.push(Finding::error(path, "hooks need a token").hint("set hooks.token"));
     }
+    let mappings = KeyPath::of_keys(["hooks", "mappings"]);
+    for (index, mapping) in config.hooks.mappings.iter().enumerate() {
+        if mapping.transform.is_some() {
+            let message = "modules are not run by this version, so requests to this hook are refused with 501";
+            let path = mappings.index(index).key("transform");
+            found.push(Finding::warning(path, message).hint("use messageTemplate or textTemplate"));
+        }
+    }
     if config.hooks.path.trim_matches('/').is_empty() {
         let path = KeyPath::of_keys(["hooks", "path"]);
         found.push(Finding::error(

@@ -15,8 +15,10 @@ pub mod gateway;
 pub mod hooks;
 pub mod logging;
 pub mod meta;
+pub mod models;
 pub mod session;
 pub mod supervisor;
+pub mod tools;
 pub mod ui;
 pub mod update;
 
@@ -29,14 +31,22 @@ pub use cron::Cron;
 pub use discovery::{Discovery, Mdns, MdnsMode, WideArea};
 pub use env::{Env, ShellEnv};
 pub use gateway::{
-    Auth, AuthMode, BindMode, ChatCompletions, ControlUi, Gateway, GatewayMode, Http,
+    Auth, AuthMode, BindMode, ChatCompletions, ControlUi, Gateway, GatewayMode, GatewayTools, Http,
     HttpEndpoints, NodeBrowser, NodeBrowserMode, Nodes, Reload, ReloadMode, Remote,
-    RemoteTransport, Responses, Tailscale, TailscaleMode, Tls,
+    RemoteTransport, Responses, ResponsesFiles, ResponsesImages, ResponsesPdf, Tailscale,
+    TailscaleMode, Tls,
 };
-pub use hooks::Hooks;
+pub use hooks::{HookAction, HookMapping, HookMatch, HookWakeMode, Hooks};
 pub use logging::{ConsoleStyle, LogLevel, Logging, RedactSensitive};
 pub use meta::Meta;
+pub use models::{
+    AuthProfile, ModelAuth, ModelCost, ModelEntry, ModelProvider, Models, ModelsMode,
+};
 pub use session::{AgentToAgent, DmScope, ResetMode, Session, SessionReset, SessionScope};
 pub use supervisor::Supervisor;
+pub use tools::{
+    AgentTools, ExecAsk, ExecHost, ExecSecurity, ExecTools, Mcp, McpServer, ToolPolicySection,
+    ToolProfile, Tools, WebFetchTool, WebTools,
+};
 pub use ui::{Assistant, Ui};
 pub use update::{Update, UpdateChannel};

@@ -13,7 +13,7 @@ use crate::secret::{PLACEHOLDER, names_a_secret};
 const BLOCKS: &[&str] = &["env", "headers"];
 
 /// Keys that hold secrets by their type, though their names do not say so: an address may carry a token in its path.
-const TYPED: &[&str] = &["cdpUrl"];
+const TYPED: &[&str] = &["cdpUrl", "proxy"];
 
 /// Whether the value at this path must not be shown.
 pub fn is_secret(path: &KeyPath) -> bool {

@@ -123,11 +123,11 @@ events! {
     /// The health summary was refreshed.
     Health = "health", Audience::Operators, drop false, versioned true, HealthSummary;
     /// A step of an agent's run.
-    Agent = "agent", Audience::Operators, drop false, versioned false, AgentPayload, planned "agent runs are not built";
+    Agent = "agent", Audience::Operators, drop false, versioned false, AgentPayload;
     /// The answer of a run, for people: a `delta` may be dropped for a slow client, an end may not.
-    Chat = "chat", Audience::Operators, drop false, versioned false, ChatPayload, planned "agent runs are not built";
+    Chat = "chat", Audience::Operators, drop false, versioned false, ChatPayload;
     /// A heartbeat of an agent is over.
-    Heartbeat = "heartbeat", Audience::Operators, drop true, versioned false, HeartbeatPayload, planned "heartbeats are not built";
+    Heartbeat = "heartbeat", Audience::Operators, drop true, versioned false, HeartbeatPayload;
     /// People talk, or no longer do.
     TalkMode = "talk.mode", Audience::Everybody, drop true, versioned false, TalkModePayload;
     /// A job was added, changed or removed, or it runs.

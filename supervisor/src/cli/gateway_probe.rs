@@ -94,7 +94,7 @@ fn show(context: &Context, seen: &[Seen], reachable: bool, budget: Duration) {
         ..
     } in seen
     {
-        out.line(format!("{title} {}", target.url));
+        out.line(format!("{title} {}", target.gateway.url));
         match (&probe.connect, &probe.answer) {
             (Ok(took), Ok(_)) => {
                 out.line(format!("  Connect: ok ({}ms) · RPC: ok", took.as_millis()));
@@ -178,7 +178,7 @@ fn target_document(context: &Context, seen: &Seen) -> Value {
     json!({
         "id": kind,
         "kind": kind,
-        "url": target.url,
+        "url": target.gateway.url,
         "active": true,
         "tunnel": null,
         "connect": {

@@ -171,14 +171,14 @@ async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found,
             ok: seen.is_ok(),
             error: seen.error(),
             latency_ms: seen.connect.ok().map(|took| took.as_millis()),
-            url: target.url.clone(),
+            url: target.gateway.url.clone(),
         })
     };
     let local = target.source.is_local();
     let gateway = gateway_view(
         context,
         status.as_ref(),
-        &target.url,
+        &target.gateway.url,
         target.source,
         arguments,
     )?;

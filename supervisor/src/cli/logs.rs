@@ -5,12 +5,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use openclaw_client::{As, CallError, Client};
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::log::newest_file;
 
 use super::args::{RpcFlags, millis};
-use super::client::{As, CallError, Client};
+use super::call_failure::IntoFailure as _;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Output;
@@ -131,7 +132,7 @@ impl Tail<'_> {
     async fn ask_gateway(&mut self) -> Result<Option<Chunk>, CallError> {
         let limit = self.arguments.rpc.limit();
         if !matches!(self.feed, Feed::Gateway(_)) {
-            let client = Client::connect(&self.target, As::Cli, limit).await?;
+            let client = Client::connect(&self.target.gateway, As::Cli, limit).await?;
             if self.told {
                 self.notice("The gateway answers again.");
                 self.told = false;

@@ -3,14 +3,10 @@
 //! `run` becomes the node host, which lies beside this program. Everything it needs goes through a pipe, secrets included, so that
 //! nothing of it shows in its arguments or its environment.
 
-use std::io::{self, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use clap::{Args, Subcommand};
 use openclaw_shared::exit::Exit;
-use openclaw_shared::instance::{Environment, without_secrets};
 use openclaw_shared::log::Level;
 use openclaw_shared::node_host::{LARGEST, NodeLaunch, PROGRAM};
 use openclaw_shared::secret::Secret;
@@ -18,6 +14,7 @@ use openclaw_shared::secret::Secret;
 use super::args::{RpcFlags, port, secret};
 use super::context::Context;
 use super::failure::{Failure, Kind};
+use super::sibling::{become_it, hand_over, sibling};
 use super::target::find_target;
 
 /// Where a gateway listens when nothing else is said.
@@ -126,17 +123,17 @@ async fn become_node(context: &Context, arguments: RunArgs) -> Result<Exit, Fail
         ..RpcFlags::default()
     };
     let target = find_target(context, &flags, false).await?;
-    if target.url.starts_with("wss:") {
+    if target.gateway.url.starts_with("wss:") {
         return Err(no_tls());
     }
     let mut log = context.log_settings();
     // What a person needs to know, the node host says on standard output.
     log.console_level = Level::Silent;
     let launch = NodeLaunch {
-        url: target.url,
-        token: target.token,
-        password: target.password,
-        secret_is_given: target.secret_is_given,
+        url: target.gateway.url,
+        token: target.gateway.token,
+        password: target.gateway.password,
+        secret_is_given: target.gateway.secret_is_given,
         state_dir: context.identity.state_dir.clone(),
         home: Some(context.identity.home.clone()),
         node_id: arguments.node_id.filter(|id| !id.trim().is_empty()),
@@ -151,47 +148,14 @@ async fn become_node(context: &Context, arguments: RunArgs) -> Result<Exit, Fail
 
 /// Becomes the node host. What comes back is why not.
 fn replace_this_process(launch: &NodeLaunch) -> Failure {
-    let program = match std::env::current_exe() {
-        Ok(own) => own.with_file_name(PROGRAM),
-        Err(error) => {
-            return Failure::new(
-                Kind::Failed,
-                format!("This program cannot be found: {error}"),
-            );
-        }
-    };
-    let document = match hand_over(launch) {
+    let document = match hand_over(launch, LARGEST) {
         Ok(document) => document,
-        Err(error) => {
-            return Failure::new(
-                Kind::Failed,
-                format!("The node host cannot be told what to do: {error}"),
-            );
-        }
+        Err(failure) => return failure,
     };
-    // As it was given to this process: what fills blanks in it for the gateway is not for commands that run here.
-    let environment = Environment::from_process();
-    let error = Command::new(&program)
-        .env_clear()
-        .envs(without_secrets(environment.all()))
-        .stdin(document)
-        .exec();
-    Failure::new(
-        Kind::Failed,
-        format!("{} cannot be started: {error}", program.display()),
-    )
-    .hint("Install openclaw as a whole: its programs lie in one folder.")
-}
-
-/// The reading end of a pipe that holds the whole document.
-fn hand_over(launch: &NodeLaunch) -> io::Result<Stdio> {
-    let text = serde_json::to_vec(launch)?;
-    if text.len() > LARGEST {
-        return Err(io::Error::other("it is too long"));
+    match sibling(PROGRAM) {
+        Ok(mut program) => become_it(program.stdin(document)),
+        Err(failure) => failure,
     }
-    let (reader, mut writer) = io::pipe()?;
-    writer.write_all(&text)?;
-    Ok(reader.into())
 }
 
 /// An IPv6 address in the form that it has in an address with a port.

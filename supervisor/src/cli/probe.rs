@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use openclaw_client::{As, CallError, Client};
 use openclaw_shared::clock::Moment;
 use openclaw_shared::log::printable;
 use openclaw_shared::protocol::method::Method as _;
@@ -10,7 +11,6 @@ use openclaw_shared::protocol::method::system::Status as SystemStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::client::{As, CallError, Client};
 use super::target::Target;
 
 /// What a look found.
@@ -97,7 +97,7 @@ pub(crate) async fn probe(target: &Target, method: &str, limit: Duration) -> Pro
 
 async fn look(target: &Target, method: &str, with_config: bool, limit: Duration) -> Probe {
     let begin = Moment::now();
-    match Client::connect(target, As::Probe, limit).await {
+    match Client::connect(&target.gateway, As::Probe, limit).await {
         Ok(mut client) => {
             let connect = Ok(Moment::now().since(begin));
             let answer = client.call(method, &json!({}), false).await;

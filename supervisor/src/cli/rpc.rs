@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use openclaw_client::{As, CallError, Client};
 use openclaw_shared::protocol::method::Method;
 use serde_json::Value;
 
 use super::args::RpcFlags;
-use super::client::{As, CallError, Client};
+use super::call_failure::IntoFailure as _;
 use super::context::Context;
 use super::failure::Failure;
 use super::target::{Target, find_target};
@@ -37,13 +38,13 @@ impl<'a> Rpc<'a> {
         let prefix = prefix.into();
         let limit = flags.limit();
         let target = find_target(context, flags, false).await?;
-        let client = Client::connect(&target, As::Cli, limit)
+        let client = Client::connect(&target.gateway, As::Cli, limit)
             .await
             .map_err(|error| error.into_failure(&prefix, &target, context))?;
         if flags.verbose && !context.out.is_json() {
             context.out.note(format!(
                 "Connected to {} ({}).",
-                target.url,
+                target.gateway.url,
                 target.source.describe()
             ));
             for trouble in &client.trouble {

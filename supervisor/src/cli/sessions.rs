@@ -1,83 +1,279 @@
-//! `openclaw sessions`: the conversations that the gateway knows.
+//! `openclaw sessions`: the conversations that the gateway knows, what was said in them, and their end.
 
-use clap::Args;
+use clap::{Arg, Args, Subcommand};
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::protocol::method::sessions::SessionsList;
+use openclaw_shared::protocol::method::chat::ChatHistory;
+use openclaw_shared::protocol::method::sessions::{
+    SessionsCompact, SessionsDelete, SessionsList, SessionsPreview, SessionsReset,
+};
 use serde_json::{Value, json};
 
 use super::answer::{Answer as _, given};
-use super::args::RpcFlags;
+use super::args::{RpcFlags, everywhere};
 use super::context::Context;
-use super::failure::Failure;
-
+use super::failure::{Failure, Kind};
 use super::rpc::ask;
-use super::span::relative;
-use super::table::Table;
+
+mod export;
+mod view;
 
 /// `sessions`.
 #[derive(Debug, Args)]
+#[command(
+    mut_args = as_a_group,
+    after_help = "A session is named by its key, or by main for the main one of the default agent.\n\
+                  Without a command, the sessions are listed."
+)]
 pub(crate) struct SessionsArgs {
-    /// Only those that were active in the last so many minutes
+    /// List only those that were active in the last so many minutes
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..))]
     active: Option<u64>,
-    /// Only those of this agent
+    /// List only those of this agent
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
+    /// List only those whose key or name contains this
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
     /// Show at most so many
-    #[arg(long, value_name = "SESSIONS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     #[command(flatten)]
     rpc: RpcFlags,
+    #[command(subcommand)]
+    command: Option<SessionsCommand>,
+}
+
+/// The options of listing.
+const OF_LISTS: [&str; 3] = ["active", "agent", "search"];
+
+fn as_a_group(argument: Arg) -> Arg {
+    let id = argument.get_id().as_str();
+    match OF_LISTS.contains(&id) || id == "limit" {
+        true => argument.global(true),
+        false => everywhere(argument),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionsCommand {
+    /// List the sessions
+    List,
+    /// Show the beginnings of the newest messages of sessions
+    Preview {
+        /// The sessions
+        #[arg(value_name = "SESSION", required = true)]
+        keys: Vec<String>,
+    },
+    /// Show what was said in a session
+    History(SessionName),
+    /// Begin a session again, with nothing said
+    Reset(SessionName),
+    /// Delete a session, and what was said in it
+    #[command(alias = "rm")]
+    Delete {
+        #[command(flatten)]
+        session: SessionName,
+        /// Keep what was said
+        #[arg(long)]
+        keep_transcript: bool,
+    },
+    /// Write what was said in a session as a file of lines
+    Export(export::ExportArgs),
+    /// Put the older messages of a session aside
+    Compact {
+        #[command(flatten)]
+        session: SessionName,
+        /// Leave so many messages in place [default: 400]
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+        keep: Option<u64>,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+struct SessionName {
+    /// The session
+    #[arg(value_name = "SESSION")]
+    key: String,
+}
+
+impl SessionsCommand {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Preview { .. } => "preview",
+            Self::History(_) => "history",
+            Self::Reset(_) => "reset",
+            Self::Delete { .. } => "delete",
+            Self::Compact { .. } => "compact",
+            Self::Export(_) => "export",
+        }
+    }
+
+    /// Whether it shows so many of something.
+    const fn takes_a_limit(&self) -> bool {
+        match self {
+            Self::List | Self::Preview { .. } | Self::History(_) => true,
+            Self::Reset(_) | Self::Delete { .. } | Self::Compact { .. } | Self::Export(_) => false,
+        }
+    }
+}
+
+impl SessionsArgs {
+    /// Refuses what would have no effect.
+    fn check(&self) -> Result<(), Failure> {
+        let Some(command) = &self.command else {
+            return Ok(());
+        };
+        let is_list = matches!(command, SessionsCommand::List);
+        let [active, agent, search] = OF_LISTS;
+        let said = [
+            (active, self.active.is_some() && !is_list),
+            (agent, self.agent.is_some() && !is_list),
+            (search, self.search.is_some() && !is_list),
+            ("limit", self.limit.is_some() && !command.takes_a_limit()),
+        ];
+        match said.iter().find(|(_, is_wrong)| *is_wrong) {
+            Some((option, _)) => Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "error: option '--{option}' does not apply to 'sessions {}'",
+                    command.name()
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(crate) async fn perform(context: &Context, arguments: SessionsArgs) -> Result<Exit, Failure> {
+    arguments.check()?;
+    let rpc = &arguments.rpc;
+    let limit = arguments.limit;
+    match &arguments.command {
+        None | Some(SessionsCommand::List) => list(context, &arguments).await,
+        Some(SessionsCommand::Preview { keys }) => preview(context, rpc, keys, limit).await,
+        Some(SessionsCommand::History(session)) => history(context, rpc, &session.key, limit).await,
+        Some(SessionsCommand::Reset(session)) => reset(context, rpc, &session.key).await,
+        Some(SessionsCommand::Export(wanted)) => export::perform(context, rpc, wanted).await,
+        Some(SessionsCommand::Delete {
+            session,
+            keep_transcript,
+        }) => delete(context, rpc, &session.key, *keep_transcript).await,
+        Some(SessionsCommand::Compact { session, keep }) => {
+            compact(context, rpc, &session.key, *keep).await
+        }
+    }
+}
+
+async fn list(context: &Context, arguments: &SessionsArgs) -> Result<Exit, Failure> {
     let params = given(json!({
         "activeMinutes": arguments.active,
         "agentId": arguments.agent,
+        "search": arguments.search,
         "limit": arguments.limit,
     }));
-    let answer = ask::<SessionsList>(context, &arguments.rpc, "sessions", params).await?;
-    context
-        .out
-        .answer(&answer, || render(&answer, WallTime::now()));
+    let mut answer = ask::<SessionsList>(context, &arguments.rpc, "sessions", params).await?;
+    let now = WallTime::now();
+    with_ages(&mut answer, arguments.active, now);
+    context.out.answer(&answer, || view::list(&answer, now));
     Ok(Exit::Ok)
 }
 
-fn render(answer: &Value, now: WallTime) -> Vec<String> {
-    let sessions = answer.items("sessions");
-    let mut lines = vec![format!("Sessions: {}", sessions.len())];
-    lines.extend(
-        answer
-            .some_text("path")
-            .map(|path| format!("Store: {path}")),
-    );
-    if sessions.is_empty() {
-        return lines;
+/// Adds what scripts find in the list of the existing command.
+fn with_ages(answer: &mut Value, active: Option<u64>, now: WallTime) {
+    answer["activeMinutes"] = active.into();
+    for session in answer["sessions"].as_array_mut().into_iter().flatten() {
+        let age = session
+            .time("updatedAt")
+            .map(|then| now.as_millis().saturating_sub(then.as_millis()));
+        session["ageMs"] = age.into();
     }
-    let mut table = Table::new(["Key", "Kind", "Changed", "Model", "Tokens", "Name"]);
-    for session in sessions {
-        let changed = session.time("updatedAt").map(|then| relative(now, then));
-        let used = session["totalTokens"].as_u64().filter(|used| *used > 0);
-        let tokens = match (used, session["contextTokens"].as_u64()) {
-            (Some(used), Some(most)) if most > 0 => format!("{used}/{most}"),
-            (Some(used), _) => used.to_string(),
-            (None, _) => String::new(),
-        };
-        let names = ["label", "displayName"].iter();
-        let name = names.filter_map(|key| session.some_text(key)).next();
-        table.row([
-            session.text("key"),
-            session.text("kind"),
-            changed.unwrap_or_default(),
-            session.text("model"),
-            tokens,
-            name.unwrap_or_default(),
-        ]);
-    }
-    lines.push(String::new());
-    lines.extend(table.lines());
-    lines
+}
+
+async fn preview(
+    context: &Context,
+    rpc: &RpcFlags,
+    keys: &[String],
+    limit: Option<u64>,
+) -> Result<Exit, Failure> {
+    let params = given(json!({ "keys": keys, "limit": limit }));
+    let answer = ask::<SessionsPreview>(context, rpc, "sessions preview", params).await?;
+    context.out.answer(&answer, || view::previews(&answer));
+    Ok(Exit::Ok)
+}
+
+async fn history(
+    context: &Context,
+    rpc: &RpcFlags,
+    key: &str,
+    limit: Option<u64>,
+) -> Result<Exit, Failure> {
+    let params = given(json!({ "sessionKey": key, "limit": limit }));
+    let answer = ask::<ChatHistory>(context, rpc, "sessions history", params).await?;
+    context.out.answer(&answer, || view::history(&answer));
+    Ok(Exit::Ok)
+}
+
+async fn reset(context: &Context, rpc: &RpcFlags, key: &str) -> Result<Exit, Failure> {
+    let answer =
+        ask::<SessionsReset>(context, rpc, "sessions reset", json!({ "key": key })).await?;
+    context.out.answer(&answer, || {
+        vec![format!(
+            "{} begins again ({}).",
+            answer.text("key"),
+            answer["entry"].text("sessionId")
+        )]
+    });
+    Ok(Exit::Ok)
+}
+
+async fn delete(context: &Context, rpc: &RpcFlags, key: &str, keep: bool) -> Result<Exit, Failure> {
+    let params = given(json!({ "key": key, "deleteTranscript": keep.then_some(false) }));
+    let answer = ask::<SessionsDelete>(context, rpc, "sessions delete", params).await?;
+    context.out.answer(&answer, || {
+        let mut lines = vec![match answer.is_on("deleted") {
+            true => format!("Deleted {}.", answer.text("key")),
+            false => format!("There is no session {}.", answer.text("key")),
+        }];
+        lines.extend(
+            answer
+                .texts("archived")
+                .iter()
+                .map(|file| format!("What was said is in {file}.")),
+        );
+        lines
+    });
+    Ok(Exit::Ok)
+}
+
+async fn compact(
+    context: &Context,
+    rpc: &RpcFlags,
+    key: &str,
+    keep: Option<u64>,
+) -> Result<Exit, Failure> {
+    let params = given(json!({ "key": key, "maxLines": keep }));
+    let answer = ask::<SessionsCompact>(context, rpc, "sessions compact", params).await?;
+    context.out.answer(&answer, || {
+        let key = answer.text("key");
+        let kept = answer["kept"].as_u64();
+        let mut lines = vec![match (answer.is_on("compacted"), kept) {
+            (true, Some(kept)) => format!("{key} keeps {kept} messages."),
+            (true, None) => format!("{key} is shorter."),
+            (false, _) => match answer.some_text("reason") {
+                Some(reason) => format!("{key} stays as it is: {reason}"),
+                None => format!("{key} stays as it is: it is short enough."),
+            },
+        }];
+        lines.extend(
+            answer
+                .some_text("archived")
+                .map(|file| format!("The others are in {file}.")),
+        );
+        lines
+    });
+    Ok(Exit::Ok)
 }
 
 #[cfg(test)]
@@ -85,19 +281,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_fit_a_terminal() {
-        let answer = json!({"path": "~/x", "sessions": [
-            {"key": "agent:main:main", "kind": "direct", "updatedAt": 1_000, "totalTokens": 7, "contextTokens": 100, "label": "work"},
-        ]});
-        assert_eq!(
-            render(&answer, WallTime::from_millis(61_000)),
-            [
-                "Sessions: 1",
-                "Store: ~/x",
-                "",
-                "Key              Kind    Changed  Tokens  Name",
-                "agent:main:main  direct  1m ago   7/100   work",
-            ]
-        );
+    fn scripts_find_the_age_of_a_session() {
+        let mut answer = json!({"sessions": [{"key": "a", "updatedAt": 1_000}, {"key": "b", "updatedAt": null}]});
+        with_ages(&mut answer, Some(5), WallTime::from_millis(3_500));
+        assert_eq!(answer["sessions"][0]["ageMs"], 2_500);
+        assert_eq!(answer["sessions"][1]["ageMs"], Value::Null);
+        assert_eq!(answer["activeMinutes"], 5);
     }
 }

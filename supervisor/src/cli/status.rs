@@ -73,7 +73,7 @@ async fn overview(
     if target.source.is_local() {
         row(
             "Dashboard",
-            format!("{}/", target.url.replacen("ws", "http", 1)),
+            format!("{}/", target.gateway.url.replacen("ws", "http", 1)),
         );
     }
     row(
@@ -160,7 +160,7 @@ fn gateway_line(context: &Context, target: &Target, seen: &Probe) -> String {
     };
     let mut parts = vec![
         mode.to_owned(),
-        format!("{} ({})", target.url, target.source.describe()),
+        format!("{} ({})", target.gateway.url, target.source.describe()),
     ];
     match (&seen.connect, seen.error()) {
         (Ok(took), None) => {
@@ -186,7 +186,7 @@ fn gateway_line(context: &Context, target: &Target, seen: &Probe) -> String {
 }
 
 const fn auth_of(target: &Target) -> Option<&'static str> {
-    match (&target.token, &target.password) {
+    match (&target.gateway.token, &target.gateway.password) {
         (Some(_), _) => Some("token"),
         (None, Some(_)) => Some("password"),
         (None, None) => None,
@@ -220,7 +220,7 @@ async fn document(
         "profile": context.identity.profile.name(),
         "gateway": {
             "mode": if target.source.is_local() { "local" } else { "remote" },
-            "url": target.url,
+            "url": target.gateway.url,
             "urlSource": target.source.describe(),
             "misconfigured": target.source == super::target::Source::RemoteMissing,
             "reachable": seen.connect.is_ok(),

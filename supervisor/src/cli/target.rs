@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use openclaw_client::Gateway;
 use openclaw_shared::config::Config;
 use openclaw_shared::config::section::{AuthMode, BindMode, GatewayMode};
 use openclaw_shared::gateway_address::{AddressError, GatewayAddress};
@@ -21,27 +22,13 @@ pub(crate) use find::{find_target, read_secret};
 /// A gateway to talk to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    pub(crate) url: String,
+    /// Its address, and what is presented to it.
+    pub(crate) gateway: Gateway,
     pub(crate) source: Source,
-    pub(crate) token: Option<Secret<String>>,
-    pub(crate) password: Option<Secret<String>>,
     /// `gateway.bind`, when the target is this instance.
     pub(crate) bind: Option<BindMode>,
     /// The configuration file, as shown to people.
     pub(crate) config: String,
-    /// Whether the secret was given for this very call, by an option or the environment.
-    pub(crate) secret_is_given: bool,
-    /// Whether it is this machine, or what the configuration names as remote; anything else may be somebody else's.
-    pub(crate) is_ours: bool,
-    /// Where the key of this command line is, or will be.
-    pub(crate) identity: Option<PathBuf>,
-}
-
-impl Target {
-    /// Whether there is a secret that every device may present.
-    pub(crate) const fn has_secret(&self) -> bool {
-        self.token.is_some() || self.password.is_some()
-    }
 }
 
 /// Where the address came from.
@@ -167,15 +154,17 @@ pub(crate) fn resolve(inputs: Inputs) -> Result<Target, Failure> {
     let password = given_password.or(own_password);
     let bind = source.is_local().then_some(gateway.bind);
     Ok(Target {
-        url,
+        gateway: Gateway {
+            url,
+            token,
+            password,
+            secret_is_given,
+            is_ours,
+            identity: inputs.identity,
+        },
         source,
-        token,
-        password,
         bind,
         config: inputs.config_shown,
-        secret_is_given,
-        is_ours,
-        identity: inputs.identity,
     })
 }
 
@@ -269,12 +258,13 @@ mod tests {
 
     fn url(inputs: Inputs) -> String {
         let target = resolve(inputs).unwrap();
-        format!("{} ({})", target.url, target.source.describe())
+        format!("{} ({})", target.gateway.url, target.source.describe())
     }
 
     fn token(inputs: Inputs) -> Option<String> {
         resolve(inputs)
             .unwrap()
+            .gateway
             .token
             .map(|token| token.expose().clone())
     }
@@ -361,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_secret_for_this_call_is_told_from_the_secrets_of_the_configuration() {
-        let given = |inputs: Inputs| resolve(inputs).unwrap().secret_is_given;
+        let given = |inputs: Inputs| resolve(inputs).unwrap().gateway.secret_is_given;
         let config = json!({"gateway": {"auth": {"token": "config"}}});
         let plain = || inputs(config.clone());
         assert!(!given(plain()));

@@ -288,7 +288,7 @@ async fn a_node_is_told_when_nobody_waits_any_more() {
     let (mut node, id) = node(&gateway, 1).await;
     let mut writer = operator(&gateway, &["operator.write"]).await;
     let late =
-        json!({"nodeId": id, "command": "system.which", "timeoutMs": 1, "idempotencyKey": "k"});
+        json!({"nodeId": id, "command": "system.which", "timeoutMs": 100, "idempotencyKey": "k"});
     let late = writer.call("node.invoke", late).await;
     assert_eq!(late["error"]["message"], "node invoke timed out");
     let request = asked(&mut node).await;

@@ -31,13 +31,6 @@ async fn rule_46_what_a_node_tells_of_runs_that_it_was_not_given_is_dropped() {
         status,
         json!([format!("Exec finished (node={id} id=r1, code 0)")])
     );
-    let planned = node
-        .call(
-            "node.event",
-            json!({"event": "voice.transcript", "payload": {"text": "hi"}}),
-        )
-        .await;
-    assert_eq!(planned["error"]["code"], "UNAVAILABLE");
     assert_eq!(
         node.call(
             "node.event",
@@ -57,5 +50,21 @@ async fn rule_46_what_a_node_tells_of_runs_that_it_was_not_given_is_dropped() {
     assert_eq!(
         gateway.context.nodes(|nodes| nodes.followers("main").len()),
         1
+    );
+    let spoken =
+        json!({"event": "voice.transcript", "payload": {"text": "hi", "sessionKey": "main"}});
+    let said = node.call("node.event", spoken).await;
+    assert_eq!(said["payload"], json!({"ok": true}));
+    // A node sees of agents what it follows, and nothing else.
+    let told = loop {
+        let told = node.event("chat").await["payload"].clone();
+        if told["state"] == "final" {
+            break told;
+        }
+    };
+    assert_eq!(told["sessionKey"], "main");
+    assert!(
+        told["runId"].as_str().unwrap().starts_with("voice-"),
+        "{told}"
     );
 }

@@ -1,3 +1,4 @@
+use jiff::tz::TimeZone;
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::protocol::params::cron::{CronAddParams, CronJobPatch};
 use rusqlite::Connection;
@@ -19,7 +20,7 @@ fn params(change: Value) -> CronAddParams {
 }
 
 fn added(change: Value) -> Result<Value, String> {
-    job(NOW, params(change))
+    job(NOW, &TimeZone::UTC, params(change))
         .map(|job| json!(job))
         .map_err(|error| format!("{error:?}"))
 }
@@ -42,7 +43,7 @@ fn a_job_is_whole_and_switched_on_unless_it_says_otherwise() {
         json!({
             "agentId": "ops", "name": "N", "description": "d", "enabled": true, "createdAtMs": 1000,
             "updatedAtMs": 1000, "schedule": {"kind": "every", "everyMs": 5}, "sessionTarget": "isolated",
-            "wakeMode": "now", "payload": {"kind": "agentTurn", "message": "hi", "model": "m"}, "state": {},
+            "wakeMode": "now", "payload": {"kind": "agentTurn", "message": "hi", "model": "m"}, "state": {"nextRunAtMs": 1005},
         })
     );
     assert_eq!(added(json!({"enabled": false})).unwrap()["enabled"], false);
@@ -89,12 +90,17 @@ fn what_would_never_happen_is_refused() {
 
 #[test]
 fn a_change_leaves_the_rest() {
-    let before = job(NOW, params(json!({"description": "d"}))).unwrap();
+    let before = job(NOW, &TimeZone::UTC, params(json!({"description": "d"}))).unwrap();
     let change = |patch: Value| {
         let patch: CronJobPatch = serde_json::from_value(patch).unwrap();
-        changed(WallTime::from_millis(2_000), before.clone(), patch)
-            .map(|job| serde_json::to_value(job).unwrap())
-            .map_err(|error| format!("{error:?}"))
+        changed(
+            WallTime::from_millis(2_000),
+            &TimeZone::UTC,
+            before.clone(),
+            patch,
+        )
+        .map(|job| serde_json::to_value(job).unwrap())
+        .map_err(|error| format!("{error:?}"))
     };
     let after = change(
         json!({"payload": {"kind": "agentTurn", "message": "new"}, "description": "", "enabled": false}),
@@ -130,13 +136,17 @@ fn a_change_leaves_the_rest() {
 fn jobs_are_kept_in_order_and_go_with_their_runs() {
     let store = Connection::open_in_memory().unwrap();
     store.pragma_update(None, "foreign_keys", true).unwrap();
-    store
-        .execute_batch(include_str!("../../store/schema/cron.sql"))
-        .unwrap();
+    for schema in [
+        include_str!("../../store/schema/cron.sql"),
+        include_str!("../../store/schema/cron_occurrences.sql"),
+    ] {
+        store.execute_batch(schema).unwrap();
+    }
     let mut jobs = Vec::new();
     for number in 0..5 {
         let job = job(
             NOW,
+            &TimeZone::UTC,
             params(json!({"name": format!("{number}"), "enabled": number != 2})),
         )
         .unwrap();
@@ -149,7 +159,7 @@ fn jobs_are_kept_in_order_and_go_with_their_runs() {
     };
     assert_eq!(
         (names(false), names(true)),
-        ("0134".to_owned(), "01234".to_owned())
+        ("0134".to_owned(), "01342".to_owned())
     );
     let mut off = jobs[0].clone();
     off.enabled = false;

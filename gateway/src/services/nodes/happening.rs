@@ -1,6 +1,7 @@
 //! What nodes tell by `node.event`.                                                       (pure)
 
 use openclaw_shared::protocol::params::nodes::NodeEventParams;
+use openclaw_shared::transcript::Thinking;
 use serde_json::Value;
 
 /// How much of a program's output is passed on, in characters; its end is what matters.
@@ -8,17 +9,35 @@ const LONGEST_OUTPUT: usize = 1_500;
 /// How much of any other text is passed on, in characters.
 const LONGEST_TEXT: usize = 200;
 
+/// How long may be what somebody wants of an agent, in characters.
+const LONGEST_WISH: usize = 20_000;
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Happening {
     /// Nothing that is known here.
     Unknown,
     /// Somebody wants something of an agent.
-    NeedsRuns(&'static str),
+    Wish(Wish),
+    /// Somebody wants something of an agent that cannot be: why.
+    Refused(&'static str),
     /// The node wants to follow a session, or no longer does.
     Follow { session: String, wants: bool },
     /// Something was executed, or was not.
     Run(Told),
+}
+
+/// What somebody at a node wants of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) message: String,
+    /// The session; the main one when it was spoken, the node's own otherwise.
+    pub(crate) session: Option<String>,
+    pub(crate) thinking: Option<Thinking>,
+    /// How long it may take, in seconds.
+    pub(crate) timeout: Option<u64>,
+    /// Whether it was spoken.
+    pub(crate) is_spoken: bool,
 }
 
 /// What a node tells of a run.
@@ -73,8 +92,26 @@ pub(crate) fn read(params: &NodeEventParams) -> Happening {
         None => Happening::Unknown,
     };
     match &*params.event {
-        "voice.transcript" => Happening::NeedsRuns("voice.transcript"),
-        "agent.request" => Happening::NeedsRuns("agent.request"),
+        "voice.transcript" => wish(
+            text("text"),
+            Wish {
+                message: String::new(),
+                session: text("sessionKey").map(str::to_owned),
+                thinking: Some(Thinking::Low),
+                timeout: None,
+                is_spoken: true,
+            },
+        ),
+        "agent.request" => wish(
+            text("message"),
+            Wish {
+                message: String::new(),
+                session: text("sessionKey").map(str::to_owned),
+                thinking: text("thinking").and_then(Thinking::from_text),
+                timeout: payload["timeoutSeconds"].as_u64().filter(|it| *it > 0),
+                is_spoken: false,
+            },
+        ),
         "chat.subscribe" => follow(true),
         "chat.unsubscribe" => follow(false),
         "exec.started" => run(Stage::Started {
@@ -93,6 +130,19 @@ pub(crate) fn read(params: &NodeEventParams) -> Happening {
             command: short("command"),
         }),
         _ => Happening::Unknown,
+    }
+}
+
+fn wish(message: Option<&str>, wish: Wish) -> Happening {
+    match message {
+        None => Happening::Unknown,
+        Some(text) if text.chars().count() > LONGEST_WISH => {
+            Happening::Refused("the message is too long")
+        }
+        Some(text) => Happening::Wish(Wish {
+            message: text.to_owned(),
+            ..wish
+        }),
     }
 }
 
@@ -210,9 +260,18 @@ mod tests {
         ] {
             assert_eq!(told(event, payload), Happening::Unknown);
         }
-        assert_eq!(
-            told("agent.request", json!({})),
-            Happening::NeedsRuns("agent.request")
-        );
+        assert_eq!(told("agent.request", json!({})), Happening::Unknown);
+        let long = "x".repeat(20_001);
+        assert!(matches!(
+            told("voice.transcript", json!({ "text": long })),
+            Happening::Refused(_)
+        ));
+        let Happening::Wish(wish) = told(
+            "agent.request",
+            json!({"message": "hi", "timeoutSeconds": 5}),
+        ) else {
+            panic!("a wish is one")
+        };
+        assert_eq!((wish.message.as_str(), wish.timeout), ("hi", Some(5)));
     }
 }

@@ -226,7 +226,7 @@ impl Invokes {
     /// Whether the request is to be sent now. When its connection has ended meanwhile, there is nothing to be sent, and its end is
     /// to be told.
     #[must_use = "a request that is over is not sent"]
-    pub(crate) fn send(&mut self, reservation: &Reservation, settle: Settle) -> bool {
+    pub(crate) fn send(&mut self, now: Moment, reservation: &Reservation, settle: Settle) -> bool {
         if let Some(pending) = self.pending.get_mut(&reservation.id) {
             pending.settle = Some(settle);
             return true;
@@ -234,6 +234,8 @@ impl Invokes {
         let command = &reservation.command;
         let why = if self.gave_up {
             leaving(command)
+        } else if now >= reservation.deadline {
+            timed_out()
         } else {
             disconnected(command)
         };

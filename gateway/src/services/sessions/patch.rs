@@ -131,7 +131,50 @@ const EXEC_ASK: Words = Words {
     same_as_unset: None,
 };
 
+/// What people set by a word in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dial {
+    /// How much is thought.
+    Thinking,
+    /// How much is told.
+    Verbose,
+    /// Whether reasoning is shown.
+    Reasoning,
+    /// Whether tools run elevated.
+    Elevated,
+}
+
+impl Dial {
+    const fn words(self) -> &'static Words {
+        match self {
+            Self::Thinking => &THINKING,
+            Self::Verbose => &VERBOSE,
+            Self::Reasoning => &REASONING,
+            Self::Elevated => &ELEVATED,
+        }
+    }
+
+    /// The word that is kept for what people say.
+    pub(crate) fn word(self, said: &str) -> Option<&'static str> {
+        self.words().find(said)
+    }
+
+    /// The words that are kept.
+    pub(crate) fn choices(self) -> impl Iterator<Item = &'static str> {
+        self.words().words.iter().map(|(word, _)| *word)
+    }
+}
+
 impl Words {
+    fn find(&self, said: &str) -> Option<&'static str> {
+        let said = said.trim().to_lowercase();
+        let found = self
+            .words
+            .iter()
+            .find(|(_, said_so)| said_so.contains(&said.as_str()));
+        found.map(|(word, _)| *word)
+    }
+
     fn set(
         &self,
         field: &mut Option<String>,
@@ -141,13 +184,10 @@ impl Words {
             None => {}
             Some(OrNull::Null) => *field = None,
             Some(OrNull::Value(text)) => {
-                let said = text.trim().to_lowercase();
-                let found = self
-                    .words
-                    .iter()
-                    .find(|(_, said_so)| said_so.contains(&said.as_str()));
-                let (word, _) = found.ok_or_else(|| MethodError::invalid(self.refusal))?;
-                *field = (Some(*word) != self.same_as_unset).then(|| (*word).to_owned());
+                let word = self
+                    .find(text)
+                    .ok_or_else(|| MethodError::invalid(self.refusal))?;
+                *field = (Some(word) != self.same_as_unset).then(|| word.to_owned());
             }
         }
         Ok(())

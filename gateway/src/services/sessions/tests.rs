@@ -2,34 +2,41 @@ use std::sync::Arc;
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::config::Config;
+use openclaw_shared::protocol::params::sessions::SessionsListParams;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::Register;
+use super::list::Asked;
+use super::{Register, Rows};
 use crate::methods::MethodError;
 use crate::settings::Settings;
 use crate::testing::instance;
 
-struct House {
-    store: Connection,
-    register: Register,
+pub(super) struct House {
+    pub(super) store: Connection,
+    pub(super) register: Register,
 }
 
 impl House {
-    fn new(config: Value) -> Self {
+    pub(super) fn new(config: Value) -> Self {
         let instance = instance(std::path::Path::new("/home/me"));
         let settings = Settings::of(&Config::from_effective(&config).unwrap(), &instance);
         let store = Connection::open_in_memory().unwrap();
-        store
-            .execute_batch(include_str!("../../store/schema/sessions.sql"))
-            .unwrap();
+        for tables in [
+            include_str!("../../store/schema/sessions.sql"),
+            include_str!("../../store/schema/runs.sql"),
+            include_str!("../../store/schema/transcripts.sql"),
+            include_str!("../../store/schema/session_changes.sql"),
+        ] {
+            store.execute_batch(tables).unwrap();
+        }
         Self {
             store,
             register: Register::new(Arc::new(settings)),
         }
     }
 
-    fn patch(&self, at: u64, params: Value) -> Result<Value, String> {
+    pub(super) fn patch(&self, at: u64, params: Value) -> Result<Value, String> {
         let params = read(params);
         let patched = self
             .register
@@ -38,14 +45,29 @@ impl House {
     }
 
     fn list(&self, at: u64, params: Value) -> Value {
-        let params = serde_json::from_value(params).unwrap();
-        let listing = self.register.list(
-            &self.store,
-            WallTime::from_millis(at),
-            &params,
-            "~/s".to_owned(),
-        );
-        serde_json::to_value(listing.unwrap()).unwrap()
+        let params = read(params);
+        let mut kept = Rows::default();
+        let list = self.list_with(&mut kept, at, &params);
+        serde_json::from_str(&list).unwrap()
+    }
+
+    pub(super) fn list_with(
+        &self,
+        kept: &mut Rows,
+        at: u64,
+        params: &SessionsListParams,
+    ) -> String {
+        let now = WallTime::from_millis(at);
+        let list = self.register.list(&self.store, kept, now, params, "~/s");
+        String::from_utf8(list.unwrap().json().to_vec()).unwrap()
+    }
+
+    /// The same with nothing kept.
+    pub(super) fn list_plainly(&self, at: u64, params: &SessionsListParams) -> String {
+        let now = WallTime::from_millis(at);
+        let asked = Asked::of(params, now);
+        let listing = self.register.listing(&self.store, &asked, now, "~/s");
+        serde_json::to_string(&listing.unwrap()).unwrap()
     }
 
     fn keys(&self, at: u64, params: Value) -> Vec<String> {
@@ -61,7 +83,7 @@ impl House {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(params: Value) -> T {
+pub(super) fn read<T: serde::de::DeserializeOwned>(params: Value) -> T {
     serde_json::from_value(params).unwrap()
 }
 
@@ -324,12 +346,11 @@ fn a_reset_keeps_how_it_is_set_and_the_main_session_stays() {
         (&json!(0), &json!(false))
     );
     let delete = |key| {
-        text(
-            house
-                .register
-                .delete(&house.store, key)
-                .map(|(_, deleted)| deleted),
-        )
+        let register = &house.register;
+        let deleted = register
+            .deletable(key)
+            .and_then(|key| register.delete(&house.store, WallTime::from_millis(3), &key, true));
+        text(deleted.map(|deleted| deleted.deleted))
     };
     assert_eq!(
         delete("main"),

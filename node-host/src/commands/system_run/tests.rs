@@ -1,3 +1,5 @@
+use openclaw_exec::environment::HostEnvironment;
+use openclaw_exec::keeper::Keeper;
 use openclaw_shared::exec_binding::binding;
 use openclaw_shared::instance::Environment;
 use openclaw_shared::paths::StatePaths;
@@ -5,7 +7,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::environment::HostEnvironment;
 
 const ROOM: usize = 524_288;
 
@@ -21,7 +22,11 @@ fn node(approvals: Option<Value>) -> Node {
     }
     let pairs = [("PATH", "/usr/bin:/bin")];
     let host = HostEnvironment::of(&Environment::from_pairs(pairs, folder.path()), None);
-    let services = Arc::new(Services::new(host, StatePaths(folder.path())));
+    let services = Arc::new(Services::new(
+        host,
+        StatePaths(folder.path()),
+        Keeper::at(crate::commands::testing::program()),
+    ));
     Node { folder, services }
 }
 
@@ -353,4 +358,12 @@ fn an_answer_fits_the_frame_that_the_gateway_takes() {
     let text = fitting(&ended, ROOM).unwrap();
     assert!(serde_json::to_string(&text).unwrap().len() < ROOM);
     assert!(text.contains("... (truncated)"));
+}
+
+#[test]
+fn a_command_that_never_ends_has_a_limit() {
+    let moment = Duration::from_millis(1);
+    assert_eq!(limit(None), LONGEST);
+    assert_eq!(limit(Some(LONGEST * 2)), LONGEST);
+    assert_eq!(limit(Some(moment)), moment);
 }

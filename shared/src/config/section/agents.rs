@@ -1,5 +1,6 @@
 //! `agents`: what all agents share, and the list of them.
 
+use super::tools::AgentTools;
 use crate::config::setting::{Block, Untyped, section};
 
 section! {
@@ -142,7 +143,7 @@ section! {
         /// The sandbox its tools run in.
         "sandbox" => sandbox: Option<Block> = None;
         /// The tools it may use.
-        "tools" => tools: Option<Block> = None;
+        "tools" => tools: Option<AgentTools> = None;
         /// Its search in memories.
         "memorySearch" => memory_search: Option<Block> = None;
         /// How fast its answers follow each other.

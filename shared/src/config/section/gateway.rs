@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crate::config::setting::{Block, Whole, choice, section};
+use crate::config::setting::{Whole, choice, section};
 use crate::secret::Secret;
 
 section! {
@@ -35,6 +35,8 @@ section! {
         "http" => http: Http = Http::default();
         /// What connected nodes may do.
         "nodes" => nodes: Nodes = Nodes::default();
+        /// Which tools can be called over HTTP.
+        "tools" => tools: GatewayTools = GatewayTools::default();
     }
 }
 
@@ -200,6 +202,15 @@ section! {
 }
 
 section! {
+    /// Which tools can be called over HTTP (`/tools/invoke`). Our own key: the Node implementation refuses it.
+    pub struct GatewayTools {
+        /// Tools that run commands, change or restart the gateway, make jobs, or start and write to sessions: those that are named
+        /// here can be called.
+        "allow" => allow: Vec<String> = Vec::new();
+    }
+}
+
+section! {
     /// HTTP on the base port.
     pub struct Http {
         /// The endpoints.
@@ -222,6 +233,8 @@ section! {
     pub struct ChatCompletions {
         /// Whether the endpoint answers.
         "enabled" => enabled: bool = false;
+        /// The largest request body in bytes. Our own key: the Node implementation refuses it.
+        "maxBodyBytes" => max_body_bytes: Option<u64> = None;
     }
 }
 
@@ -233,9 +246,57 @@ section! {
         /// The largest request body in bytes.
         "maxBodyBytes" => max_body_bytes: Option<u64> = None;
         /// Limits on files in a request.
-        "files" => files: Option<Block> = None;
+        "files" => files: ResponsesFiles = ResponsesFiles::default();
         /// Limits on images in a request.
-        "images" => images: Option<Block> = None;
+        "images" => images: ResponsesImages = ResponsesImages::default();
+    }
+}
+
+section! {
+    /// Limits on files in a request.
+    pub struct ResponsesFiles {
+        /// Whether a file may be named by an address that is fetched.
+        "allowUrl" => allow_url: bool = true;
+        /// The types of files that are taken; absent means all that can be read.
+        "allowedMimes" => allowed_mimes: Option<Vec<String>> = None;
+        /// The largest file in bytes.
+        "maxBytes" => max_bytes: u64 = 5_242_880;
+        /// How many characters of a file are read.
+        "maxChars" => max_chars: u64 = 200_000;
+        /// How many redirects are followed.
+        "maxRedirects" => max_redirects: Whole<0, 20> = Whole::of(3);
+        /// How long fetching may take.
+        "timeoutMs" => timeout_ms: u64 = 10_000;
+        /// Limits on PDF files.
+        "pdf" => pdf: ResponsesPdf = ResponsesPdf::default();
+    }
+}
+
+section! {
+    /// Limits on PDF files.
+    pub struct ResponsesPdf {
+        /// How many pages are read.
+        "maxPages" => max_pages: u64 = 4;
+        /// How large pictures of pages may be.
+        "maxPixels" => max_pixels: u64 = 4_000_000;
+        /// With how little text pictures of pages are made.
+        "minTextChars" => min_text_chars: u64 = 200;
+    }
+}
+
+section! {
+    /// Limits on images in a request.
+    pub struct ResponsesImages {
+        /// Whether an image may be named by an address that is fetched.
+        "allowUrl" => allow_url: bool = true;
+        /// The types of images that are taken; absent means JPEG, PNG, GIF and WebP.
+        "allowedMimes" => allowed_mimes: Option<Vec<String>> = None;
+        /// The largest image in bytes.
+        "maxBytes" => max_bytes: u64 = 10_485_760;
+        /// How many redirects are followed.
+        "maxRedirects" => max_redirects: Whole<0, 20> = Whole::of(3);
+        /// How long fetching may take.
+        "timeoutMs" => timeout_ms: u64 = 10_000;
     }
 }
 

@@ -12,15 +12,15 @@ use crate::protocol::params::chat::{
 methods! {
     "Chat and agent runs";
     /// Starts a run and answers twice under one id: when it is accepted, and when it is finished.
-    Agent = "agent", Write, AgentParams => AgentReply, planned "agent runs are not built";
+    Agent = "agent", Write, AgentParams => AgentReply;
     /// Waits for a run to end.
-    AgentWait = "agent.wait", Write, AgentWaitParams => AgentWaitReply, planned "agent runs are not built";
+    AgentWait = "agent.wait", Write, AgentWaitParams => AgentWaitReply;
     /// The newest messages of a session.
-    ChatHistory = "chat.history", Read, ChatHistoryParams => ChatHistoryReply, planned "transcripts are not built";
+    ChatHistory = "chat.history", Read, ChatHistoryParams => ChatHistoryReply;
     /// Stops runs of a session.
-    ChatAbort = "chat.abort", Write, ChatAbortParams => ChatAbortReply, planned "agent runs are not built";
+    ChatAbort = "chat.abort", Write, ChatAbortParams => ChatAbortReply;
     /// Sends a message to a session; the answer comes in `chat` events.
-    ChatSend = "chat.send", Write, ChatSendParams => ChatSendReply, planned "agent runs are not built";
+    ChatSend = "chat.send", Write, ChatSendParams => ChatSendReply;
     /// Appends a message of the assistant to a transcript, without a model.
-    ChatInject = "chat.inject", Admin, ChatInjectParams => ChatInjectReply, planned "transcripts are not built";
+    ChatInject = "chat.inject", Admin, ChatInjectParams => ChatInjectReply;
 }

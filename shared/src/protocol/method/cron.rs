@@ -9,7 +9,7 @@ use crate::protocol::params::cron::{
 
 methods! {
     "Cron";
-    /// The jobs. No job runs before there are agent runs, so none has a next time.
+    /// The jobs, the one that is due first at the front.
     CronList = "cron.list", Read, CronListParams => CronListReply;
     /// Whether jobs are run, and how many there are.
     CronStatus = "cron.status", Read, CronStatusParams => CronStatusReply;
@@ -19,8 +19,8 @@ methods! {
     CronUpdate = "cron.update", Admin, CronUpdateParams => CronJob;
     /// Removes a job and what is known of its runs.
     CronRemove = "cron.remove", Admin, CronRemoveParams => CronRemoveReply;
-    /// Runs a job.
-    CronRun = "cron.run", Admin, CronRunParams => CronRunReply, planned "jobs run when there are agent runs";
+    /// Runs a job that is due, or any with the mode `force`. Answers when the run is over.
+    CronRun = "cron.run", Admin, CronRunParams => CronRunReply;
     /// How the newest runs of a job went.
     CronRuns = "cron.runs", Read, CronRunsParams => CronRunsReply;
 }

@@ -10,8 +10,8 @@ methods! {
     "Heartbeats";
     /// How the last heartbeat went; null when there was none.
     LastHeartbeat = "last-heartbeat", Read, LastHeartbeatParams => Option<HeartbeatPayload>;
-    /// Switches heartbeats on or off.
-    SetHeartbeats = "set-heartbeats", Admin, SetHeartbeatsParams => SetHeartbeatsReply, planned "heartbeats come with agent runs";
-    /// Leaves a note for the main session. It waits, durably, for an agent to read it.
+    /// Switches heartbeats on or off, until they are switched again.
+    SetHeartbeats = "set-heartbeats", Admin, SetHeartbeatsParams => SetHeartbeatsReply;
+    /// Leaves a note for the main session. It waits, durably, for an agent to read it; with the mode `now` the agent is woken.
     Wake = "wake", Write, WakeParams => WakeReply;
 }

@@ -3,16 +3,16 @@
 use super::methods;
 use crate::protocol::params::sessions::{
     SessionsCompactParams, SessionsCompactReply, SessionsDeleteParams, SessionsDeleteReply,
-    SessionsListParams, SessionsListReply, SessionsPatchParams, SessionsPatchReply,
-    SessionsPreviewParams, SessionsPreviewReply, SessionsResetParams, SessionsResetReply,
-    SessionsResolveParams, SessionsResolveReply,
+    SessionsExportParams, SessionsExportReply, SessionsListParams, SessionsListReply,
+    SessionsPatchParams, SessionsPatchReply, SessionsPreviewParams, SessionsPreviewReply,
+    SessionsResetParams, SessionsResetReply, SessionsResolveParams, SessionsResolveReply,
 };
 
 methods! {
     "Sessions";
     /// The sessions, the newest first.
     SessionsList = "sessions.list", Read, SessionsListParams => SessionsListReply;
-    /// The newest messages of some sessions, in short. There are no messages before there are agent runs.
+    /// The newest messages of some sessions, in short.
     SessionsPreview = "sessions.preview", Read, SessionsPreviewParams => SessionsPreviewReply;
     /// The canonical key of a session.
     SessionsResolve = "sessions.resolve", Admin, SessionsResolveParams => SessionsResolveReply;
@@ -24,4 +24,6 @@ methods! {
     SessionsDelete = "sessions.delete", Admin, SessionsDeleteParams => SessionsDeleteReply;
     /// Puts the older messages of a session aside.
     SessionsCompact = "sessions.compact", Admin, SessionsCompactParams => SessionsCompactReply;
+    /// A conversation as the lines of a file, a page at a time. An addition of this gateway.
+    SessionsExport = "sessions.export", Admin, SessionsExportParams => SessionsExportReply;
 }

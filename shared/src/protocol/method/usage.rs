@@ -7,7 +7,7 @@ use crate::protocol::params::usage::{
 
 methods! {
     "Usage";
-    /// What the providers say about usage. No provider is asked before there are agent runs.
+    /// What the providers say about usage; those that say nothing are left out.
     UsageStatus = "usage.status", Read, UsageStatusParams => UsageStatusReply;
     /// What runs have used, by day.
     UsageCost = "usage.cost", Read, UsageCostParams => UsageCostReply;

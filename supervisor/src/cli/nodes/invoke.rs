@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use openclaw_client::CallError;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::protocol::method::nodes::NodeInvoke;
 use openclaw_shared::protocol::params::nodes::MOST_INVOKE_MILLIS;
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::args::{RpcFlags, millis};
-use super::super::client::CallError;
 use super::super::context::Context;
 use super::super::failure::{Failure, Kind};
 use super::super::rpc::Rpc;

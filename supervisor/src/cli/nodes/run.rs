@@ -9,17 +9,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use openclaw_client::CallError;
 use openclaw_shared::log::printable;
 use openclaw_shared::protocol::method::nodes::{ExecApprovalRequest, ExecApprovalResolve};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use super::super::answer::{Answer as _, given};
 use super::super::args::{RpcFlags, millis};
-use super::super::client::CallError;
 use super::super::context::Context;
 use super::super::failure::{Failure, Kind};
+use super::super::interrupt::interrupted;
 use super::super::rpc::{ask, patiently};
 use super::super::span::short;
 use super::invoke::{LONGEST, NodeFlag, Session, WAY, within_reach};
@@ -30,10 +30,6 @@ const LONGEST_PROGRAM: Duration = LONGEST.saturating_sub(WAY);
 const APPROVAL: Duration = Duration::from_secs(120);
 /// What shells say of a program that took too long.
 const TIMED_OUT: u8 = 124;
-/// What shells say of a program that was interrupted.
-const INTERRUPTED: u8 = 130;
-/// What shells say of a program that was asked to end.
-const TERMINATED: u8 = 143;
 /// How long it may take to say that nobody waits any more.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -124,21 +120,6 @@ async fn carry_out(
         }
     };
     report(context, &session, &answer)
-}
-
-/// Comes when this command is to end before its program has, with what shells say of one that ended so.
-async fn interrupted() -> u8 {
-    let asked = async |kind: SignalKind| match signal(kind) {
-        Ok(mut signals) => {
-            signals.recv().await;
-        }
-        // Then the signal does what it does to every program.
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = asked(SignalKind::interrupt()) => INTERRUPTED,
-        () = asked(SignalKind::terminate()) => TERMINATED,
-    }
 }
 
 /// Takes back what people are still asked, so that nobody decides about something that nobody waits for.

@@ -40,7 +40,7 @@ fn sent(
     assert!(reserve(invokes, id, node, link, deadline));
     let (settle, settled) = oneshot::channel();
     let reservation = reservation(id, node, link, deadline);
-    assert!(invokes.send(&reservation, Settle::Once(settle)));
+    assert!(invokes.send(Moment::now(), &reservation, Settle::Once(settle)));
     settled
 }
 
@@ -59,7 +59,11 @@ fn keyed(invokes: &mut Invokes, keys: &Idempotency, id: &str) -> oneshot::Receiv
     };
     let waits = ticket.wait();
     assert!(reserve(invokes, id, "a", 1, soon()));
-    assert!(invokes.send(&reservation(id, "a", 1, soon()), Settle::Keyed(ticket)));
+    assert!(invokes.send(
+        Moment::now(),
+        &reservation(id, "a", 1, soon()),
+        Settle::Keyed(ticket)
+    ));
     waits
 }
 
@@ -181,7 +185,11 @@ fn what_was_not_sent_leaves_nothing() {
     invokes.disconnect(LinkId(1));
     assert_eq!(over(&mut invokes), (texts([]), texts([])));
     let (settle, _settled) = oneshot::channel();
-    assert!(!invokes.send(&reservation("2", "a", 1, soon()), Settle::Once(settle)));
+    assert!(!invokes.send(
+        Moment::now(),
+        &reservation("2", "a", 1, soon()),
+        Settle::Once(settle)
+    ));
     assert_eq!(
         over(&mut invokes).0,
         ["Error: node disconnected (system.which)"]

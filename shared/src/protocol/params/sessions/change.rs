@@ -147,6 +147,18 @@ pub struct SessionEntry {
     /// Tokens in its context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_tokens: Option<u64>,
+    /// How much the model of the last run can read, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// The provider of the last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<String>,
+    /// The model of the last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How often it was summed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compaction_count: Option<u64>,
     /// What another version wrote; kept as it is.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -204,7 +216,7 @@ pub struct SessionsDeleteReply {
     pub key: String,
     /// Whether there was such a session.
     pub deleted: bool,
-    /// Files its messages were moved to.
+    /// The conversation that is kept for some time, and can be exported by this name.
     pub archived: Vec<String>,
 }
 
@@ -215,7 +227,7 @@ pub struct SessionsDeleteReply {
 pub struct SessionsCompactParams {
     /// The session.
     pub key: NonEmpty,
-    /// How many of the newest messages stay; 400 when absent.
+    /// How many of the newest entries stay; 400 when absent.
     pub max_lines: Option<Int<1>>,
 }
 
@@ -231,10 +243,10 @@ pub struct SessionsCompactReply {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How many messages stay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<u64>,
-    /// The file the others were moved to.
+    /// The conversation the others were moved to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<String>,
+    /// How many entries stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
 }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::change::{ResponseUsage, SendPolicy};
 use crate::literals;
@@ -83,6 +84,21 @@ pub struct SessionRow {
     /// The channel of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// What a group is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The channel within a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_channel: Option<String>,
+    /// What the group belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// `direct`, `group` or `channel`, as its channel says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_type: Option<String>,
+    /// Where it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Value>,
     /// When it last changed, in milliseconds since the epoch.
     pub updated_at: Option<u64>,
     /// Which conversation it is; a reset begins another.
@@ -120,12 +136,27 @@ pub struct SessionRow {
     /// What is told about usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_usage: Option<ResponseUsage>,
-    /// The provider of its model, when it is not the default one.
+    /// The provider of the last run, or of the model it is set to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_provider: Option<String>,
-    /// Its model, when it is not the default one.
+    /// The model of the last run, or the one it is set to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// How much that model can read, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// Where answers go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_context: Option<Value>,
+    /// The channel that was last used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_channel: Option<String>,
+    /// To whom the last answer went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_to: Option<String>,
+    /// The account that was last used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_account_id: Option<String>,
     /// A title made of what is known; only when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub derived_title: Option<String>,

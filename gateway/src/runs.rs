@@ -1,0 +1,597 @@
+//! The one door by which every run of an agent comes in, and the rooms behind it.
+//!
+//! A run is journaled, then acknowledged, then done when it is its turn ([`lanes`]), as a task of this life ([`look_after`]): it
+//! belongs to no connection. Whoever waits for it follows its [`feed`] or asks for its [`outcome`].
+//!
+//! When this life is replaced, what it has not begun is its successor's, what it has begun it ends within the budget, and what it tells
+//! goes through the store to the clients of the successor. A life that ends without that is seen off by the next one: what
+//! nobody outside was told of is done again, the rest is closed with an error.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::stream::FuturesUnordered;
+use openclaw_shared::clock::{Moment, WallTime};
+use openclaw_shared::protocol::event::{Chat, Event};
+use openclaw_shared::protocol::params::chat::ChatPayload;
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use crate::connection::link::LinkId;
+use crate::context::Context;
+use crate::methods::MethodError;
+use crate::phase::Phase;
+use crate::prepared::Prepared;
+use crate::services::idempotency::fingerprint;
+use crate::settings::runs::{DropPolicy, QueueMode};
+
+mod aside;
+pub(crate) mod attachments;
+pub(crate) mod commands;
+mod estate;
+mod execute;
+pub(crate) mod feed;
+mod journal;
+mod lanes;
+mod lives;
+mod notebook;
+mod prepare;
+pub(crate) mod request;
+pub(crate) mod telling;
+
+pub(crate) use aside::command;
+pub(crate) use feed::{Follower, Step};
+pub(crate) use lanes::Bounds;
+pub(crate) use request::{Outcome, RunKind, RunRequest, RunStatus, Work};
+
+pub(crate) use execute::{SHUTDOWN, TIMEOUT};
+
+use execute::Done;
+use feed::Feed;
+use lanes::{Lanes, Start};
+
+/// How long runs may take to stop that are in the way of something.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// Runs that wait at most, in all sessions together.
+const MOST_WAITING: usize = 10_000;
+/// How many times the configured number of messages may wait in a session when none is to be dropped.
+const MOST_CAPS: usize = 50;
+/// How often a life looks at what the one before it tells and does.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long clients that come in are told what was closed when this life began.
+const LATECOMERS: Duration = Duration::from_secs(120);
+/// How many events wait at most for the successor's clients. They are written together, so this many are a burst.
+const MOST_HANDED_ON: usize = 10_000;
+
+/// The runs of this life.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    state: Mutex<State>,
+    /// Rings when something may begin, has ended, or is to be stopped.
+    bell: Notify,
+    /// Rings when a run has ended.
+    ended: Notify,
+    /// Rings when this life begins to leave, or another one is found at work.
+    lives: Notify,
+    life: String,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: Lanes,
+    /// What waits and what is under way.
+    known: BTreeMap<String, Known>,
+    /// How many are under way.
+    under_way: usize,
+    /// What is to be told by the successor.
+    handed_on: Vec<(&'static str, String)>,
+    is_leaving: bool,
+    /// What was closed when this life began. Those whom it concerns come back a moment later.
+    closed: Vec<(Moment, Prepared<ChatPayload>)>,
+    /// Whether a life before this one may still be at work.
+    has_others: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    session: String,
+    asked_as: String,
+    kind: RunKind,
+    feed: Arc<Feed>,
+    stop: watch::Sender<Option<String>>,
+    is_under_way: bool,
+}
+
+impl Known {
+    fn new(session: &str, asked_as: &str, kind: RunKind) -> Self {
+        Self {
+            session: session.to_owned(),
+            asked_as: asked_as.to_owned(),
+            kind,
+            feed: Arc::default(),
+            stop: watch::Sender::new(None),
+            is_under_way: false,
+        }
+    }
+
+    /// The first reason counts.
+    fn stop(&self, why: &str) {
+        self.stop.send_if_modified(|stop| {
+            let is_first = stop.is_none();
+            stop.get_or_insert_with(|| why.to_owned());
+            is_first
+        });
+    }
+}
+
+/// What became of a request for a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Entered {
+    pub(crate) run_id: String,
+    /// When it was accepted, in milliseconds since the epoch.
+    pub(crate) accepted_at: u64,
+    pub(crate) standing: Standing,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Standing {
+    /// It was just taken in.
+    New,
+    /// It was asked for before.
+    UnderWay,
+    /// It was asked for before, and is over.
+    Done(Box<Outcome>),
+}
+
+impl State {
+    /// A run waits for its turn from here on.
+    fn take(&mut self, number: i64, request: &RunRequest) {
+        let session = request.session.as_str();
+        let known = Known::new(session, &request.asked_as, request.kind);
+        self.known.entry(request.run_id.clone()).or_insert(known);
+        let waiting = journal::waiting(request.run_id.clone(), number, request.kind);
+        self.lanes.enter(session, waiting);
+    }
+}
+
+impl Runs {
+    pub(crate) fn new(life: &str) -> Self {
+        Self {
+            life: life.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each critical section leaves its value whole, so a poisoned lock is as good as any.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What tells this life from others.
+    pub(crate) fn life(&self) -> &str {
+        &self.life
+    }
+
+    /// Whether anybody would hear what is told: clients of this life, or of its successor.
+    pub(crate) fn is_anybody_there(&self, context: &Context) -> bool {
+        context.hub.counts().0 > 0 || context.phases.get() == Phase::Draining
+    }
+
+    /// Whether a session has a run under way, or one that waits.
+    pub(crate) fn is_busy(&self, session: &str) -> bool {
+        self.state().lanes.is_busy(session)
+    }
+
+    /// Messages that wait in a session, for the run that is under way.
+    fn take_messages(&self, session: &str) -> Vec<String> {
+        self.state().lanes.take_messages(session)
+    }
+
+    /// While this life leaves, its successor's clients are told as well.
+    fn hand_on<E: Event>(&self, context: &Context, payload: &Prepared<E::Payload>) {
+        if context.phases.get() != Phase::Draining {
+            return;
+        }
+        let mut state = self.state();
+        if state.handed_on.len() < MOST_HANDED_ON
+            && let Ok(text) = String::from_utf8(payload.json().to_vec())
+        {
+            state.handed_on.push((E::NAME, text));
+        }
+    }
+}
+
+/// Takes a run in. When this returns it is written down, and will be done or be said not to have been.
+///
+/// # Errors
+/// When it was not taken in; then nothing was done.
+pub(crate) async fn enter(
+    context: &Arc<Context>,
+    request: RunRequest,
+) -> Result<Entered, MethodError> {
+    let (entered, number) = write_down(context, &request).await?;
+    if let Some(number) = number {
+        line_up(context, number, &request).await;
+    }
+    Ok(entered)
+}
+
+/// Writes a run down. Its number, if it is a new one and this life is to do it.
+async fn write_down(
+    context: &Arc<Context>,
+    request: &RunRequest,
+) -> Result<(Entered, Option<i64>), MethodError> {
+    let runs = &context.runs;
+    if runs.state().lanes.waiting() >= MOST_WAITING {
+        return Err(MethodError::unavailable(
+            "too many runs wait already; try again when some are done",
+        ));
+    }
+    let now = WallTime::now();
+    let print = fingerprint(&json!({
+        "session": request.session.as_str(),
+        "kind": request.kind,
+        "work": request.work,
+    }));
+    let life = (!runs.state().is_leaving).then(|| runs.life.clone());
+    let written = request.clone();
+    let kept = life.clone();
+    let entered = context
+        .store
+        .write(move |tx| journal::enter(tx, &written, &print, kept.as_deref(), now))
+        .await?;
+    let standing = |accepted_at: u64, standing: Standing| Entered {
+        run_id: request.run_id.clone(),
+        accepted_at,
+        standing,
+    };
+    Ok(match entered {
+        journal::Entered::New(number) => (
+            standing(now.as_millis(), Standing::New),
+            life.is_some().then_some(number),
+        ),
+        journal::Entered::UnderWay { accepted_ms } => {
+            (standing(accepted_ms, Standing::UnderWay), None)
+        }
+        journal::Entered::Done {
+            accepted_ms,
+            outcome,
+        } => (standing(accepted_ms, Standing::Done(outcome)), None),
+        journal::Entered::Conflict => {
+            return Err(
+                MethodError::invalid("idempotencyKey was used with other parameters")
+                    .with_details(json!({ "code": "IDEMPOTENCY_CONFLICT" })),
+            );
+        }
+    })
+}
+
+/// A run that is written down waits for its turn from here on.
+async fn line_up(context: &Arc<Context>, number: i64, request: &RunRequest) {
+    let is_leaving = {
+        let mut state = context.runs.state();
+        if !state.is_leaving {
+            state.take(number, request);
+        }
+        state.is_leaving
+    };
+    if is_leaving {
+        // This life was asked to leave while the run was written down: its successor looks for such rows.
+        estate::release(context).await;
+    }
+    context.runs.bell.notify_one();
+}
+
+/// Takes a message of a person in, as the queue of its session is configured.
+///
+/// # Errors
+/// When it was not taken in; then nothing was done.
+pub(crate) async fn say(
+    context: &Arc<Context>,
+    request: RunRequest,
+) -> Result<Entered, MethodError> {
+    let queue = context.settings().runs.clone();
+    let session = request.session.as_str().to_owned();
+    let is_known = find(context, &request.run_id).is_some();
+    let waiting = context.runs.state().lanes.waiting_in(&session);
+    if !is_known && waiting >= queue.cap {
+        match queue.drop {
+            // What waits is answered together, so nothing need be lost before there is far too much.
+            DropPolicy::Summarize if waiting < queue.cap.saturating_mul(MOST_CAPS) => {}
+            DropPolicy::Old => {
+                let oldest = context.runs.state().lanes.oldest(&session);
+                if let Some(oldest) = oldest {
+                    stop(context, Which::Run(&oldest), "queue full").await;
+                }
+            }
+            DropPolicy::Summarize | DropPolicy::New => {
+                return Err(MethodError::unavailable(format!(
+                    "{waiting} messages wait in this session already; try again when some are answered"
+                )));
+            }
+        }
+    }
+    let run = request.run_id.clone();
+    let entered = enter(context, request).await?;
+    if queue.queue == QueueMode::Interrupt && entered.standing == Standing::New {
+        let older: Vec<String> = {
+            let state = context.runs.state();
+            let older = state
+                .known
+                .iter()
+                .filter(|(id, it)| it.session == session && **id != run);
+            older.map(|(id, _)| id.clone()).collect()
+        };
+        for run in older {
+            stop(context, Which::Run(&run), "interrupt").await;
+        }
+    }
+    Ok(entered)
+}
+
+/// How a run ended, waiting for it as long as is said; for ever when nothing is said. None when it is not known to have.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn outcome(
+    context: &Context,
+    run: &str,
+    patience: Option<Duration>,
+) -> Result<Option<Outcome>, MethodError> {
+    let begun = Moment::now();
+    loop {
+        let ended = context.runs.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        let known = context
+            .store
+            .read(|reader| Ok(journal::outcome(reader, run)))??;
+        if known.is_some() {
+            return Ok(known);
+        }
+        let left = patience.map(|patience| patience.saturating_sub(Moment::now().since(begun)));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(None);
+        }
+        // Another process may be at work on it, and rings no bell here.
+        let glance = if context.runs.state().has_others {
+            GLANCE
+        } else {
+            Duration::from_secs(3600)
+        };
+        let wait = left.map_or(glance, |left| left.min(glance));
+        let _ = timeout(wait, ended).await;
+    }
+}
+
+/// Follows a run of this life from its beginning; none when it is over, or another process's.
+pub(crate) fn follow(context: &Context, run: &str) -> Option<Follower> {
+    let state = context.runs.state();
+    let known = state.known.get(run);
+    known.map(|it| Follower::new(it.feed.clone()))
+}
+
+/// Which runs are meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// This one.
+    Run(&'a str),
+    /// All of a session, by its canonical key.
+    Session(&'a str),
+    /// Those of a session that people have begun by a message.
+    Messages(&'a str),
+}
+
+/// Stops runs, also such that wait, and says which. Those that are under way end a moment later.
+pub(crate) async fn stop(context: &Arc<Context>, which: Which<'_>, why: &str) -> Vec<String> {
+    let (stopped, waiting) = {
+        let mut state = context.runs.state();
+        let is_meant = |run: &str, it: &Known| match which {
+            Which::Run(wanted) => run == wanted,
+            Which::Session(session) => it.session == session,
+            Which::Messages(session) => it.session == session && it.kind == RunKind::Chat,
+        };
+        let meant: Vec<String> = (state.known.iter())
+            .filter(|(run, it)| is_meant(run, it))
+            .map(|(run, _)| run.clone())
+            .collect();
+        let mut waiting = Vec::new();
+        for run in &meant {
+            let Some(known) = state.known.get(run) else {
+                continue;
+            };
+            known.stop(why);
+            let session = known.session.clone();
+            if state.lanes.give_up(&session, run)
+                && let Some(known) = state.known.remove(run)
+            {
+                waiting.push((run.clone(), known));
+            }
+        }
+        (meant, waiting)
+    };
+    for (run, known) in waiting {
+        estate::never_begins(context, &run, known, why).await;
+    }
+    context.runs.bell.notify_one();
+    stopped
+}
+
+/// A run that is under way or waits, as far as others need to know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// Its session, as whoever asked has named it.
+    pub(crate) asked_as: String,
+    pub(crate) kind: RunKind,
+}
+
+/// Stops everything in a session, and says whether it has ended soon: then nothing is written to what comes after it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn clear(
+    context: &Arc<Context>,
+    session: &str,
+    why: &str,
+) -> Result<bool, MethodError> {
+    let stopped = stop(context, Which::Session(session), why).await;
+    let ends = stopped
+        .iter()
+        .map(|run| outcome(context, run, Some(STOP_PATIENCE)));
+    for ended in join_all(ends).await {
+        if ended?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What is known of a run that is under way or waits in this life.
+pub(crate) fn find(context: &Context, run: &str) -> Option<Seen> {
+    let state = context.runs.state();
+    state.known.get(run).map(|it| Seen {
+        asked_as: it.asked_as.clone(),
+        kind: it.kind,
+    })
+}
+
+/// Whoever comes in soon after this life began hears what was closed then.
+pub(crate) fn tell_latecomer(context: &Context, link: LinkId) {
+    let told: Vec<_> = {
+        let mut state = context.runs.state();
+        let now = Moment::now();
+        state
+            .closed
+            .retain(|(closed, _)| now.since(*closed) < LATECOMERS);
+        state.closed.iter().map(|(_, it)| it.clone()).collect()
+    };
+    for payload in told {
+        context.hub.send_to::<Chat>(link, &payload);
+    }
+}
+
+/// Does runs, for as long as it is polled.
+pub(crate) async fn look_after(context: &Arc<Context>) {
+    context.store.opened().await;
+    estate::take_over(context).await;
+    tokio::join!(work(context), estate::look_after(context));
+}
+
+async fn work(context: &Arc<Context>) {
+    let runs = &context.runs;
+    let mut doing: FuturesUnordered<LocalBoxFuture<'_, (Start, Done)>> = FuturesUnordered::new();
+    loop {
+        while let Some(begun) = next(context) {
+            doing.push(begun);
+        }
+        tokio::select! {
+            () = runs.bell.notified() => {}
+            Some((start, done)) = doing.next() => ended(context, &start, done),
+        }
+    }
+}
+
+/// Begins the next run, if one may begin.
+fn next<'a>(context: &Arc<Context>) -> Option<LocalBoxFuture<'a, (Start, Done)>> {
+    let settings = context.settings();
+    let merges = settings.runs.queue != QueueMode::Followup;
+    let mut state = context.runs.state();
+    let start = state.lanes.next(settings.runs.bounds, merges)?;
+    let Some(known) = state.known.get_mut(&start.run) else {
+        // It was given up while it was looked for.
+        state.lanes.ended(&start.session, &start.run);
+        return None;
+    };
+    known.is_under_way = true;
+    let (feed, stopped) = (known.feed.clone(), known.stop.subscribe());
+    state.under_way += 1;
+    drop(state);
+    let within = context.clone();
+    let task = async move {
+        let done = execute::run(within, start.clone(), feed, stopped).await;
+        (start, done)
+    };
+    Some(Box::pin(task))
+}
+
+fn ended(context: &Context, start: &Start, done: Done) {
+    let mut state = context.runs.state();
+    state.under_way -= 1;
+    match done {
+        Done::Over => {
+            for run in start.with.iter().chain([&start.run]) {
+                state.known.remove(run);
+            }
+            state.lanes.ended(&start.session, &start.run);
+        }
+        Done::Held(stored) => {
+            for it in stored {
+                let waiting =
+                    journal::waiting(it.request.run_id.clone(), it.number, it.request.kind);
+                if it.request.run_id == start.run {
+                    state.lanes.hold(&start.session, waiting);
+                } else {
+                    state.lanes.enter(&start.session, waiting);
+                }
+            }
+        }
+    }
+    drop(state);
+    context.runs.ended.notify_waiters();
+}
+
+/// Waits until nothing is under way.
+pub(crate) async fn finished(context: &Context) {
+    loop {
+        let ended = context.runs.ended.notified();
+        tokio::pin!(ended);
+        ended.as_mut().enable();
+        if context.runs.state().under_way == 0 {
+            return;
+        }
+        ended.await;
+    }
+}
+
+/// This life leaves: nothing begins any more, and what waits is its successor's.
+pub(crate) async fn close(context: &Arc<Context>) {
+    {
+        let mut state = context.runs.state();
+        state.is_leaving = true;
+        state.lanes.close();
+        state.known.retain(|_, it| it.is_under_way);
+    }
+    context.runs.lives.notify_one();
+    estate::release(context).await;
+}
+
+/// Nobody comes after this life soon: what is under way is stopped, for this reason.
+pub(crate) fn stop_all(context: &Context, why: &str) {
+    for it in context.runs.state().known.values() {
+        it.stop(why);
+    }
+}
+
+/// What is known of runs that have ended long ago is forgotten.
+pub(crate) async fn forget(context: &Context) {
+    let forgotten = context
+        .store
+        .write(|tx| journal::forget(tx, WallTime::now()))
+        .await;
+    if let Err(error) = forgotten {
+        tracing::warn!(target: "runs", %error, "old runs cannot be forgotten");
+    }
+}
+
+/// Nothing is under way any more, and nothing is left to be told.
+pub(crate) async fn depart(context: &Arc<Context>) {
+    estate::depart(context).await;
+}
+
+#[cfg(test)]
+mod tests;

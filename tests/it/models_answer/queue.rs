@@ -1,0 +1,146 @@
+//! What becomes of messages that come while their session is busy, by `messages.queue.mode`.
+
+use serde_json::{Value, json};
+
+use openclaw_tests::client::Client;
+use openclaw_tests::model_server::{Answer, End, Script};
+
+use super::{Stage, text};
+
+async fn stage(mode: &str) -> Stage {
+    Stage::with(json!({"messages": {"queue": {"mode": mode}}})).await
+}
+
+async fn say(client: &mut Client, message: &str, run: &str) {
+    let params = json!({"sessionKey": "main", "message": message, "idempotencyKey": run});
+    let answer = client.call("chat.send", params).await.unwrap();
+    assert_eq!(answer["status"], "started", "{answer}");
+}
+
+/// How these runs ended in the chat, in the order of their ends.
+async fn ends(client: &mut Client, count: usize) -> Vec<(String, String, String)> {
+    let mut ends = Vec::new();
+    while ends.len() < count {
+        let told = client.event("chat").await["payload"].clone();
+        let word = |key: &str| told[key].as_str().unwrap().to_owned();
+        if told["state"] != "delta" {
+            let text = text(&told["message"]).to_owned();
+            ends.push((word("runId"), word("state"), text));
+        }
+    }
+    ends
+}
+
+/// Says something while a command runs that the first message has asked for, and then lets the command end.
+async fn say_meanwhile(stage: &Stage, client: &mut Client, messages: &[(&str, &str)]) {
+    let gate = stage.instance.home().path().join("gate");
+    let command = format!("until [ -e {} ]; do sleep 0.05; done", gate.display());
+    let call = Script::call("exec", json!({ "command": command }), "");
+    stage.model.play([call, Script::say("done")]);
+    say(client, "first", "c1").await;
+    stage
+        .model
+        .until("it was asked", |counts| counts.asked == 1)
+        .await;
+    for (message, run) in messages {
+        say(client, message, run).await;
+    }
+    std::fs::write(gate, "").unwrap();
+}
+
+/// The words of people in a request, without what stands around them.
+fn said(body: &Value) -> Vec<String> {
+    let messages = body["messages"].as_array().unwrap();
+    let users = messages.iter().filter(|it| it["role"] == "user");
+    let texts = users.map(|it| match it["content"].as_str() {
+        Some(text) => text.to_owned(),
+        None => text(it).to_owned(),
+    });
+    texts
+        .map(|text| text.lines().next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn ended(run: &str, state: &str, text: &str) -> (String, String, String) {
+    (run.to_owned(), state.to_owned(), text.to_owned())
+}
+
+#[tokio::test]
+async fn messages_that_wait_are_answered_together() {
+    let stage = stage("collect").await;
+    let mut client = stage.instance.client().await;
+    say_meanwhile(&stage, &mut client, &[("second", "c2"), ("third", "c3")]).await;
+    let mut ends = ends(&mut client, 3).await;
+    assert_eq!(ends.remove(0), ended("c1", "final", "done"));
+    ends.sort();
+    assert_eq!(
+        ends,
+        [ended("c2", "final", ""), ended("c3", "final", "Hello")]
+    );
+    let asked = stage.model.asked();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(said(&asked[1].body), ["first"]);
+    let words = said(&asked[2].body).join(" ");
+    assert!(
+        words.contains("second") && words.contains("third"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn messages_that_follow_up_are_answered_one_by_one() {
+    let stage = stage("followup").await;
+    let mut client = stage.instance.client().await;
+    say_meanwhile(&stage, &mut client, &[("second", "c2"), ("third", "c3")]).await;
+    let ends = ends(&mut client, 3).await;
+    assert_eq!(
+        ends,
+        [
+            ended("c1", "final", "done"),
+            ended("c2", "final", "Hello"),
+            ended("c3", "final", "Hello")
+        ]
+    );
+    let asked = stage.model.asked();
+    assert_eq!(asked.len(), 4);
+    assert_eq!(said(&asked[2].body), ["first", "second"]);
+    assert_eq!(said(&asked[3].body), ["first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn a_message_that_steers_is_heard_after_the_call_of_a_tool() {
+    let stage = stage("steer").await;
+    let mut client = stage.instance.client().await;
+    say_meanwhile(&stage, &mut client, &[("turn left", "c2")]).await;
+    let mut ends = ends(&mut client, 2).await;
+    ends.sort();
+    assert_eq!(
+        ends,
+        [ended("c1", "final", "done"), ended("c2", "final", "")]
+    );
+    let asked = stage.model.asked();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(said(&asked[1].body), ["first", "turn left"]);
+    let messages = asked[1].body["messages"].as_array().unwrap();
+    assert_eq!(messages[messages.len() - 2]["role"], "tool");
+}
+
+#[tokio::test]
+async fn a_message_that_interrupts_stops_what_is_under_way() {
+    let stage = stage("interrupt").await;
+    let mut client = stage.instance.client().await;
+    let stalls = Answer::tokens(3).ending(End::Stall);
+    stage.model.play([Script::Answer(stalls)]);
+    say(&mut client, "first", "c1").await;
+    let told = client.event("chat").await;
+    assert_eq!(told["payload"]["state"], "delta", "{told}");
+    say(&mut client, "second", "c2").await;
+    let ends = ends(&mut client, 2).await;
+    assert_eq!(
+        ends,
+        [ended("c1", "aborted", ""), ended("c2", "final", "Hello")]
+    );
+    let asked = stage.model.asked();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(said(&asked[1].body), ["first", "second"]);
+}
