@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_agent::compact::{Limits, tokens_of_tools};
 use openclaw_agent::turn::{
@@ -15,7 +16,7 @@ use openclaw_shared::clock::WallTime;
 use openclaw_shared::protocol::params::sessions::SessionEntry;
 use openclaw_shared::transcript::{AssistantMessage, Message, Part, StopReason, Thinking, Usage};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::aside::NOT_CARRIED_OUT;
 use super::commands;
@@ -33,6 +34,9 @@ use crate::services::transcripts;
 use crate::settings::runs::QueueMode;
 use crate::store::StoreError;
 use crate::toolbox;
+
+/// Between two attempts to read what a run is to do.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a run is stopped; none while it is not.
 pub(crate) type Stop = watch::Receiver<Option<String>>;
@@ -61,11 +65,14 @@ pub(crate) fn worded(message: &str, run: &str) -> String {
 /// Does a run.
 pub(crate) async fn run(context: Arc<Context>, start: Start, feed: Arc<Feed>, stop: Stop) -> Done {
     let all: Vec<String> = start.with.iter().chain([&start.run]).cloned().collect();
-    let stored = match load(&context, &all) {
-        Ok(stored) => stored,
-        Err(error) => {
-            tracing::error!(target: "runs", run = start.run, %error, "a run cannot be read");
-            return Done::Over;
+    // It was acknowledged, so a store that cannot be read at the moment does not end it.
+    let stored = loop {
+        match load(&context, &all) {
+            Ok(stored) => break stored,
+            Err(error) => {
+                tracing::error!(target: "runs", run = start.run, %error, "a run cannot be read");
+                sleep(READ_AGAIN).await;
+            }
         }
     };
     let Some(main) = stored.iter().find(|it| it.request.run_id == start.run) else {

@@ -143,7 +143,10 @@ async fn a_chat_grows_and_is_finished_and_another_waits_for_it() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
     let message = |text: &str, key: &str| json!({"sessionKey": "main", "message": text, "idempotencyKey": key});
-    let slow = message("/slow 40\none two three four five six", "c1");
+    let slow = message(
+        "/slow 60\none two three four five six seven eight nine ten eleven twelve",
+        "c1",
+    );
     let started = client.call("chat.send", slow.clone()).await;
     assert_eq!(
         started["payload"],
@@ -180,7 +183,7 @@ async fn a_chat_grows_and_is_finished_and_another_waits_for_it() {
 async fn a_chat_is_stopped_and_what_it_has_said_is_kept() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
-    let slow = json!({"sessionKey": "main", "message": "/slow 40\none two three four five six seven", "idempotencyKey": "c1"});
+    let slow = json!({"sessionKey": "main", "message": "/slow 60\none two three four five six seven eight nine ten eleven twelve", "idempotencyKey": "c1"});
     client.call("chat.send", slow).await;
     until(&mut client, |it| is_chat(it, "c1", "delta")).await;
     let wrong = json!({"sessionKey": "agent:main:main", "runId": "c1"});
@@ -428,7 +431,7 @@ async fn a_session_that_another_life_works_in_is_waited_for() {
 async fn a_replaced_life_takes_in_what_its_successor_will_do() {
     let mut gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
-    let slow = json!({"sessionKey": "main", "message": "/slow 30\none two three four", "idempotencyKey": "c1"});
+    let slow = json!({"sessionKey": "main", "message": "/slow 60\none two three four five six seven eight nine ten eleven twelve", "idempotencyKey": "c1"});
     client.call("chat.send", slow).await;
     let queued = json!({"sessionKey": "main", "message": "later", "idempotencyKey": "c2"});
     client.call("chat.send", queued).await;
