@@ -86,7 +86,9 @@ impl Places for Settings {
 
 /// Runs for as long as it is polled.
 pub(crate) async fn look_after(context: &Arc<Context>) {
+    // The store is open before clients are served, or after it.
     context.store.opened().await;
+    context.phases.active().await;
     let mut held = take_over(context).await;
     let mut at_work = AtWork::default();
     let mut clocks = (Moment::now(), WallTime::now());

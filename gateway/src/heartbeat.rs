@@ -119,7 +119,9 @@ pub(crate) fn look_again(context: &Context) {
 
 /// Runs for as long as it is polled.
 pub(crate) async fn look_after(context: &Arc<Context>) {
+    // The store is open before clients are served, or after it.
     context.store.opened().await;
+    context.phases.active().await;
     take_over(context).await;
     let mut rhythm = Rhythm::new(WallTime::now());
     let mut at_work = BTreeSet::new();

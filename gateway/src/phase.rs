@@ -1,6 +1,6 @@
 //! Where this life of the gateway stands, as the probes tell it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::sync::watch;
 
 /// The phases of a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,19 +14,31 @@ pub(crate) enum Phase {
 }
 
 /// The current phase.
-#[derive(Debug, Default)]
-pub(crate) struct Phases(AtomicU8);
+#[derive(Debug)]
+pub(crate) struct Phases(watch::Sender<Phase>);
+
+impl Default for Phases {
+    fn default() -> Self {
+        Self(watch::Sender::new(Phase::Standby))
+    }
+}
 
 impl Phases {
     pub(crate) fn set(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Relaxed);
+        self.0.send_replace(phase);
     }
 
     pub(crate) fn get(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Phase::Standby,
-            1 => Phase::Active,
-            _ => Phase::Draining,
-        }
+        *self.0.borrow()
+    }
+
+    /// Resolves when this life serves; never when it does not come to that.
+    pub(crate) async fn active(&self) {
+        // The sender lives as long as this.
+        let _ = self
+            .0
+            .subscribe()
+            .wait_for(|phase| *phase == Phase::Active)
+            .await;
     }
 }

@@ -5,6 +5,7 @@ use openclaw_shared::protocol::params::cron::CronJob;
 use serde_json::{Value, json};
 
 use super::{SPREAD, SPREAD_AT_MOST, begin, spread, was_set_back};
+use crate::phase::Phase;
 use crate::services::cron::agenda::{Begun, Which};
 use crate::testing::{Client, Gateway};
 
@@ -64,6 +65,24 @@ fn a_clock_that_is_set_back_is_noticed_and_one_that_is_corrected_is_not() {
     // Forward, as when the machine slept.
     assert!(!check(60, 100_000));
     assert!(check(60, 0) && check(1, -60));
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_job_that_is_due_before_anybody_is_served_runs_as_soon_as_they_are() {
+    let gateway = Gateway::start().await;
+    // As when the store opens long before the supervisor gives the word.
+    gateway.context.phases.set(Phase::Standby);
+    let (mut client, _) = gateway.client().await;
+    let job = ok(&mut client, "cron.add", isolated(in_a_moment())).await;
+    let due = WallTime::from_millis(job["schedule"]["atMs"].as_u64().unwrap());
+    tokio::time::sleep(due.since(WallTime::now()) + Duration::from_millis(20)).await;
+    let state = &ok(&mut client, "cron.list", json!({})).await["jobs"][0]["state"];
+    assert_eq!(state.get("runningAtMs"), None, "{state}");
+    gateway.context.phases.set(Phase::Active);
+    assert_eq!(
+        told(&mut client, &job["id"], "finished").await["status"],
+        "ok"
+    );
 }
 
 #[tokio::test(flavor = "local")]
