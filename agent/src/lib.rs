@@ -9,6 +9,7 @@
 pub mod compact;
 pub mod mcp;
 pub mod model;
+pub mod picture;
 pub mod prompt;
 pub mod tool;
 pub mod tool_policy;

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -23,12 +25,13 @@ use openclaw_shared::clock::Moment;
 use openclaw_shared::log::printable;
 use openclaw_shared::secret::Secret;
 use openclaw_shared::transcript::Part;
+use rmcp::ClientHandler;
 use rmcp::model::{CallToolRequestParams, CallToolResult, ContentBlock};
-use rmcp::service::{Peer, RoleClient, RunningService, ServiceExt as _};
+use rmcp::service::{NotificationContext, Peer, RoleClient, RunningService, ServiceExt as _};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -36,6 +39,10 @@ use tokio::time::timeout;
 
 use crate::model::ToolSpec;
 use crate::tool::{Call, Tool, ToolError, ToolOutput};
+
+mod offers;
+
+use offers::Offer;
 
 /// How long a server may take to begin and to say what it has.
 const BEGINNING: Duration = Duration::from_secs(30);
@@ -47,12 +54,6 @@ const LONGEST_LINE: usize = 8 * 1024 * 1024;
 const MOST_TEXT: usize = 100_000;
 /// The largest picture that is kept, in characters of base64.
 const LARGEST_PICTURE: usize = 7 * 1024 * 1024;
-/// So many tools of one server are offered.
-const MOST_TOOLS: usize = 128;
-/// The longest name that providers take.
-const LONGEST_NAME: usize = 64;
-/// How much of a description is offered, in characters.
-const LONGEST_DESCRIPTION: usize = 4_000;
 /// How much of a line on the error output is logged, in bytes.
 const LONGEST_LOGGED: usize = 400;
 
@@ -156,26 +157,53 @@ struct State {
 }
 
 struct Running {
-    service: RunningService<RoleClient, ()>,
+    service: RunningService<RoleClient, Listener>,
     offers: Rc<Vec<Offer>>,
     /// Its program; it ends with this.
     _program: JoinSet<()>,
 }
 
-/// A tool that a server has.
-struct Offer {
-    spec: ToolSpec,
-    remote: String,
+/// Hears what a server says by itself.
+#[derive(Debug, Clone, Default)]
+struct Listener {
+    /// Whether its tools are others than it has said.
+    has_changed: Arc<AtomicBool>,
+}
+
+impl ClientHandler for Listener {
+    async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
+        self.has_changed.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Running {
+    /// Asks the server again what it has, if it has said that this is something else. What was known holds if it does not answer.
+    async fn look_again(&mut self, server: &str) {
+        let has_changed = &self.service.service().has_changed;
+        if !has_changed.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        match timeout(BEGINNING, offers::ask(self.service.peer(), server)).await {
+            Ok(Ok(offers)) => self.offers = Rc::new(offers),
+            Ok(Err(error)) => {
+                tracing::warn!(target: "mcp", server, error, "an MCP server does not say which tools it has");
+            }
+            Err(_late) => {
+                tracing::warn!(target: "mcp", server, "an MCP server does not say in time which tools it has");
+            }
+        }
+    }
 }
 
 impl Server {
     /// Whoever can be asked, started if there is nobody.
     async fn peer(&self) -> Result<(Peer<RoleClient>, Rc<Vec<Offer>>), String> {
         let mut state = self.state.lock().await;
-        if let Some(running) = &state.running
+        if let Some(running) = &mut state.running
             && !running.service.is_closed()
             && !running.service.peer().is_transport_closed()
         {
+            running.look_again(&self.name).await;
             return Ok((running.service.peer().clone(), Rc::clone(&running.offers)));
         }
         state.running = None;
@@ -209,32 +237,22 @@ impl Server {
                 let (read, write) = self.start(&mut program)?;
                 let transport =
                     AsyncRwTransport::new_client(read, write).with_max_line_length(LONGEST_LINE);
-                ().serve(transport)
+                Listener::default()
+                    .serve(transport)
                     .await
                     .map_err(|error| error.to_string())?
             }
             McpReach::Address { url, headers } => {
                 let transport = over_http(url, headers)?;
-                ().serve(transport)
+                Listener::default()
+                    .serve(transport)
                     .await
                     .map_err(|error| error.to_string())?
             }
         };
-        let listed = service.peer().list_all_tools().await;
-        let listed = listed.map_err(|error| error.to_string())?;
-        let offers = listed.into_iter().take(MOST_TOOLS).map(|tool| {
-            let described = tool.description.as_deref().unwrap_or_default();
-            Offer {
-                spec: ToolSpec {
-                    name: offered_name(&self.name, &tool.name),
-                    description: described.chars().take(LONGEST_DESCRIPTION).collect(),
-                    parameters: Value::Object((*tool.input_schema).clone()),
-                },
-                remote: tool.name.into_owned(),
-            }
-        });
+        let offers = offers::ask(service.peer(), &self.name).await?;
         Ok(Running {
-            offers: Rc::new(offers.collect()),
+            offers: Rc::new(offers),
             service,
             _program: program,
         })
@@ -314,18 +332,11 @@ fn over_http(
         .pool_max_idle_per_host(0)
         .build()
         .map_err(|error| error.to_string())?;
-    let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(sent);
+    let config = StreamableHttpClientTransportConfig::with_uri(url)
+        .custom_headers(sent)
+        .max_sse_event_size(LONGEST_LINE)
+        .max_json_response_size(LONGEST_LINE);
     Ok(StreamableHttpClientTransport::with_client(client, config))
-}
-
-/// The name under which models know a tool.
-fn offered_name(server: &str, tool: &str) -> String {
-    let plain = |character: char| {
-        let is_plain = character.is_ascii_alphanumeric() || "_-".contains(character);
-        if is_plain { character } else { '_' }
-    };
-    let name = format!("{server}__{tool}");
-    name.chars().map(plain).take(LONGEST_NAME).collect()
 }
 
 /// Lines of bytes, each cut.

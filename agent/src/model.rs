@@ -126,6 +126,8 @@ pub struct ModelError {
 pub enum ModelErrorKind {
     /// The key is missing, or not accepted (401, 403).
     Auth,
+    /// Nothing is paid for any longer.
+    Unpaid,
     /// Too many requests (429), and when to come again, if the provider says so.
     Limited(Option<Duration>),
     /// The provider cannot answer at the moment (5xx).
@@ -138,6 +140,8 @@ pub enum ModelErrorKind {
     BrokeOff,
     /// What came cannot be read.
     Malformed,
+    /// More came than anybody keeps.
+    TooLarge,
     /// The conversation is too long for the model.
     ContextFull,
     /// The request is refused for what it says (other 4xx).

@@ -52,6 +52,17 @@ pub struct Turn<'a> {
     pub compactor: Option<&'a dyn Compactor>,
 }
 
+/// Why a conversation is made shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It comes near to what the model can read.
+    Near,
+    /// The provider has refused it.
+    Refused,
+    /// Somebody wants it.
+    Asked,
+}
+
 /// Makes long conversations shorter.
 pub trait Compactor {
     /// Whether the conversation has to be made shorter before the model is asked.
@@ -61,6 +72,7 @@ pub trait Compactor {
     /// compactor.
     fn compact<'a>(
         &'a self,
+        cause: Cause,
         messages: &'a [Message],
     ) -> LocalBoxFuture<'a, Result<(Vec<Message>, Usage), ModelError>>;
 }
@@ -176,7 +188,8 @@ pub async fn run(turn: Turn<'_>, journal: &dyn Journal) -> Result<Finished, Jour
     for round in 0..MOST_ROUNDS {
         if let Some(compactor) = turn.compactor
             && compactor.is_needed(&turn.system, &messages)
-            && let Ok(shorter) = make_room(compactor, &messages, journal, &mut finished).await
+            && let Ok(shorter) =
+                make_room(compactor, Cause::Near, &messages, journal, &mut finished).await
         {
             messages = shorter;
         }
@@ -193,7 +206,8 @@ pub async fn run(turn: Turn<'_>, journal: &dyn Journal) -> Result<Finished, Jour
         if let (Some(error), Some(compactor)) = (&answer.error, turn.compactor)
             && error.kind == ModelErrorKind::ContextFull
             && !std::mem::replace(&mut has_made_room, true)
-            && let Ok(shorter) = make_room(compactor, &messages, journal, &mut finished).await
+            && let Ok(shorter) =
+                make_room(compactor, Cause::Refused, &messages, journal, &mut finished).await
         {
             messages = shorter;
             continue;
@@ -248,12 +262,13 @@ pub async fn run(turn: Turn<'_>, journal: &dyn Journal) -> Result<Finished, Jour
 
 async fn make_room(
     compactor: &dyn Compactor,
+    cause: Cause,
     messages: &[Message],
     journal: &dyn Journal,
     finished: &mut Finished,
 ) -> Result<Vec<Message>, ModelError> {
     journal.tell(TurnEvent::CompactionStart);
-    let made = compactor.compact(messages).await;
+    let made = compactor.compact(cause, messages).await;
     journal.tell(TurnEvent::CompactionEnd {
         will_retry: made.is_ok(),
     });

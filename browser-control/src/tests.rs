@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Host {
     home: tempfile::TempDir,

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::*;
 use openclaw_shared::serve::host::HostPolicy;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Service {
     home: tempfile::TempDir,

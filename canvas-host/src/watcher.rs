@@ -336,7 +336,7 @@ mod tests {
 
     /// Waits for the next reload; the deadline is only reached by a test that fails.
     async fn reload(live: &LiveReload, seen: &mut u64) {
-        let wait = timeout(Duration::from_secs(20), live.reloaded_after(*seen));
+        let wait = timeout(Duration::from_secs(60), live.reloaded_after(*seen));
         *seen = wait.await.expect("the page should have been reloaded");
     }
 
@@ -367,7 +367,7 @@ mod tests {
         }
         reload(&live, &mut seen).await;
         fs::remove_dir_all(&root).unwrap();
-        timeout(Duration::from_secs(20), following)
+        timeout(Duration::from_secs(60), following)
             .await
             .unwrap()
             .unwrap();

@@ -26,8 +26,8 @@ use crate::{As, CallError, Client, Gateway, Refusal};
 
 /// The largest answer we take, as other clients of the protocol do.
 const MAX_ANSWER: usize = 25 * 1024 * 1024;
-/// How long a challenge is waited for before connecting without one, as other clients do.
-const CHALLENGE_WAIT: Duration = Duration::from_millis(750);
+/// How long a challenge is waited for before connecting without one by the secret alone. A gateway that sends one may be busy.
+const CHALLENGE_WAIT: Duration = Duration::from_secs(2);
 
 /// Opens a connection that has been let in. The secret is the one that was given for this call; else the token that the
 /// gateway issued to this device; else, or when it does not take that one any more, the secret of the configuration.
@@ -122,13 +122,20 @@ async fn reach(
         hello: Value::Null,
         trouble: Vec::new(),
     };
-    let nonce = client.wait_for_challenge().await?;
+    let nonce = client.wait_for_challenge(gateway.has_secret()).await?;
     Ok((client, nonce))
 }
 
 impl Client {
-    async fn wait_for_challenge(&mut self) -> Result<Option<NonEmpty>, CallError> {
-        let deadline = Moment::now() + CHALLENGE_WAIT;
+    async fn wait_for_challenge(
+        &mut self,
+        has_secret: bool,
+    ) -> Result<Option<NonEmpty>, CallError> {
+        // Who has no secret has nothing to say without a challenge.
+        let deadline = match has_secret {
+            true => self.deadline.min(Moment::now() + CHALLENGE_WAIT),
+            false => self.deadline,
+        };
         let challenge = async {
             loop {
                 if let Frame::Event(event) = self.receive().await?

@@ -19,7 +19,7 @@ use openclaw_shared::protocol::params::health::{HealthSummary, StatusSummary};
 use openclaw_shared::protocol::params::voicewake::VoicewakeTriggers;
 use openclaw_shared::protocol::scope::Role;
 use openclaw_shared::protocol::snapshot::StateVersion;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::auth::tailnet::Tailnet;
 use crate::auth::throttle::Throttle;
@@ -128,6 +128,8 @@ pub(crate) struct Context {
     pub(crate) nodes_idle: Notify,
     /// Rings when a hook has started a run.
     pub(crate) hooks_bell: Notify,
+    /// Whether this life is about to end, so that who waits on a connection for what takes longer is told so.
+    pub(crate) last_words: watch::Sender<bool>,
     /// Rings when people are asked for an approval, or whoever asked has left.
     pub(crate) approvals_bell: Arc<Notify>,
     /// Rings when the presence list should go to everybody.
@@ -209,6 +211,7 @@ impl Context {
             nodes_bell: Arc::default(),
             nodes_idle: Notify::new(),
             hooks_bell: Notify::new(),
+            last_words: watch::Sender::new(false),
             approvals_bell: Arc::default(),
             errands: Errands::default(),
             exec_approvals_turn: Arc::default(),

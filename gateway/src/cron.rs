@@ -11,8 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use jiff::tz::TimeZone;
-use openclaw_shared::clock::{Moment, WallTime};
+use openclaw_shared::clock::{Moment, WallTime, local_zone};
 use openclaw_shared::protocol::error::ErrorCode;
 use openclaw_shared::protocol::event::Cron;
 use openclaw_shared::protocol::params::cron::{
@@ -144,7 +143,7 @@ async fn plan(context: &Context) {
         .store
         .write(|tx| {
             if lease::is_ours(tx)? {
-                agenda::plan(tx, WallTime::now(), &TimeZone::system())
+                agenda::plan(tx, WallTime::now(), &local_zone())
             } else {
                 Ok(0)
             }
@@ -201,11 +200,10 @@ async fn begin_what_is_due(
     if !settings.cron.is_enabled {
         return Ok(LOOK_AGAIN);
     }
-    let now = Moment::now();
+    // One moment for both looks, or what comes due between them is found by neither.
+    let (now, wall) = (Moment::now(), WallTime::now());
     held.retain(|_, until| *until > now);
-    let due = context
-        .store
-        .read(|reader| agenda::due(reader, WallTime::now()))?;
+    let due = context.store.read(|reader| agenda::due(reader, wall))?;
     for due in due {
         let has_place = !due.asks_agent || at_work.ids.len() < most;
         if !has_place || held.contains_key(&due.id) {
@@ -215,12 +213,11 @@ async fn begin_what_is_due(
             at_work.see_through(context, *run);
         }
     }
-    // Whoever is due by now and waits for a place is looked at when one is free.
-    let wall = WallTime::now();
+    // Whoever was due by then and waits for a place is looked at when one is free.
     let next = context
         .store
         .read(|reader| agenda::next_wake_after(reader, wall))?;
-    let until_next = next.map(|next| WallTime::from_millis(next).since(wall));
+    let until_next = next.map(|next| WallTime::from_millis(next).since(WallTime::now()));
     let until_held = held.values().min().map(|until| until.since(now));
     let waits = [until_next, until_held];
     let shortest = waits.into_iter().flatten().min().unwrap_or(LOOK_AGAIN);
@@ -237,7 +234,7 @@ pub(crate) async fn begin(context: &Context, id: &str, which: Which) -> Result<B
     let begun = context
         .store
         .write(move |tx| {
-            let local = TimeZone::system();
+            let local = local_zone();
             agenda::begin(tx, WallTime::now(), &local, &id, which, &*settings)
         })
         .await?;
@@ -313,7 +310,7 @@ async fn see_through(context: Arc<Context>, run: Occurrence) -> String {
                 if !lease::is_ours(tx)? {
                     return Ok(None);
                 }
-                let (now, local) = (WallTime::now(), TimeZone::system());
+                let (now, local) = (WallTime::now(), local_zone());
                 agenda::finish(tx, now, &local, &noted, &answer, main.as_deref())
             })
             .await;
@@ -409,9 +406,15 @@ fn tell(context: &Context, payload: &CronEventPayload) {
         .publish::<Cron>(&Prepared::new(payload), context.state_version());
 }
 
-/// Tells everybody what became of a job.
-pub(crate) fn tell_of(context: &Context, job_id: &str, action: CronAction) {
-    tell(context, &event(job_id, action));
+/// Tells everybody what became of a job, and when it is done next.
+pub(crate) fn tell_of(context: &Context, job_id: &str, action: CronAction, next: Option<u64>) {
+    tell(
+        context,
+        &CronEventPayload {
+            next_run_at_ms: next,
+            ..event(job_id, action)
+        },
+    );
 }
 
 fn event(job_id: &str, action: CronAction) -> CronEventPayload {
@@ -456,7 +459,7 @@ fn tell_finished(context: &Context, finished: &Finished) {
         },
     );
     if finished.is_gone {
-        tell_of(context, &job.id, CronAction::Removed);
+        tell_of(context, &job.id, CronAction::Removed, None);
     }
     if job.wake_mode == WakeMode::Now {
         heartbeat::wake_agent(context, &context.settings().agent(job));

@@ -9,6 +9,7 @@
 //! whoever waits is told that the outcome is unknown. In the latter case the nodes are told that they may stop.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ use crate::toolbox;
 /// How long a stop waits for sockets that were accepted and have not asked for anything.
 const LATECOMERS: Duration = Duration::from_secs(1);
 
-/// What is left of the budget, when nodes are not waited for any more, to keep and send what those who wait are told instead.
+/// What is left of the budget, when nodes and models are not waited for any more, to keep and send what those who wait are told
+/// instead.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Drains within the budget.
@@ -61,7 +63,7 @@ pub(crate) async fn drain(
         .hub
         .send_away(farewell(order), context.state_version(), &at_work);
     approvals::close(context);
-    runs::close(context).await;
+    runs::close(context);
     let settled = async {
         // Upgrades reach the hub before the server counts them as finished, so nobody is overlooked in between.
         let doors = async {
@@ -71,6 +73,8 @@ pub(crate) async fn drain(
             drained
         };
         let runs = async {
+            // Within the budget, too: a store that does not answer is no reason to stay.
+            runs::release(context).await;
             runs::finished(context).await;
             runs::depart(context).await;
             toolbox::standard::end(context);
@@ -81,6 +85,7 @@ pub(crate) async fn drain(
         tokio::select! {
             drained = settled => drained,
             never = dismiss_strangers(context) => match never {},
+            never = say_last_words(context, patience) => match never {},
         }
     };
     if let Ok(Drained { cut }) = timeout(settle, settled).await {
@@ -115,6 +120,14 @@ async fn dismiss_strangers(context: &Context) -> Infallible {
             .hub
             .dismiss_strangers(close_code::RESTART, SERVICE_RESTART);
     }
+}
+
+/// Tells who waits for the answer to an HTTP request that there will be none. Clients on a WebSocket hear of the rest from the
+/// successor; these can hear it only here.
+async fn say_last_words(context: &Context, patience: Duration) -> Infallible {
+    sleep(patience).await;
+    context.last_words.send_replace(true);
+    pending().await
 }
 
 async fn close(mounts: Option<Mounts>) {

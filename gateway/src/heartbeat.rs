@@ -10,8 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use jiff::tz::TimeZone;
-use openclaw_shared::clock::{Moment, WallTime};
+use openclaw_shared::clock::{Moment, WallTime, local_zone};
 use openclaw_shared::protocol::event::{Heartbeat, HeartbeatPayload};
 use openclaw_shared::protocol::params::heartbeat::WakeMode;
 use tokio::sync::Notify;
@@ -134,7 +133,7 @@ pub(crate) async fn look_after(context: &Arc<Context>) {
                 at_work.insert(heart.agent.clone());
                 beats.push(Box::pin(beat(context, heart, cause)));
             }
-            rhythm.pause(now)
+            rhythm.pause(now, &at_work)
         } else {
             LOOK_AGAIN
         };
@@ -292,9 +291,13 @@ impl Rhythm {
         }
     }
 
-    /// How long until one beats.
-    fn pause(&self, now: (Moment, WallTime)) -> Duration {
-        let next = self.next.values().map(|next| next.since(now.1));
+    /// How long until one beats. A heart that beats rings by itself when it has, however late the next beat is by then.
+    fn pause(&self, now: (Moment, WallTime), at_work: &BTreeSet<String>) -> Duration {
+        let waits = self
+            .next
+            .iter()
+            .filter(|(agent, _)| !at_work.contains(*agent));
+        let next = waits.map(|(_, next)| next.since(now.1));
         let put_off = self.put_off.values().map(|(_, at)| at.since(now.0));
         let shortest = next.chain(put_off).min().unwrap_or(LOOK_AGAIN);
         shortest.clamp(Duration::from_millis(1), LOOK_AGAIN)
@@ -367,7 +370,7 @@ async fn try_to_beat(
     let hours = heart.hours.as_ref();
     let facts = Facts {
         is_on: context.store.read(heartbeats::is_on)?,
-        is_active_hour: hours.is_none_or(|hours| hours.contain(began, &TimeZone::system())),
+        is_active_hour: hours.is_none_or(|hours| hours.contain(began, &local_zone())),
         is_busy: context.runs.is_busy(session.as_str()),
         has_model: has_model(&settings, heart),
         checklist: checklist(&settings, &heart.agent).await,

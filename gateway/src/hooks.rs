@@ -35,10 +35,14 @@ pub(crate) async fn look_after(context: &Arc<Context>) {
     let mut known = BTreeSet::new();
     let mut doing = FuturesUnordered::new();
     loop {
-        match context
-            .store
-            .read(|reader| Ok(hook_deliveries::open(reader)))
-        {
+        // What a life has not taken up when another one follows it is that one's.
+        let open = context.store.read(|reader| {
+            Ok(match lease::is_ours(reader)? {
+                true => hook_deliveries::open(reader),
+                false => Ok(Vec::new()),
+            })
+        });
+        match open {
             Ok(Ok(open)) => {
                 for open in open {
                     if known.insert(open.run.clone()) {

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(crate) struct Hub {
     links: Mutex<Links>,
     /// Rings when the last connection has gone.
     empty: Notify,
+    /// How many blocks of events are being published that go out together.
+    gathering: AtomicUsize,
     /// What everybody was told at the end; whoever comes later is told too.
     farewell: Mutex<Option<Prepared<ShutdownPayload>>>,
 }
@@ -195,9 +197,18 @@ impl Hub {
     }
 
     fn offer(&self, mut notice: Notice) {
+        notice.is_followed = self.gathering.load(Ordering::Relaxed) > 0;
         for link in self.links().admitted.values() {
             link.offer(&mut notice);
         }
+    }
+
+    /// Publishes several events at once: each client is written to once for all of them. Nothing is awaited in between.
+    pub(crate) fn together(&self, publish: impl FnOnce()) {
+        self.gathering.fetch_add(1, Ordering::Relaxed);
+        let gathered = Gathered(self);
+        publish();
+        drop(gathered);
     }
 
     /// Tells everybody that this life ends, and asks them, but for those who have something to finish, to finish what was read and
@@ -258,6 +269,19 @@ impl Hub {
     pub(crate) fn look_after(&self, elapsed: Duration) {
         for link in self.links().admitted.values() {
             link.look_after(elapsed);
+        }
+    }
+}
+
+/// A block of events that are published; when it ends, they go out.
+struct Gathered<'a>(&'a Hub);
+
+impl Drop for Gathered<'_> {
+    fn drop(&mut self) {
+        if self.0.gathering.fetch_sub(1, Ordering::Relaxed) == 1 {
+            for link in self.0.links().admitted.values() {
+                link.let_go();
+            }
         }
     }
 }

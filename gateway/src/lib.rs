@@ -28,7 +28,6 @@ mod limits;
 #[cfg(test)]
 mod loopback_tests;
 mod machine;
-mod memory;
 mod methods;
 mod nodes;
 mod phase;
@@ -53,6 +52,5 @@ pub fn run() -> ExitCode {
     if import::is_wanted() {
         return import::run();
     }
-    memory::settle();
     child::run(ChildName::Gateway, life::serve)
 }

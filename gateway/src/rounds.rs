@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_shared::clock::{Moment, WallTime};
+use openclaw_shared::memory;
 use openclaw_shared::protocol::TICK_INTERVAL_MS;
 use openclaw_shared::protocol::event::{Tick, TickPayload};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -17,11 +18,11 @@ use crate::hooks;
 use crate::limits::{
     DEPARTURES, DEVICES_INTERVAL, EXPIRY_INTERVAL, HEALTH_INTERVAL, SWEEP_INTERVAL,
 };
-use crate::memory;
 use crate::nodes;
 use crate::prepared::Prepared;
 use crate::runs;
 use crate::services::devices;
+use crate::services::models::rests;
 use crate::services::sessions::retention;
 
 /// Between two presence events.
@@ -50,6 +51,7 @@ pub(crate) async fn run(context: &Arc<Context>) {
         crate::heartbeat::look_after(context),
         retention(context),
         runs::look_after(context),
+        rests::look_after(context),
         hooks::look_after(context),
         context.reception.call()
     );
@@ -83,6 +85,9 @@ async fn health(context: &Context) {
         let _ = timeout(HEALTH_INTERVAL, context.health_bell.notified()).await;
         context.refresh_health();
         sleep(HEALTH_PAUSE).await;
+        if context.hub.counts() == (0, 0) {
+            memory::rest();
+        }
     }
 }
 
@@ -122,8 +127,35 @@ async fn expiry(context: &Context) {
         sleep(EXPIRY_INTERVAL).await;
         devices::expire(context).await;
         runs::forget(context).await;
+        archive_tasks(context).await;
         if context.listings(|listings| listings.forget(Moment::now())) {
             memory::give_back();
+        }
+    }
+}
+
+/// The sessions of tasks that are over go when nobody has asked for them in a while.
+async fn archive_tasks(context: &Context) {
+    let Some(stay) = context.settings().agency.tasks_stay else {
+        return;
+    };
+    let now = WallTime::now();
+    let old = context
+        .store
+        .read(|reader| Ok(retention::old_tasks(reader, now, stay)))
+        .and_then(|old| old);
+    let archived = match old {
+        Ok(old) if old.is_empty() => return,
+        Ok(_) => {
+            let archive = move |tx: &_| retention::archive_tasks(tx, now, stay);
+            context.store.write(archive).await
+        }
+        Err(error) => Err(error),
+    };
+    match archived {
+        Ok(archived) => tracing::info!(target: "runs", archived, "sessions of tasks are archived"),
+        Err(error) => {
+            tracing::warn!(target: "runs", %error, "sessions of tasks cannot be archived");
         }
     }
 }

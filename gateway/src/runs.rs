@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::protocol::event::{Chat, Event};
@@ -28,25 +28,30 @@ use crate::phase::Phase;
 use crate::prepared::Prepared;
 use crate::services::idempotency::fingerprint;
 use crate::settings::runs::{DropPolicy, QueueMode};
+use crate::store::StoreError;
 
 mod aside;
 pub(crate) mod attachments;
 pub(crate) mod commands;
+mod ending;
 mod estate;
 mod execute;
 pub(crate) mod feed;
+mod flush;
 mod journal;
 mod lanes;
 mod lives;
 mod notebook;
 mod prepare;
 pub(crate) mod request;
+mod stopping;
 pub(crate) mod telling;
 
 pub(crate) use aside::command;
 pub(crate) use feed::{Follower, Step};
 pub(crate) use lanes::Bounds;
 pub(crate) use request::{Outcome, RunKind, RunRequest, RunStatus, Work};
+pub(crate) use stopping::{Which, clear, find, stop};
 
 pub(crate) use execute::{SHUTDOWN, TIMEOUT};
 
@@ -54,8 +59,6 @@ use execute::Done;
 use feed::Feed;
 use lanes::{Lanes, Start};
 
-/// How long runs may take to stop that are in the way of something.
-const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// Runs that wait at most, in all sessions together.
 const MOST_WAITING: usize = 10_000;
 /// How many times the configured number of messages may wait in a session when none is to be dropped.
@@ -101,17 +104,21 @@ struct Known {
     session: String,
     asked_as: String,
     kind: RunKind,
+    /// The session of whoever has given it as a task.
+    spawned_by: Option<String>,
     feed: Arc<Feed>,
     stop: watch::Sender<Option<String>>,
     is_under_way: bool,
 }
 
 impl Known {
-    fn new(session: &str, asked_as: &str, kind: RunKind) -> Self {
+    fn new(request: &RunRequest) -> Self {
+        let is_task = request.kind == RunKind::Subagent && request.session.is_subagent();
         Self {
-            session: session.to_owned(),
-            asked_as: asked_as.to_owned(),
-            kind,
+            session: request.session.to_string(),
+            asked_as: request.asked_as.clone(),
+            kind: request.kind,
+            spawned_by: request.work.spawned_by.clone().filter(|_| is_task),
             feed: Arc::default(),
             stop: watch::Sender::new(None),
             is_under_way: false,
@@ -152,8 +159,8 @@ impl State {
     /// A run waits for its turn from here on.
     fn take(&mut self, number: i64, request: &RunRequest) {
         let session = request.session.as_str();
-        let known = Known::new(session, &request.asked_as, request.kind);
-        self.known.entry(request.run_id.clone()).or_insert(known);
+        let known = self.known.entry(request.run_id.clone());
+        known.or_insert_with(|| Known::new(request));
         let waiting = journal::waiting(request.run_id.clone(), number, request.kind);
         self.lanes.enter(session, waiting);
     }
@@ -175,6 +182,22 @@ impl Runs {
     /// What tells this life from others.
     pub(crate) fn life(&self) -> &str {
         &self.life
+    }
+
+    /// Whether this life begins nothing any more.
+    fn is_leaving(&self) -> bool {
+        self.state().is_leaving
+    }
+
+    /// Whether another life may be at work beside this one.
+    fn is_beside_another(&self) -> bool {
+        let state = self.state();
+        state.has_others || state.is_leaving
+    }
+
+    /// This life, for what it is to do; none when that is its successor's.
+    fn life_that_stays(&self) -> Option<String> {
+        (!self.is_leaving()).then(|| self.life.clone())
     }
 
     /// Whether anybody would hear what is told: clients of this life, or of its successor.
@@ -233,12 +256,8 @@ async fn write_down(
         ));
     }
     let now = WallTime::now();
-    let print = fingerprint(&json!({
-        "session": request.session.as_str(),
-        "kind": request.kind,
-        "work": request.work,
-    }));
-    let life = (!runs.state().is_leaving).then(|| runs.life.clone());
+    let print = print_of(request);
+    let life = runs.life_that_stays();
     let written = request.clone();
     let kept = life.clone();
     let entered = context
@@ -268,6 +287,32 @@ async fn write_down(
                     .with_details(json!({ "code": "IDEMPOTENCY_CONFLICT" })),
             );
         }
+    })
+}
+
+/// What tells a request from others under the same key.
+fn print_of(request: &RunRequest) -> String {
+    fingerprint(&json!({
+        "session": request.session.as_str(),
+        "kind": request.kind,
+        "work": request.work,
+    }))
+}
+
+/// Writes a run down that comes of another one, in the commit that says so of that one. Its number, if it is a new one and this life is to
+/// do it.
+fn enter_within(
+    tx: &rusqlite::Connection,
+    request: &RunRequest,
+    life: Option<&str>,
+    now: WallTime,
+) -> Result<Option<i64>, StoreError> {
+    let entered = journal::enter(tx, request, &print_of(request), life, now)?;
+    Ok(match entered {
+        journal::Entered::New(number) => life.map(|_| number),
+        journal::Entered::UnderWay { .. }
+        | journal::Entered::Done { .. }
+        | journal::Entered::Conflict => None,
     })
 }
 
@@ -306,7 +351,7 @@ pub(crate) async fn say(
             DropPolicy::Old => {
                 let oldest = context.runs.state().lanes.oldest(&session);
                 if let Some(oldest) = oldest {
-                    stop(context, Which::Run(&oldest), "queue full").await;
+                    stop(context, Which::Run(&oldest), "queue full").await?;
                 }
             }
             DropPolicy::Summarize | DropPolicy::New => {
@@ -328,7 +373,11 @@ pub(crate) async fn say(
             older.map(|(id, _)| id.clone()).collect()
         };
         for run in older {
-            stop(context, Which::Run(&run), "interrupt").await;
+            if let Err(error) = stop(context, Which::Run(&run), "interrupt").await {
+                // It ends all the same, as soon as that can be kept.
+                let error = error.into_shape().message;
+                tracing::warn!(target: "runs", run, error, "a run that waits cannot be closed");
+            }
         }
     }
     Ok(entered)
@@ -359,7 +408,7 @@ pub(crate) async fn outcome(
             return Ok(None);
         }
         // Another process may be at work on it, and rings no bell here.
-        let glance = if context.runs.state().has_others {
+        let glance = if context.runs.is_beside_another() {
             GLANCE
         } else {
             Duration::from_secs(3600)
@@ -374,90 +423,6 @@ pub(crate) fn follow(context: &Context, run: &str) -> Option<Follower> {
     let state = context.runs.state();
     let known = state.known.get(run);
     known.map(|it| Follower::new(it.feed.clone()))
-}
-
-/// Which runs are meant.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Which<'a> {
-    /// This one.
-    Run(&'a str),
-    /// All of a session, by its canonical key.
-    Session(&'a str),
-    /// Those of a session that people have begun by a message.
-    Messages(&'a str),
-}
-
-/// Stops runs, also such that wait, and says which. Those that are under way end a moment later.
-pub(crate) async fn stop(context: &Arc<Context>, which: Which<'_>, why: &str) -> Vec<String> {
-    let (stopped, waiting) = {
-        let mut state = context.runs.state();
-        let is_meant = |run: &str, it: &Known| match which {
-            Which::Run(wanted) => run == wanted,
-            Which::Session(session) => it.session == session,
-            Which::Messages(session) => it.session == session && it.kind == RunKind::Chat,
-        };
-        let meant: Vec<String> = (state.known.iter())
-            .filter(|(run, it)| is_meant(run, it))
-            .map(|(run, _)| run.clone())
-            .collect();
-        let mut waiting = Vec::new();
-        for run in &meant {
-            let Some(known) = state.known.get(run) else {
-                continue;
-            };
-            known.stop(why);
-            let session = known.session.clone();
-            if state.lanes.give_up(&session, run)
-                && let Some(known) = state.known.remove(run)
-            {
-                waiting.push((run.clone(), known));
-            }
-        }
-        (meant, waiting)
-    };
-    for (run, known) in waiting {
-        estate::never_begins(context, &run, known, why).await;
-    }
-    context.runs.bell.notify_one();
-    stopped
-}
-
-/// A run that is under way or waits, as far as others need to know it.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    /// Its session, as whoever asked has named it.
-    pub(crate) asked_as: String,
-    pub(crate) kind: RunKind,
-}
-
-/// Stops everything in a session, and says whether it has ended soon: then nothing is written to what comes after it.
-///
-/// # Errors
-/// When the store cannot be read.
-pub(crate) async fn clear(
-    context: &Arc<Context>,
-    session: &str,
-    why: &str,
-) -> Result<bool, MethodError> {
-    let stopped = stop(context, Which::Session(session), why).await;
-    let ends = stopped
-        .iter()
-        .map(|run| outcome(context, run, Some(STOP_PATIENCE)));
-    for ended in join_all(ends).await {
-        if ended?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// What is known of a run that is under way or waits in this life.
-pub(crate) fn find(context: &Context, run: &str) -> Option<Seen> {
-    let state = context.runs.state();
-    state.known.get(run).map(|it| Seen {
-        asked_as: it.asked_as.clone(),
-        kind: it.kind,
-    })
 }
 
 /// Whoever comes in soon after this life began hears what was closed then.
@@ -501,12 +466,15 @@ fn next<'a>(context: &Arc<Context>) -> Option<LocalBoxFuture<'a, (Start, Done)>>
     let settings = context.settings();
     let merges = settings.runs.queue != QueueMode::Followup;
     let mut state = context.runs.state();
-    let start = state.lanes.next(settings.runs.bounds, merges)?;
-    let Some(known) = state.known.get_mut(&start.run) else {
-        // It was given up while it was looked for.
+    let start = loop {
+        let start = state.lanes.next(settings.runs.bounds, merges)?;
+        if state.known.contains_key(&start.run) {
+            break start;
+        }
+        // It was given up while it was looked for; nobody rings for the ones behind it.
         state.lanes.ended(&start.session, &start.run);
-        return None;
     };
+    let known = state.known.get_mut(&start.run)?;
     known.is_under_way = true;
     let (feed, stopped) = (known.feed.clone(), known.stop.subscribe());
     state.under_way += 1;
@@ -558,8 +526,8 @@ pub(crate) async fn finished(context: &Context) {
     }
 }
 
-/// This life leaves: nothing begins any more, and what waits is its successor's.
-pub(crate) async fn close(context: &Arc<Context>) {
+/// This life leaves: nothing begins any more.
+pub(crate) fn close(context: &Context) {
     {
         let mut state = context.runs.state();
         state.is_leaving = true;
@@ -567,6 +535,10 @@ pub(crate) async fn close(context: &Arc<Context>) {
         state.known.retain(|_, it| it.is_under_way);
     }
     context.runs.lives.notify_one();
+}
+
+/// What waits in a life that leaves is its successor's.
+pub(crate) async fn release(context: &Arc<Context>) {
     estate::release(context).await;
 }
 

@@ -333,6 +333,8 @@ fn try_open(path: &Path, generation: Generation) -> Result<(Connection, Connecti
     let mut writing = connect(path)?;
     schema::migrate(&mut writing)?;
     lease::take(&writing, generation)?;
+    // The pages that new tables were made in are not needed again soon.
+    writing.execute_batch("PRAGMA shrink_memory")?;
     let reader = connect(path)?;
     reader.pragma_update(None, "query_only", true)?;
     reader.busy_timeout(READ_PATIENCE)?;

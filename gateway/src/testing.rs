@@ -39,7 +39,7 @@ use crate::store::StoreError;
 use crate::{drain, http, methods, rounds};
 
 /// Far above anything that happens on a loaded machine; reached only by a test that fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const TOKEN: &str = "geheim-0123456789";
 
 pub(crate) fn credentials(token: &str) -> Credentials {

@@ -31,7 +31,7 @@ mod sessions;
 pub(crate) mod standard;
 mod talking;
 
-pub(crate) use talking::ended as task_ended;
+pub(crate) use talking::announcement;
 
 /// For whom tools work.
 #[derive(Debug)]

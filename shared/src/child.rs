@@ -13,8 +13,9 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
+use crate::clock::Moment;
 use crate::config::Outcome;
 use crate::control::{
     CONTROL_VERSION, ChildName, ConfigText, Drain, FleetStatus, Launch, Reloaded, StopReason,
@@ -22,7 +23,7 @@ use crate::control::{
 };
 use crate::exit::Exit;
 use crate::ipc::codec::{MessageReader, write_message};
-use crate::{ipc, log};
+use crate::{ipc, log, memory};
 
 mod asks;
 pub mod inheritance;
@@ -37,6 +38,8 @@ const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
 const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 /// The drain a child gives itself when somebody ends it with SIGTERM, instead of its supervisor.
 const OWN_DRAIN: Duration = Duration::from_secs(5);
+/// How long after it begins to serve a child gives back what only its start has needed.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Orders and reports under way. The supervisor sends few; a child that does not take them is stuck, and its heartbeat
 /// stops with them.
 const CHANNEL_CAPACITY: usize = 32;
@@ -165,6 +168,7 @@ pub fn run<F>(child: ChildName, serve: F) -> ExitCode
 where
     F: AsyncFnOnce(Assignment) -> Result<(), Fatal>,
 {
+    memory::settle();
     let inheritance = match Inheritance::take(child) {
         Ok(inheritance) => inheritance,
         Err(reason) => return refuse(child, &reason),
@@ -268,6 +272,7 @@ async fn take_orders<R: tokio::io::AsyncRead + Unpin>(
         Ok(signals) => signals,
         Err(error) => return Fatal::new(format!("no signal handlers: {error}")),
     };
+    let mut settled = None::<Moment>;
     loop {
         let order = tokio::select! {
             message = reader.next::<ToChild>() => match message {
@@ -291,11 +296,27 @@ async fn take_orders<R: tokio::io::AsyncRead + Unpin>(
                 }),
                 Signalled::Ignored => continue,
             },
+            () = come(settled) => {
+                memory::rest();
+                settled = None;
+                continue;
+            }
         };
+        if matches!(order, Order::Activate) {
+            settled = Some(Moment::now() + SETTLED_AFTER);
+        }
         if orders.send(order).await.is_err() {
             // `serve` has dropped its receiver and is about to return; nothing is left to tell it.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Waits for a moment, if there is one to wait for.
+async fn come(moment: Option<Moment>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into_std().into()).await,
+        None => std::future::pending().await,
     }
 }
 

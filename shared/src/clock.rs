@@ -11,6 +11,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+mod zone;
+
+pub use zone::local_zone;
+
 /// A point in monotonic time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Instant);
@@ -93,7 +97,7 @@ impl WallTime {
     #[must_use]
     pub fn local_date(self) -> String {
         self.timestamp()
-            .to_zoned(TimeZone::system())
+            .to_zoned(local_zone())
             .strftime("%Y-%m-%d")
             .to_string()
     }
@@ -102,7 +106,7 @@ impl WallTime {
     #[must_use]
     pub fn local_time(self) -> String {
         self.timestamp()
-            .to_zoned(TimeZone::system())
+            .to_zoned(local_zone())
             .strftime("%H:%M:%S")
             .to_string()
     }
@@ -112,7 +116,7 @@ impl WallTime {
     pub fn in_zone(self, zone: Option<&str>) -> LocalTime {
         let zone = zone
             .and_then(|name| TimeZone::get(name).ok())
-            .unwrap_or_else(TimeZone::system);
+            .unwrap_or_else(local_zone);
         let zoned = self.timestamp().to_zoned(zone);
         let name = zoned.time_zone().iana_name().unwrap_or("UTC").to_owned();
         LocalTime {
@@ -137,7 +141,7 @@ impl WallTime {
     /// The last time, this moment included, that the clocks in the zone of the machine showed this hour.
     #[must_use]
     pub fn last_at_hour(self, hour: u8) -> Self {
-        self.last_at_hour_in(hour, TimeZone::system())
+        self.last_at_hour_in(hour, local_zone())
     }
 
     fn last_at_hour_in(self, hour: u8, zone: TimeZone) -> Self {
@@ -162,7 +166,7 @@ impl WallTime {
     /// The day so many days before, in the zone of the machine.
     #[must_use]
     pub fn local_date_before(self, days: u64) -> String {
-        let date = self.timestamp().to_zoned(TimeZone::system()).date();
+        let date = self.timestamp().to_zoned(local_zone()).date();
         let span = jiff::Span::new().try_days(i64::try_from(days).unwrap_or(i64::MAX));
         let before = span.and_then(|span| date.checked_sub(span));
         before

@@ -5,7 +5,7 @@
 //! - who an instance is: [`instance`], [`paths`], [`ports`], [`credentials`], [`config`]; who a client of it is: [`identity`], and where it finds the gateway: [`gateway_address`];
 //! - what processes say to each other: [`control`], [`ipc`], [`child`], [`exit`], [`node_host`], [`tui`];
 //! - what clients see: [`protocol`], and how every listener treats them: [`serve`]; what may be executed and what an approval holds for: [`exec_approvals`], [`exec_binding`], [`exec_text`];
-//! - what all processes do alike: [`log`], [`clock`], [`secret`], [`backoff`], [`digest`], [`model_providers`].
+//! - what all processes do alike: [`log`], [`clock`], [`secret`], [`backoff`], [`digest`], [`memory`], [`model_providers`].
 
 pub mod backoff;
 pub mod child;
@@ -25,6 +25,7 @@ pub mod import;
 pub mod instance;
 pub mod ipc;
 pub mod log;
+pub mod memory;
 pub mod model_providers;
 pub mod node_host;
 pub mod paths;

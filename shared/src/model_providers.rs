@@ -12,7 +12,7 @@ use crate::secret::Secret;
 mod built_in;
 mod keys;
 
-pub use keys::{Key, KeySource, Keyring};
+pub use keys::{Expired, Key, KeySource, Keyring};
 
 /// How much a model can read when nobody says, in tokens.
 pub const CONTEXT_WINDOW: u64 = 200_000;
@@ -32,6 +32,8 @@ pub struct Provider {
     pub headers: BTreeMap<String, Secret<String>>,
     /// The keys that can be tried, in that order.
     pub keys: Vec<Key>,
+    /// What could be tried, had it not ended.
+    pub expired: Vec<Expired>,
     /// Whether it is of no use without one.
     pub needs_key: bool,
     /// Whether the configuration names it.
@@ -153,6 +155,7 @@ impl Providers {
                 .find(|(name, _)| name.trim().to_lowercase() == provider.id)
                 .map(|(_, settings)| settings);
             provider.keys = keyring.of(&provider.id, settings, &config.auth);
+            provider.expired = keyring.expired(&provider.id);
         }
         Self(providers)
     }

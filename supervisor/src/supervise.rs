@@ -43,6 +43,7 @@ use openclaw_shared::control::{
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, VERSION};
 use openclaw_shared::log;
+use openclaw_shared::memory;
 use openclaw_shared::paths::RunPaths;
 use tokio::sync::{mpsc, oneshot};
 
@@ -436,6 +437,7 @@ impl Supervisor {
                 Due::Sample => {
                     self.usage = sample::usage(&self.lives.pids());
                     self.sample_in(SAMPLE_PERIOD);
+                    memory::rest();
                 }
                 Due::Watchdog => {
                     notify::tell(Notice::Watchdog, "");

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use openclaw_shared::clock::WallTime;
 
+mod anonymous;
 mod cli;
 mod node;
 mod openai;

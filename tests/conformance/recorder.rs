@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{accept_hdr_async, client_async};
 
+use crate::anonymous::Words;
+
 /// What was asked, in the order of the first time, and the last answer to it.
 #[derive(Debug, Default)]
 struct Notes {
@@ -48,11 +50,20 @@ impl Recorder {
         Ok(Self { port, notes })
     }
 
-    /// Every request that was made, one JSON document a line, each method and parameters once.
-    pub(crate) fn lines(&self) -> String {
+    /// Every request that was made, one JSON document a line, each method and parameters once, and `made` for the identifier of
+    /// what it made. The same clients give the same lines on every machine.
+    pub(crate) fn lines(&self, home: &str) -> String {
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = Words::default();
         let mut lines: Vec<String> = Vec::new();
         for asked in &notes.asked {
+            let plain = asked.to_string().replace(home, "/home/user");
+            let mut asked: Value = serde_json::from_str(&plain).unwrap_or_default();
+            let method = asked["method"].as_str().unwrap_or_default().to_owned();
+            words.params(&method, &mut asked["params"]);
+            if let Some(made) = asked.get_mut("made") {
+                words.params("", made);
+            }
             let line = format!("{asked}\n");
             if !lines.contains(&line) {
                 lines.push(line);
@@ -128,11 +139,7 @@ fn note(notes: &Mutex<Notes>, text: &str) {
     match frame["type"].as_str() {
         Some("req") => {
             let at = notes.asked.len();
-            let mut params = frame.get("params").cloned().unwrap_or(Value::Null);
-            if let Some(path) = params.get_mut("pathEnv") {
-                // The search path of the machine that records is nobody's business.
-                *path = json!("/usr/bin:/bin");
-            }
+            let params = frame.get("params").cloned().unwrap_or(Value::Null);
             notes
                 .asked
                 .push(json!({ "method": frame["method"], "params": params }));
@@ -144,6 +151,8 @@ fn note(notes: &Mutex<Notes>, text: &str) {
                 asked["ok"] = frame["ok"].clone();
                 if frame["ok"] == false {
                     asked["error"] = frame["error"]["message"].clone();
+                } else if asked["method"] == "cron.add" {
+                    asked["made"] = frame["payload"]["id"].clone();
                 }
             }
         }

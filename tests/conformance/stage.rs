@@ -51,7 +51,7 @@ impl Stage {
         std::fs::create_dir_all(folder)?;
         let path = folder.join(format!("{name}.jsonl"));
         let home = self.peer_home().display().to_string();
-        std::fs::write(&path, self.recorder.lines().replace(&home, "/home/user"))
+        std::fs::write(&path, self.recorder.lines(&home))
             .with_context(|| format!("cannot write {}", path.display()))
     }
 }

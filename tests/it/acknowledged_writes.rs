@@ -7,8 +7,9 @@ use std::time::Duration;
 use openclaw_shared::clock::Moment;
 use openclaw_shared::control::ChildName;
 use openclaw_tests::client::{Client, Received, Socket, Target, connect_params, request};
+use openclaw_tests::eventually::eventually;
 use openclaw_tests::home::Home;
-use openclaw_tests::instance::pid;
+use openclaw_tests::instance::{Launch, pid};
 use openclaw_tests::process::{self, Signal, is_alive};
 use serde_json::{Value, json};
 
@@ -17,6 +18,8 @@ const KILLS: u32 = 200;
 /// Kills within one life of the instance. The first is answered with a restart at once; a gateway that dies again and again
 /// is left alone for a while, which is another promise, so the second kill takes the supervisor along.
 const KILLS_PER_LIFE: u32 = 2;
+/// Before a kill so many writes have been acknowledged, or a few less.
+const ACKNOWLEDGED: u64 = 8;
 /// Clients that write at the same time.
 const WRITERS: u64 = 4;
 
@@ -48,7 +51,7 @@ async fn write(
     writer: u64,
     round: u32,
     promised: &mut Promised,
-    has_killed: &Cell<bool>,
+    (acknowledged, has_killed): (&Cell<u64>, &Cell<bool>),
 ) {
     let Ok(mut socket) = Socket::open(target.port).await else {
         return;
@@ -93,6 +96,7 @@ async fn write(
                 Received::Closed { .. } | Received::Cut => return,
             }
         }
+        acknowledged.set(acknowledged.get() + 1);
         match method {
             "voicewake.set" => {
                 promised.word = Some(name);
@@ -127,6 +131,13 @@ async fn everything(client: &mut Client) -> (BTreeSet<String>, String) {
     (keys, word)
 }
 
+/// The gateway alone: a hundred starts of what nobody writes to would take half of the time.
+fn launch(home: &Home) -> Launch {
+    home.launch()
+        .variable("OPENCLAW_SKIP_CANVAS_HOST", "1")
+        .variable("OPENCLAW_SKIP_BROWSER_CONTROL_SERVER", "1")
+}
+
 #[tokio::test]
 async fn rules_118_123_every_acknowledged_write_survives_two_hundred_kills() {
     let home = Home::new();
@@ -134,19 +145,27 @@ async fn rules_118_123_every_acknowledged_write_survives_two_hundred_kills() {
     let mut promised: Vec<Promised> = (0..WRITERS).map(|_| Promised::default()).collect();
     let mut killed = 0;
     while killed < KILLS {
-        let instance = home.launch().ready().await;
+        let instance = launch(&home).ready().await;
         for nth in 1..=KILLS_PER_LIFE {
             let life = instance.child(ChildName::Gateway).await;
             let gateway = pid(&life).unwrap();
             let target = instance.target();
-            let has_killed = Cell::new(false);
-            let delay = Duration::from_micros(moments.next_below(40_000));
+            let (acknowledged, has_killed) = (Cell::new(0), Cell::new(false));
+            // Some kills come while clients connect, some in the middle of their writes, however fast the machine is.
+            let wanted = moments.next_below(ACKNOWLEDGED);
+            let delay = Duration::from_micros(moments.next_below(5_000));
+            let seen = (&acknowledged, &has_killed);
             let writers = promised
                 .iter_mut()
                 .zip(0..)
-                .map(|(promised, writer)| write(&target, writer, killed, promised, &has_killed));
+                .map(|(promised, writer)| write(&target, writer, killed, promised, seen));
             let kill = async {
                 let start = Moment::now();
+                eventually("writes are acknowledged", async || {
+                    let so_far = acknowledged.get();
+                    (so_far >= wanted).then_some(()).ok_or(so_far)
+                })
+                .await;
                 tokio::time::sleep(delay).await;
                 assert!(
                     is_alive(gateway),
@@ -166,7 +185,7 @@ async fn rules_118_123_every_acknowledged_write_survives_two_hundred_kills() {
             }
         }
     }
-    let instance = home.launch().ready().await;
+    let instance = launch(&home).ready().await;
     let (keys, word) = everything(&mut instance.client().await).await;
     let mut total = 0;
     for promised in &promised {
@@ -175,7 +194,7 @@ async fn rules_118_123_every_acknowledged_write_survives_two_hundred_kills() {
         total += promised.keys.len();
     }
     assert!(
-        total > 500,
+        total > 300,
         "only {total} writes were acknowledged between the kills"
     );
     let last = &promised[0];

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 /// A message that takes the offline model a while.
 const SLOW: &str = "so slowly\n/slow 300\none two three four five six seven eight nine ten";
 
+/// A message that it does not come to an end with.
+const ENDLESS: &str = "so slowly\n/slow 60000\none two three four five six seven eight nine ten";
+
 /// The runs that the gateway knows to be under way, by the first words of the session's answer.
 async fn until_it_runs(instance: &Instance) {
     let mut client = instance.client().await;
@@ -30,11 +33,11 @@ async fn until_it_runs(instance: &Instance) {
     .await;
 }
 
-/// Begins a slow turn.
-fn begin(instance: &Instance, arguments: &[&str]) -> tokio::process::Child {
+/// Begins a turn.
+fn begin(instance: &Instance, message: &str, arguments: &[&str]) -> tokio::process::Child {
     let mut command = instance
         .home()
-        .command(&["agent", "--session", "main", "-m", SLOW]);
+        .command(&["agent", "--session", "main", "-m", message]);
     command
         .args(arguments)
         .stdout(Stdio::piped())
@@ -129,7 +132,7 @@ async fn a_turn_is_answered_and_kept() {
 #[tokio::test]
 async fn a_turn_is_seen_while_it_grows() {
     let instance = Home::new().launch().ready().await;
-    let line = "openclaw agent --session main -m \"$(printf 'x\\n/slow 400\\none two three four five six')\"; echo left with $?; exec cat";
+    let line = "openclaw agent --session main -m \"$(printf 'x\\n/slow 1000\\none two three four five six')\"; echo left with $?; exec cat";
     let window = Window::open(instance.home(), (80, 24), line).await;
     let begun = window.until_shown("one two").await;
     assert!(!begun.contains("left with"), "{begun}");
@@ -140,7 +143,7 @@ async fn a_turn_is_seen_while_it_grows() {
 #[tokio::test]
 async fn a_turn_outlives_the_gateway_that_began_it() {
     let instance = Home::new().launch().ready().await;
-    let child = begin(&instance, &["--json"]);
+    let child = begin(&instance, SLOW, &["--json"]);
     until_it_runs(&instance).await;
     instance.restart(Some(ChildName::Gateway)).await.unwrap();
     let (code, out, err) = end(child).await;
@@ -151,7 +154,7 @@ async fn a_turn_outlives_the_gateway_that_began_it() {
 #[tokio::test]
 async fn a_turn_whose_gateway_was_killed_has_an_end() {
     let instance = Home::new().launch().ready().await;
-    let child = begin(&instance, &["--json"]);
+    let child = begin(&instance, SLOW, &["--json"]);
     until_it_runs(&instance).await;
     let before = instance.child(ChildName::Gateway).await;
     kill(pid(&before).unwrap()).await;
@@ -167,7 +170,7 @@ async fn a_turn_whose_gateway_was_killed_has_an_end() {
 #[tokio::test]
 async fn ctrl_c_stops_the_run() {
     let instance = Home::new().launch().ready().await;
-    let child = begin(&instance, &[]);
+    let child = begin(&instance, ENDLESS, &[]);
     until_it_runs(&instance).await;
     process::send(i32::try_from(child.id().unwrap()).unwrap(), Signal::SIGINT);
     let (code, out, err) = end(child).await;

@@ -110,3 +110,53 @@ async fn servers_of_this_machine_are_asked_what_they_have() {
     let gone = home.run(&["models", "scan", "--provider", "own"]).await;
     assert!(gone.code == 0 && gone.out.contains("own at "), "{gone:?}");
 }
+
+#[tokio::test]
+async fn fallbacks_and_aliases_are_lists_that_a_running_gateway_follows() {
+    let server = ModelServer::start(Script::say("ok")).await;
+    let home = Home::new();
+    home.configure(&configuration(&server));
+    let instance = home.launch().ready().await;
+    let home = instance.home();
+    let added = home
+        .run(&["models", "fallbacks", "add", "own/other", "--json"])
+        .await;
+    let document = added.json();
+    assert_eq!(
+        (added.code, &document["live"], &document["fallbacks"]),
+        (
+            0,
+            &json!(true),
+            &json!(["anthropic/claude-opus-4-5", "own/other"])
+        ),
+        "{added:?}"
+    );
+    let gone = home
+        .run(&["models", "fallbacks", "remove", "nope/x", "--json"])
+        .await;
+    assert_eq!(
+        (gone.code, gone.json()["error"].as_str()),
+        (1, Some("Fallback not found: nope/x")),
+        "{gone:?}"
+    );
+    let named = home
+        .run(&["models", "aliases", "add", "fast", "own/other"])
+        .await;
+    assert_eq!(named.code, 0, "{named:?}");
+    let listed = home.run(&["models", "aliases", "--json"]).await;
+    assert_eq!(listed.json(), json!({"aliases": {"fast": "own/other"}}));
+    let set = home.run(&["models", "set", "fast", "--json"]).await;
+    assert_eq!(set.json()["defaultModel"], "own/other", "{set:?}");
+    let plain = home.run(&["models", "status", "--plain"]).await;
+    assert_eq!(plain.out.trim(), "own/other");
+    let checked = home.run(&["models", "status", "--check"]).await;
+    assert_eq!(checked.code, 1, "a fallback has no key: {checked:?}");
+    let signed_in = home
+        .run(&["models", "auth", "login", "--provider", "x"])
+        .await;
+    assert_eq!(signed_in.code, 1, "{signed_in:?}");
+    assert!(
+        signed_in.err.contains("does not sign in to providers"),
+        "{signed_in:?}"
+    );
+}

@@ -157,7 +157,7 @@ async fn rule_65_endless_empty_fragments_stall_nobody() {
         }
         let begin = Moment::now();
         other.call("status", json!({})).await.unwrap();
-        assert!(Moment::now().since(begin) < Duration::from_secs(2));
+        assert!(Moment::now().since(begin) < Duration::from_secs(10));
     })
     .await;
 }

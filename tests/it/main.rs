@@ -27,6 +27,7 @@ mod cron;
 mod families;
 mod files_are_private;
 mod handshake;
+mod http_runs;
 mod import;
 mod limits;
 mod logs;

@@ -7,6 +7,8 @@
 //! | is busy before its first word | is asked again, and nobody sees it |
 //! | fails after its first word, or again and again | is quoted, after what it has said |
 //! | refuses the key | is quoted without the key |
+//! | wants to be paid | is asked after the others for hours, also by the next life of the gateway |
+//! | never comes to an end | is quoted as that, after a bound |
 //! | finds the conversation too long | is asked with a shorter one, once |
 //! | has others that stand in for it | is named only when none of them answers |
 
@@ -19,6 +21,9 @@ use openclaw_tests::instance::Instance;
 use openclaw_tests::model_server::{Answer, Asked, End, ModelServer, Script};
 use serde_json::{Value, json};
 
+mod approvals;
+mod keys;
+mod memory;
 mod queue;
 mod tools;
 
@@ -42,7 +47,7 @@ impl Stage {
     async fn in_home(home: Home, added: Value, variables: &[(&str, &str)]) -> Self {
         let model = ModelServer::start(Script::say("Hello")).await;
         let mut config = json!({
-            "models": {"idleTimeoutSeconds": 2, "providers": {"stand-in": provider(&model, "m1")}},
+            "models": {"idleTimeoutSeconds": 5, "providers": {"stand-in": provider(&model, "m1")}},
             "agents": {"defaults": {"model": {"primary": "stand-in/m1"}, "skipBootstrap": true}},
             "tools": {"exec": {"security": "full", "ask": "off"}},
         });
@@ -158,7 +163,7 @@ fn ends(end: End) -> Script {
 #[tokio::test]
 async fn an_answer_is_heard_while_it_is_said() {
     let stage = Stage::with(json!({})).await;
-    let interval = Duration::from_millis(100);
+    let interval = Duration::from_millis(300);
     stage.model.play([Script::tokens(8, interval)]);
     let told = stage.ask("s", json!({})).await;
     let whole: String = (0..8).map(|index| format!("w{index} ")).collect();
@@ -251,6 +256,11 @@ async fn a_failure_is_told_after_what_was_said() {
         ("malformed", vec![ends(End::Malformed)], "cannot be read"),
         ("failure", vec![ends(End::Failure)], "the model fell over"),
         ("refused", vec![refusal], "HTTP 400: no such parameter"),
+        (
+            "endless",
+            vec![Script::named("endless-line").unwrap()],
+            "is too large to be kept",
+        ),
         (
             "failed",
             three_times(Script::status(500, "not now")),

@@ -73,7 +73,7 @@ async fn the_other_children_do_not_notice_a_kill() {
 #[tokio::test]
 async fn connections_wait_while_a_child_cannot_start() {
     let home = Home::empty().with_own_programs();
-    home.configure(&json!({ "supervisor": { "readyTimeoutMs": 1500 } }));
+    home.configure(&json!({ "supervisor": { "readyTimeoutMs": 6000 } }));
     let instance = home.launch().ready().await;
     for child in ChildName::ALL {
         misbehave(&home, child, Stub::Silent);
@@ -101,7 +101,7 @@ async fn connections_wait_while_a_child_cannot_start() {
         served.await;
         let after = instance.until_later_life(child, &before).await;
         let why = after.last_error.unwrap_or_default();
-        assert!(why.contains("not ready within 1.5s"), "{why}");
+        assert!(why.contains("not ready within 6s"), "{why}");
     }
 }
 

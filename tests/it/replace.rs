@@ -9,7 +9,7 @@ use openclaw_tests::home::Home;
 use openclaw_tests::instance::{Instance, of, pid};
 use openclaw_tests::load::{Load, Tally};
 use openclaw_tests::process;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What nobody may see while children are replaced.
 fn check_seamless(tally: &Tally, rounds: usize) {
@@ -91,20 +91,40 @@ async fn clients_are_told_before_they_are_sent_to_the_successor() {
 
 #[tokio::test]
 async fn a_successor_that_never_gets_ready_is_discarded() {
+    const LATE: &str = "it was not ready within 400ms";
     let home = Home::empty().with_own_programs();
-    home.configure(&json!({ "supervisor": { "readyTimeoutMs": 400 } }));
+    home.configure(&json!({}));
     let instance = home.launch().ready().await;
     let mut client = instance.client().await;
-    for child in ChildName::ALL {
-        for (stub, reason) in [
-            (Stub::NeverReady, "it was not ready within 400ms"),
-            (Stub::NeverActive, "it was not ready within 400ms"),
-            (Stub::Silent, "it was not ready within 400ms"),
-            (Stub::Babbles, "it was not ready within 400ms"),
-            (Stub::Boasts, "it was not ready within 400ms"),
-            (Stub::Exits, "it exited with code 3"),
-            (Stub::Desperate, "the stub cannot go on"),
-        ] {
+    // Who ends by itself has time to; who would never end has so little that a child of ours may need more.
+    for (patience, stubs) in [
+        (
+            400,
+            vec![
+                (Stub::NeverReady, LATE),
+                (Stub::NeverActive, LATE),
+                (Stub::Silent, LATE),
+                (Stub::Babbles, LATE),
+                (Stub::Boasts, LATE),
+            ],
+        ),
+        (
+            60_000,
+            vec![
+                (Stub::Exits, "it exited with code 3"),
+                (Stub::Desperate, "the stub cannot go on"),
+            ],
+        ),
+    ] {
+        configured(
+            &instance,
+            &json!({ "supervisor": { "readyTimeoutMs": patience } }),
+        )
+        .await;
+        for (child, (stub, reason)) in ChildName::ALL
+            .into_iter()
+            .flat_map(|child| stubs.iter().map(move |stub| (child, *stub)))
+        {
             let before = instance.child(child).await;
             misbehave(&home, child, stub);
             let refused = instance
@@ -153,6 +173,17 @@ async fn a_successor_that_never_gets_ready_is_discarded() {
         home.restore_program(child);
     }
     instance.restart(None).await.unwrap();
+}
+
+/// Changes the configuration, and waits until it counts.
+async fn configured(instance: &Instance, changes: &Value) {
+    instance.home().configure(changes);
+    let digest = openclaw_shared::digest::hex(instance.home().config_text().as_bytes());
+    instance
+        .until("the configuration counts", |status| {
+            status.fleet.config.hash.as_deref() == Some(&*digest)
+        })
+        .await;
 }
 
 /// The discarded have been killed, not forgotten.
@@ -229,7 +260,8 @@ async fn a_predecessor_that_does_not_leave_is_ended() {
 #[tokio::test]
 async fn rule_111_a_child_that_hangs_is_killed_and_started_again() {
     let home = Home::empty();
-    home.configure(&json!({ "supervisor": { "heartbeatMs": 100 } }));
+    // Three of these must go by before a child that only waits for the processor is taken for one that hangs.
+    home.configure(&json!({ "supervisor": { "heartbeatMs": 1000 } }));
     let instance = home.launch().ready().await;
     for child in ChildName::ALL {
         let before = instance.child(child).await;

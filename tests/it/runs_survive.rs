@@ -32,6 +32,7 @@ async fn instance(model: &ModelServer) -> Instance {
         "agents": {"defaults": {"model": {"primary": "stand-in/m1"}, "skipBootstrap": true}},
         "tools": {"exec": {"security": "full", "ask": "off"}},
         "messages": {"queue": {"mode": "followup"}},
+        "supervisor": {"drainTimeoutMs": 60_000},
     }));
     home.launch().ready().await
 }
@@ -46,7 +47,7 @@ async fn say(client: &mut Client, text: &str, key: &str) {
 }
 
 /// Waits for a run, by whatever life of the gateway there is.
-async fn ended(instance: &Instance, run: &str) -> Value {
+pub(crate) async fn ended(instance: &Instance, run: &str) -> Value {
     eventually(&format!("{run} ends"), async || {
         let target = instance.target();
         let params = connect_params(&target.token);
@@ -63,20 +64,8 @@ async fn ended(instance: &Instance, run: &str) -> Value {
     .await
 }
 
-/// A client of the life that serves. One that is late comes in to the one that leaves, and is sent on.
-async fn staying(instance: &Instance) -> Client {
-    eventually("a client stays", async || {
-        let target = instance.target();
-        let params = connect_params(&target.token);
-        let mut client = Client::try_connect(target.port, params).await?;
-        let stays = client.call_unless_sent_away("status", json!({})).await;
-        stays.map_err(|ended| format!("{ended:?}")).map(|_| client)
-    })
-    .await
-}
-
 async fn history(instance: &Instance) -> Vec<Value> {
-    let mut client = staying(instance).await;
+    let mut client = instance.client().await;
     let history = client
         .call("chat.history", json!({"sessionKey": "main"}))
         .await
@@ -84,7 +73,7 @@ async fn history(instance: &Instance) -> Vec<Value> {
     history["messages"].as_array().unwrap().clone()
 }
 
-async fn kill(instance: &Instance) {
+pub(crate) async fn kill(instance: &Instance) {
     let before = instance.child(ChildName::Gateway).await;
     faults::kill(instance.pid_of(ChildName::Gateway).await).await;
     instance.until_later_life(ChildName::Gateway, &before).await;
@@ -94,7 +83,7 @@ async fn kill(instance: &Instance) {
 async fn killed_while_a_model_answers() {
     let model = ModelServer::start(Script::say("Hello")).await;
     let instance = instance(&model).await;
-    let mut client = staying(&instance).await;
+    let mut client = instance.client().await;
     model.play([Script::Answer(Answer::tokens(3).ending(End::Stall))]);
     say(&mut client, "first", "c1").await;
     model
@@ -106,7 +95,7 @@ async fn killed_while_a_model_answers() {
     model
         .until("its socket was closed", |counts| counts.asked == 2)
         .await;
-    let mut late = staying(&instance).await;
+    let mut late = instance.client().await;
     let told = loop {
         let told = late.event("chat").await["payload"].clone();
         if told["runId"] == "c1" {
@@ -147,7 +136,7 @@ async fn killed_while_a_model_answers() {
     assert!(history[1]["errorMessage"].is_string());
     assert_eq!(history[3]["content"][0]["text"], "Hello");
     // The same again is answered, and not done again.
-    let mut client = staying(&instance).await;
+    let mut client = instance.client().await;
     let again = client
         .call("chat.send", message("second", "c2"))
         .await
@@ -163,7 +152,7 @@ async fn killed_while_a_tool_runs() {
     let mark = instance.home().path().join("pid");
     let command = format!("echo $$ > {}; exec sleep 600", mark.display());
     model.play([Script::call("exec", json!({ "command": command }), "done")]);
-    let mut client = staying(&instance).await;
+    let mut client = instance.client().await;
     say(&mut client, "do it", "c1").await;
     let pid: i32 = eventually("the command runs", async || {
         let text = std::fs::read_to_string(&mark).map_err(|error| error.to_string())?;
@@ -186,7 +175,7 @@ async fn killed_when_it_is_over() {
     let model = ModelServer::start(Script::say("Hello")).await;
     let instance = instance(&model).await;
     let params = json!({"message": "hi", "agentId": "main", "idempotencyKey": "a1"});
-    let mut client = staying(&instance).await;
+    let mut client = instance.client().await;
     let id = client.send("agent", params.clone()).await;
     assert_eq!(client.answer(&id).await["payload"]["status"], "accepted");
     let finished = client.answer(&id).await;
@@ -195,7 +184,7 @@ async fn killed_when_it_is_over() {
         "Hello"
     );
     kill(&instance).await;
-    let mut client = staying(&instance).await;
+    let mut client = instance.client().await;
     let id = client.send("agent", params).await;
     assert_eq!(client.answer(&id).await["payload"]["status"], "accepted");
     let again = client.answer(&id).await;
@@ -207,13 +196,15 @@ async fn killed_when_it_is_over() {
 async fn a_replaced_gateway_ends_what_it_has_begun_and_its_clients_follow_on_the_successor() {
     let model = ModelServer::start(Script::say("Hello")).await;
     let instance = instance(&model).await;
-    let mut client = staying(&instance).await;
-    model.play([Script::tokens(20, Duration::from_millis(50))]);
+    let mut client = instance.client().await;
+    let words = Answer::tokens(20).every(Duration::from_millis(100));
+    model.play([Script::Answer(words.held_after(5))]);
     say(&mut client, "first", "c1").await;
     say(&mut client, "second", "c2").await;
     client.event("chat").await;
     instance.restart(Some(ChildName::Gateway)).await.unwrap();
-    let mut late = staying(&instance).await;
+    let mut late = instance.client().await;
+    model.go_on();
     let mut states = Vec::new();
     let last = loop {
         let told = late.event("chat").await["payload"].clone();
@@ -258,7 +249,7 @@ async fn what_a_replaced_gateway_does_not_end_in_time_is_closed_by_its_successor
         "supervisor": {"drainTimeoutMs": 4000},
     }));
     let instance = home.launch().ready().await;
-    let mut client = staying(&instance).await;
+    let mut client = instance.client().await;
     model.play([Script::Answer(Answer::tokens(3).ending(End::Stall))]);
     say(&mut client, "first", "c1").await;
     model
@@ -273,7 +264,7 @@ async fn what_a_replaced_gateway_does_not_end_in_time_is_closed_by_its_successor
 async fn stopping_a_run_closes_the_providers_socket() {
     let model = ModelServer::start(Script::say("Hello")).await;
     let instance = instance(&model).await;
-    let mut client = staying(&instance).await;
+    let mut client = instance.client().await;
     model.play([Script::Answer(Answer::tokens(3).ending(End::Stall))]);
     say(&mut client, "first", "c1").await;
     loop {

@@ -17,12 +17,12 @@ async fn memory(instance: &Instance) -> u64 {
     process::resident_bytes(instance.pid_of(ChildName::Gateway).await)
 }
 
-/// Whether somebody else is served as if nothing were.
+/// Whether somebody else is served as if nothing were. A client that waits for the one that does not read waits for ever.
 async fn check_served(client: &mut Client) {
     let begin = Moment::now();
     client.call("status", json!({})).await.unwrap();
     let took = Moment::now().since(begin);
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[tokio::test]

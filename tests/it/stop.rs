@@ -72,9 +72,16 @@ async fn stop(instance: &Instance, how: How) {
     }
 }
 
+/// A home whose instance waits so long for what it has accepted that a stop that does not wait is told from one that does.
+fn patient() -> Home {
+    let home = Home::empty();
+    home.configure(&json!({ "supervisor": { "drainTimeoutMs": 60_000 } }));
+    home
+}
+
 #[tokio::test]
 async fn a_stop_with_many_idle_connections_is_quick() {
-    let mut instance = Home::new().launch().ready().await;
+    let mut instance = patient().launch().ready().await;
     let mut idle = Vec::new();
     for _ in 0..20 {
         idle.push(Raw::connect(instance.home().port()).await);
@@ -87,7 +94,7 @@ async fn a_stop_with_many_idle_connections_is_quick() {
     assert_eq!(instance.exit_code_leaving_nothing().await, 0);
     // Connections on which nothing was ever asked are nobody's unfinished work.
     let took = Moment::now().since(begin);
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(40), "{took:?}");
 }
 
 #[tokio::test]
@@ -121,7 +128,7 @@ async fn a_client_that_does_not_leave_does_not_hold_the_stop() {
 
 #[tokio::test]
 async fn rule_112_a_second_signal_stops_at_once() {
-    let mut instance = Home::new().launch().ready().await;
+    let mut instance = patient().launch().ready().await;
     freeze(instance.pid_of(ChildName::CanvasHost).await).await;
     let begin = Moment::now();
     instance.signal(Signal::SIGTERM);
@@ -132,7 +139,7 @@ async fn rule_112_a_second_signal_stops_at_once() {
     assert_eq!(instance.exit_code_leaving_nothing().await, 71);
     let took = Moment::now().since(begin);
     assert!(
-        took < Duration::from_secs(8),
+        took < Duration::from_secs(40),
         "it waited for the whole drain budget: {took:?}"
     );
 }

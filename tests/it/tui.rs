@@ -85,7 +85,7 @@ async fn an_answer_grows_and_is_stopped() {
         &window,
         &[
             "so slowly",
-            "/slow 400",
+            "/slow 1000",
             "one two three four five six seven eight nine ten",
         ],
     );

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::eventually::soon;
+use crate::process;
 
 /// Where a gateway is, and its secret.
 #[derive(Debug, Clone)]
@@ -266,6 +267,10 @@ pub async fn attempt(port: u16, first: &str) -> Attempt {
 pub async fn attempt_on(socket: &mut Socket, first: &str) -> Attempt {
     let challenge = socket.frame().await;
     assert_eq!(challenge["event"], "connect.challenge", "{challenge}");
+    challenged(socket, first).await
+}
+
+async fn challenged(socket: &mut Socket, first: &str) -> Attempt {
     // A gateway that closes before it has read everything is a fine answer too.
     let _ = socket.send_text(first).await;
     let mut answer = None;
@@ -327,13 +332,19 @@ impl Client {
     /// Connects with these parameters, or says why not.
     ///
     /// # Errors
-    /// When it is not let in.
+    /// When it is not let in, also because the gateway ends meanwhile.
     pub async fn try_connect(port: u16, params: Value) -> Result<Self, String> {
         let mut socket = Socket::open(port)
             .await
             .map_err(|error| format!("{error:?}"))?;
         let connect = request("hello", "connect", params).to_string();
-        match attempt_on(&mut socket, &connect).await {
+        match socket.receive().await {
+            Received::Frame(challenge) if challenge["event"] == "connect.challenge" => {}
+            other @ (Received::Frame(_) | Received::Closed { .. } | Received::Cut) => {
+                return Err(format!("{other:?} in the place of a challenge"));
+            }
+        }
+        match challenged(&mut socket, &connect).await {
             Attempt {
                 answer: Some(answer),
                 end: None,
@@ -348,6 +359,16 @@ impl Client {
             }
             refused => Err(format!("{refused:?}")),
         }
+    }
+
+    /// Whether it is this process that serves it.
+    #[must_use]
+    pub fn is_served_by(&self, pid: i32) -> bool {
+        let wire = self.socket.stream.get_ref();
+        let (Ok(here), Ok(there)) = (wire.local_addr(), wire.peer_addr()) else {
+            return false;
+        };
+        process::holds_connection(pid, there, here)
     }
 
     /// Calls a method.

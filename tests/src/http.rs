@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::raw::Raw;
 
 /// An answer.
@@ -54,6 +56,23 @@ pub async fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)]) 
     request.push_str("\r\n");
     let answer = exchange(port, request.as_bytes()).await;
     answer.unwrap_or_else(|got| panic!("no answer to {method} {path}: {got:?}"))
+}
+
+/// Posts JSON with this secret. The connection is closed behind the answer.
+#[must_use]
+pub fn post(port: u16, path: &str, secret: &str, headers: &[(&str, &str)], body: &Value) -> String {
+    let body = body.to_string();
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nAuthorization: Bearer {secret}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    request.push_str(&body);
+    request
 }
 
 /// Sends bytes and reads the answer.

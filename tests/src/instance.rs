@@ -19,7 +19,7 @@ use openclaw_shared::ipc;
 use openclaw_shared::ipc::codec::{MessageReader, write_message};
 use serde_json::Value;
 
-use crate::client::{Client, Target};
+use crate::client::{Client, Target, connect_params};
 use crate::eventually::{eventually, holds_within, soon};
 use crate::home::{Home, TOKEN};
 use crate::process::{self, Process, Signal};
@@ -320,9 +320,18 @@ impl Instance {
         }
     }
 
-    /// A client that was let in.
+    /// A client that was let in by the life that serves. One that comes in late at the life before, which leaves, comes again.
     pub async fn client(&self) -> Client {
-        Client::connect(&self.target()).await
+        let target = self.target();
+        eventually("a client comes in", async || {
+            let client = Client::try_connect(target.port, connect_params(&target.token)).await?;
+            let gateway = self.child(ChildName::Gateway).await;
+            match pid(&gateway) {
+                Some(pid) if client.is_served_by(pid) => Ok(client),
+                Some(_) | None => Err(format!("not served by {gateway:?}")),
+            }
+        })
+        .await
     }
 
     /// Waits until `health` shows the supervisor's view with a value at this place. The gateway hears of a change a moment after

@@ -18,6 +18,7 @@ pub mod http;
 pub mod instance;
 pub mod load;
 pub mod log;
+pub mod mcp_server;
 pub mod model_server;
 pub mod ports;
 pub mod process;

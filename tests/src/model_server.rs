@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::eventually::DEADLINE;
+
 mod speech;
 
 use speech::{Dialect, Speech};
@@ -37,6 +39,17 @@ pub enum Script {
     Close,
     /// Nothing at all; the connection stays open.
     Silence,
+    /// The beginning of an answer, and then the same piece of its body again and again, until the client leaves.
+    Pour {
+        /// The status.
+        status: u16,
+        /// What comes first.
+        opening: String,
+        /// The piece.
+        piece: String,
+        /// How long it takes from one to the next.
+        interval: Duration,
+    },
 }
 
 /// An answer.
@@ -50,6 +63,8 @@ pub struct Answer {
     pub calls: Vec<(String, Value)>,
     /// How long it takes from one chunk to the next.
     pub interval: Duration,
+    /// After how many chunks it waits until [`ModelServer::go_on`].
+    pub held_after: Option<usize>,
     /// How it ends.
     pub end: End,
 }
@@ -82,6 +97,7 @@ impl Default for Answer {
             words: Vec::new(),
             calls: Vec::new(),
             interval: Duration::ZERO,
+            held_after: None,
             end: End::Whole,
         }
     }
@@ -110,6 +126,13 @@ impl Answer {
     #[must_use]
     pub const fn ending(mut self, end: End) -> Self {
         self.end = end;
+        self
+    }
+
+    /// After so many chunks it waits until [`ModelServer::go_on`].
+    #[must_use]
+    pub const fn held_after(mut self, chunks: usize) -> Self {
+        self.held_after = Some(chunks);
         self
     }
 
@@ -153,6 +176,17 @@ impl Script {
         }
     }
 
+    /// This, and then the same piece again every so many milliseconds.
+    #[must_use]
+    pub fn pour(opening: &str, piece: &str, millis: u64) -> Self {
+        Self::Pour {
+            status: 200,
+            opening: opening.to_owned(),
+            piece: piece.to_owned(),
+            interval: Duration::from_millis(millis),
+        }
+    }
+
     /// Too many requests; come again after so many seconds.
     #[must_use]
     pub fn limited(retry_after: &str) -> Self {
@@ -165,7 +199,7 @@ impl Script {
     }
 
     /// The script that a model is named after: `tokens-200`, `tokens-200-every-5`, `stall`, `break-off`, `no-end`,
-    /// `malformed`, `failure`, `close`, `silence`, `limited`, `long-line`, `context-full`, `status-500`.
+    /// `malformed`, `failure`, `close`, `silence`, `limited`, `long-line`, `endless-line`, `trickle`, `context-full`, `status-500`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let some = |end| Some(Self::Answer(Answer::tokens(3).ending(end)));
@@ -179,6 +213,8 @@ impl Script {
             "silence" => Some(Self::Silence),
             "limited" => Some(Self::limited("1")),
             "long-line" => Some(Self::say(&"x".repeat(1 << 20))),
+            "endless-line" => Some(Self::pour("data: {\"x\": \"", &"x".repeat(512), 1)),
+            "trickle" => Some(Self::pour("data: ", " ", 20)),
             "context-full" => Some(Self::status(
                 400,
                 "This model's maximum context length is 10 tokens (context_length_exceeded)",
@@ -226,6 +262,8 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     /// How many connections are open, and how many requests have come.
     counts: watch::Sender<Counts>,
+    /// Whether what is held goes on.
+    goes_on: watch::Sender<bool>,
     keeps_requests: bool,
 }
 
@@ -275,6 +313,7 @@ impl ModelServer {
             queue: Mutex::default(),
             asked: Mutex::default(),
             counts: watch::Sender::default(),
+            goes_on: watch::Sender::default(),
             keeps_requests,
         });
         let task = tokio::spawn(serve(listener, shared.clone()));
@@ -298,6 +337,11 @@ impl ModelServer {
         lock(&self.shared.queue).extend(scripts);
     }
 
+    /// Answers that are held go on, and later ones are not held.
+    pub fn go_on(&self) {
+        self.shared.goes_on.send_replace(true);
+    }
+
     /// What it was asked, in order.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
@@ -313,10 +357,10 @@ impl ModelServer {
     /// Waits until what has happened is as wished.
     ///
     /// # Panics
-    /// When it is not so within ten seconds.
+    /// When it does not come to that.
     pub async fn until(&self, what: &str, is_so: impl FnMut(&Counts) -> bool) {
         let mut counts = self.shared.counts.subscribe();
-        let waited = tokio::time::timeout(Duration::from_secs(10), counts.wait_for(is_so)).await;
+        let waited = tokio::time::timeout(DEADLINE, counts.wait_for(is_so)).await;
         assert!(
             matches!(waited, Ok(Ok(_))),
             "waited for {what}, have {:?}",
@@ -414,6 +458,19 @@ impl Connection {
                 headers,
                 body,
             } => self.answer(status, &headers, &body).await,
+            Script::Pour {
+                status,
+                opening,
+                piece,
+                interval,
+            } => {
+                self.begin(status).await?;
+                self.chunk(&opening).await?;
+                while self.pause(interval).await? {
+                    self.chunk(&piece).await?;
+                }
+                Ok(false)
+            }
             Script::Answer(mut answer) => {
                 if dialect.brings_results(&asked.body) {
                     answer.calls.clear();
@@ -427,10 +484,12 @@ impl Connection {
     }
 
     async fn speak(&mut self, answer: &Answer, speech: Speech) -> Goes {
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        self.socket.write_all(head.as_bytes()).await?;
+        self.begin(200).await?;
         self.chunk(&speech.opening).await?;
-        for frame in &speech.frames {
+        for (number, frame) in speech.frames.iter().enumerate() {
+            if answer.held_after == Some(number) && !self.held().await? {
+                return Ok(false);
+            }
             if !answer.interval.is_zero() && !self.pause(answer.interval).await? {
                 return Ok(false);
             }
@@ -455,6 +514,14 @@ impl Connection {
         }
         self.socket.write_all(b"0\r\n\r\n").await?;
         Ok(true)
+    }
+
+    /// Writes the head of an answer that comes in chunks.
+    async fn begin(&mut self, status: u16) -> std::io::Result<()> {
+        let head = format!(
+            "HTTP/1.1 {status} Status\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        self.socket.write_all(head.as_bytes()).await
     }
 
     /// Writes a chunk of the body, unless there is nothing in it.
@@ -495,45 +562,68 @@ impl Connection {
         }
     }
 
+    /// Waits until it may go on; false when the client has left.
+    async fn held(&mut self) -> Goes {
+        let mut goes_on = self.shared.goes_on.subscribe();
+        loop {
+            let mut more = [0; 4096];
+            tokio::select! {
+                _ = goes_on.wait_for(|goes_on| *goes_on) => return Ok(true),
+                read = self.socket.read(&mut more) => match read? {
+                    0 => return Ok(false),
+                    count => self.read.extend_from_slice(&more[..count]),
+                },
+            }
+        }
+    }
+
     async fn wait_for_leave(&mut self) -> Goes {
         while self.pause(Duration::from_secs(3_600)).await? {}
         Ok(false)
     }
 
     async fn request(&mut self) -> std::io::Result<Option<Asked>> {
-        let head_end = loop {
-            if let Some(end) = self.read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                break end;
-            }
-            if self.socket.read_buf(&mut self.read).await? == 0 {
-                return Ok(None);
-            }
-        };
-        let head = String::from_utf8_lossy(&self.read[..head_end]).into_owned();
-        self.read.drain(..head_end + 4);
-        let mut lines = head.lines();
-        let mut first = lines.next().unwrap_or_default().split(' ');
-        let mut word = || first.next().unwrap_or_default().to_owned();
-        let (method, path) = (word(), word());
-        let headers: BTreeMap<String, String> = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
-            .collect();
-        let length = headers
-            .get("content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
-        while self.read.len() < length {
-            if self.socket.read_buf(&mut self.read).await? == 0 {
-                return Ok(None);
-            }
-        }
-        let body: Vec<u8> = self.read.drain(..length).collect();
-        Ok(Some(Asked {
-            method,
-            path,
-            headers,
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-        }))
+        read_request(&mut self.socket, &mut self.read).await
     }
+}
+
+/// Reads a request; what was read of the next one stays in `read`.
+pub(crate) async fn read_request(
+    socket: &mut TcpStream,
+    read: &mut Vec<u8>,
+) -> std::io::Result<Option<Asked>> {
+    let head_end = loop {
+        if let Some(end) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            break end;
+        }
+        if socket.read_buf(read).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&read[..head_end]).into_owned();
+    read.drain(..head_end + 4);
+    let mut lines = head.lines();
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let mut word = || first.next().unwrap_or_default().to_owned();
+    let (method, path) = (word(), word());
+    let headers: BTreeMap<String, String> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length = headers
+        .get("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
+    while read.len() < length {
+        if socket.read_buf(read).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let body: Vec<u8> = read.drain(..length).collect();
+    Ok(Some(Asked {
+        method,
+        path,
+        headers,
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    }))
 }

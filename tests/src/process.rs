@@ -1,9 +1,11 @@
 //! What the kernel knows about processes, and signals.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use procfs::process::FDTarget;
 
 pub use nix::sys::signal::Signal;
 
@@ -82,6 +84,20 @@ pub fn descriptors(pid: i32) -> usize {
     procfs::process::Process::new(pid)
         .and_then(|process| process.fd_count())
         .unwrap_or_default()
+}
+
+/// Whether a process holds the end at `local` of a TCP connection whose other end is at `remote`.
+#[must_use]
+pub fn holds_connection(pid: i32, local: SocketAddr, remote: SocketAddr) -> bool {
+    let all = procfs::net::tcp().unwrap_or_default();
+    let ends = (local, remote);
+    let Some(end) = (all.iter()).find(|it| (it.local_address, it.remote_address) == ends) else {
+        return false;
+    };
+    let is_it =
+        |target: &FDTarget| matches!(target, FDTarget::Socket(inode) if *inode == end.inode);
+    let descriptors = procfs::process::Process::new(pid).and_then(|process| process.fd());
+    descriptors.is_ok_and(|all| all.flatten().any(|descriptor| is_it(&descriptor.target)))
 }
 
 /// The memory of a process that is resident, in bytes.

@@ -166,7 +166,11 @@ impl Raw {
         std::mem::take(&mut self.read)
     }
 
-    async fn read_until(&mut self, mark: &[u8]) -> Vec<u8> {
+    /// Reads up to the end of this mark.
+    ///
+    /// # Panics
+    /// When the connection ends before.
+    pub async fn read_until(&mut self, mark: &[u8]) -> Vec<u8> {
         let found = soon("an answer comes", async {
             loop {
                 let at = self

@@ -7,17 +7,18 @@
 //! The decisions are in [`plan`], whose key stays out of use after a failure in [`Cooldowns`]; this file waits and asks.
 
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, LocalBoxStream, StreamExt as _};
-use openclaw_shared::clock::Moment;
+use openclaw_shared::clock::WallTime;
+use tokio::sync::Notify;
 
 use super::{Model, ModelError, ModelEvent, ModelRequest};
 
 mod cooldown;
 mod plan;
 
-pub use cooldown::Cooldowns;
+pub use cooldown::{Cooldowns, Rest, RestRules};
 pub use plan::Policy;
 use plan::{Next, Plan};
 
@@ -30,10 +31,38 @@ pub struct Candidate {
     pub name: String,
     /// Whose key it is asked with, so that a key that is refused or used up is left alone for a while.
     pub key: String,
+    /// How long that is.
+    pub rest: RestRules,
 }
 
 /// Cooldowns that runs share.
-pub type SharedCooldowns = Arc<Mutex<Cooldowns>>;
+#[derive(Debug, Clone, Default)]
+pub struct SharedCooldowns(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    cooldowns: Mutex<Cooldowns>,
+    bell: Notify,
+}
+
+impl SharedCooldowns {
+    /// Looks at them, or changes them.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Cooldowns) -> T) -> T {
+        // Each change leaves them whole, so a poisoned lock is as good as any.
+        let cooldowns = self.0.cooldowns.lock();
+        work(&mut cooldowns.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves when a run has changed something since this was asked last.
+    pub async fn changed(&self) {
+        self.0.bell.notified().await;
+    }
+
+    fn change(&self, work: impl FnOnce(&mut Cooldowns)) {
+        self.with(work);
+        self.0.bell.notify_one();
+    }
+}
 
 /// One model made of several.
 pub struct Failover {
@@ -60,17 +89,13 @@ impl Failover {
         }
     }
 
-    fn cooldowns(&self) -> MutexGuard<'_, Cooldowns> {
-        self.cooldowns
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn plan(&self) -> Plan {
-        let now = Moment::now();
-        let cooldowns = self.cooldowns();
-        let is_cooling = |candidate: &Candidate| cooldowns.is_cooling(now, &candidate.key);
-        Plan::new(self.policy, self.candidates.iter().map(is_cooling))
+        let now = WallTime::now();
+        let candidates = self.candidates.iter();
+        self.cooldowns.with(|cooldowns| {
+            let resting = candidates.map(|candidate| cooldowns.until(now, &candidate.key));
+            Plan::new(self.policy, resting)
+        })
     }
 }
 
@@ -170,15 +195,18 @@ impl Asking<'_> {
 
     fn worked(&self, candidate: usize) {
         let key = &self.failover.candidates[candidate].key;
-        self.failover.cooldowns().worked(key);
+        let cooldowns = &self.failover.cooldowns;
+        cooldowns.change(|cooldowns| cooldowns.worked(key));
     }
 
     fn failed(&mut self, candidate: usize, error: ModelError, has_spoken: bool) {
-        let Candidate { name, key, .. } = &self.failover.candidates[candidate];
+        let Candidate {
+            name, key, rest, ..
+        } = &self.failover.candidates[candidate];
         tracing::warn!(target: "models", model = %name, kind = ?error.kind, %error, "a model did not answer");
         self.failover
-            .cooldowns()
-            .failed(Moment::now(), key, error.kind);
+            .cooldowns
+            .change(|cooldowns| cooldowns.failed(WallTime::now(), rest, key, error.kind));
         self.plan
             .failed(candidate, error.kind, has_spoken, (self.failover.jitter)());
         self.failures.push((candidate, error));

@@ -22,13 +22,14 @@ mod asking;
 mod failing;
 mod hearing;
 mod http;
+mod measure;
 
 pub use failing::Scrub;
 pub use hearing::UNREADABLE_ARGUMENTS;
 pub(crate) use http::use_ring;
 pub use http::{Http, HttpError, Proxy};
 
-/// How long a provider may be silent when nothing else is configured.
+/// How long a provider may be silent, or take from one frame to the next, when nothing else is configured.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(120);
 
 /// A protocol that providers speak.

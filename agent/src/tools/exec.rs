@@ -68,13 +68,16 @@ pub struct ExecSettings {
     pub background_after: Duration,
     /// Whether commands may go on in the background: whoever may not use `process` would not find them again.
     pub may_background: bool,
-    /// The programs of skills, which run without an entry where the owner's file says so.
-    pub skill_programs: Arc<BTreeSet<String>>,
+    /// Finds the programs of skills, which run without an entry where the owner's file says so. Reads files.
+    pub skill_programs: SkillPrograms,
     /// Where commands go on.
     pub processes: Processes,
     /// Who is told when a command in the background has ended.
     pub on_exit: Option<OnExit>,
 }
+
+/// Finds the programs of skills.
+pub type SkillPrograms = Arc<dyn Fn() -> BTreeSet<String> + Send + Sync>;
 
 /// Who is told of a command in the background that has ended.
 pub type OnExit = Rc<dyn Fn(&Exited)>;
@@ -391,7 +394,7 @@ impl Exec {
         let host = self.settings.host.clone();
         let approvals = self.settings.approvals.clone();
         let agent = self.settings.agent.clone();
-        let skills = Arc::clone(&self.settings.skill_programs);
+        let find_programs = Arc::clone(&self.settings.skill_programs);
         let judged = tokio::task::spawn_blocking(move || {
             let file = approvals.file().map_err(|error| {
                 ToolError(format!(
@@ -400,6 +403,11 @@ impl Exec {
             })?;
             let agent = Some(agent.as_str());
             let rules = resolve_within(&file, agent, exactly.security, exactly.ask);
+            let skills = if rules.auto_allow_skills {
+                find_programs()
+            } else {
+                BTreeSet::new()
+            };
             let wanted = Wanted {
                 argv: &exactly.argv,
                 cwd: &exactly.cwd,

@@ -10,7 +10,7 @@ pub mod raw;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -69,7 +69,9 @@ impl Default for WebSettings {
 pub(super) struct WebFetch {
     spec: ToolSpec,
     settings: WebSettings,
-    clients: Result<Clients, String>,
+    lookup: Arc<Lookup>,
+    /// Made for the first page: it takes reading all certificates of the system, and most turns fetch nothing.
+    clients: OnceLock<Result<Clients, String>>,
 }
 
 struct Clients {
@@ -97,12 +99,19 @@ impl WebFetch {
                 "maxChars": { "type": "number", "description": "Maximum characters to return (truncates when exceeded)." },
             }),
         );
-        let clients = clients(&settings, lookup);
         Self {
             spec,
             settings,
-            clients: clients.map_err(|error| error.to_string()),
+            lookup,
+            clients: OnceLock::new(),
         }
+    }
+
+    fn clients(&self) -> Result<&Clients, String> {
+        let made = self.clients.get_or_init(|| {
+            clients(&self.settings, self.lookup.clone()).map_err(|error| error.to_string())
+        });
+        made.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -204,7 +213,7 @@ impl Tool for WebFetch {
 impl WebFetch {
     /// Goes to an address, and on to where it leads.
     async fn reach(&self, asked: &str) -> Result<(Url, Response), String> {
-        let clients = self.clients.as_ref().map_err(Clone::clone)?;
+        let clients = self.clients()?;
         let mut url = read(asked.trim())?;
         let mut redirects = 0;
         loop {

@@ -8,7 +8,7 @@ use futures_util::stream::{self, LocalBoxStream};
 use openclaw_shared::transcript::{Message, Part, StopReason, Thinking, Usage};
 use serde_json::json;
 
-use super::{Compactor, Finished, Journal, JournalError, Turn, TurnEvent, run, said};
+use super::{Cause, Compactor, Finished, Journal, JournalError, Turn, TurnEvent, run, said};
 use crate::model::provider::UNREADABLE_ARGUMENTS;
 use crate::model::{
     Answering, Done, Model, ModelError, ModelErrorKind, ModelEvent, ModelRequest, ToolCall,
@@ -364,8 +364,10 @@ impl Compactor for Last {
 
     fn compact<'a>(
         &'a self,
+        cause: Cause,
         messages: &'a [Message],
     ) -> LocalBoxFuture<'a, Result<(Vec<Message>, Usage), ModelError>> {
+        assert_eq!(cause, Cause::Refused);
         let last = messages.last().cloned().into_iter().collect();
         std::future::ready(Ok((last, Usage::default()))).boxed_local()
     }

@@ -4,6 +4,7 @@
 //! the task.
 
 use std::fmt;
+use std::io::IoSlice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -18,7 +19,7 @@ use openclaw_shared::serve::WriteHalf;
 
 use super::care::{Care, Seen, Vigil};
 use super::handshake::close_code;
-use super::notice::Notice;
+use super::notice::{AT_ONCE, Notice};
 use super::outbound::{Budget, Offered, Outbound};
 use crate::limits::WAITING_ANSWERS;
 
@@ -145,6 +146,24 @@ impl State {
         self.drained |= count > 0;
         count
     }
+
+    /// Writes what is queued if the task sleeps and it is little: it has been queued since the task fell asleep.
+    fn write_queued(&mut self) {
+        let Some(writer) = self.writer.as_ref() else {
+            return;
+        };
+        if self.outbound.is_sealed() {
+            // The task is to close.
+            return;
+        }
+        let mut slices = [IoSlice::new(&[])];
+        let filled = self.outbound.slices(&mut slices, AT_ONCE);
+        let count = slices[..filled]
+            .first()
+            .map_or(0, |slice| writer.try_write(slice).unwrap_or(0));
+        self.drained |= count > 0;
+        self.outbound.advance(count);
+    }
 }
 
 impl Link {
@@ -217,7 +236,9 @@ impl Link {
         state.seq += 1;
         notice.address(state.seq);
         let mut sent = 0;
-        if let Some(frame) = notice.whole() {
+        if !notice.is_followed
+            && let Some(frame) = notice.whole()
+        {
             sent = state.write_at_once(frame);
             if sent == frame.len() {
                 return;
@@ -235,6 +256,24 @@ impl Link {
             }
         }
         drop(state);
+        // What is queued is not forgotten: the last of the events that follow each other is let go.
+        if !notice.is_followed {
+            self.waker.wake();
+        }
+    }
+
+    /// Writes the events that were queued to go out together, if that can be done at once; otherwise the task does.
+    pub(crate) fn let_go(&self) {
+        {
+            let mut state = self.state();
+            if state.outbound.is_empty() {
+                return;
+            }
+            state.write_queued();
+            if state.outbound.is_empty() {
+                return;
+            }
+        }
         self.waker.wake();
     }
 
@@ -413,6 +452,28 @@ mod tests {
             &rest[2..],
             format!("behind it,\"seq\":{}}}", offered + 2).as_bytes()
         );
+    }
+
+    #[tokio::test]
+    async fn events_that_go_out_together_are_written_once_and_in_their_order() {
+        let link = admitted();
+        let (ours, mut client) = UnixStream::pair().unwrap();
+        let (_reader, writer) = Stream::Local(ours).into_split();
+        link.state().park(writer);
+        for payload in ["first", "second"] {
+            let head = Bytes::from_static(payload.as_bytes());
+            let mut notice = Notice::new(head, String::new(), Audience::Everybody, false);
+            notice.is_followed = true;
+            link.offer(&mut notice);
+        }
+        assert!(client.try_read(&mut [0; 1]).is_err());
+        assert!(!link.state().outbound.is_empty());
+        link.let_go();
+        assert!(link.state().outbound.is_empty());
+        let mut frames = [0; 33];
+        client.read_exact(&mut frames).await.unwrap();
+        assert_eq!(&frames[2..16], b"first,\"seq\":1}");
+        assert_eq!(&frames[18..], b"second,\"seq\":2}");
     }
 
     #[tokio::test]

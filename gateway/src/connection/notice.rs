@@ -24,6 +24,8 @@ pub(crate) struct Notice {
     pub(super) audience: Audience,
     /// Whether a slow client loses it instead of its connection.
     pub(crate) may_be_lost: bool,
+    /// Whether another event follows before anything else happens, so that this one need not be written by itself.
+    pub(crate) is_followed: bool,
     /// Room for the header, the head if it is small, and the tail that was written last.
     frame: Vec<u8>,
 }
@@ -53,6 +55,7 @@ impl Notice {
             version,
             audience,
             may_be_lost,
+            is_followed: false,
             frame,
         }
     }

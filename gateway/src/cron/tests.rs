@@ -4,7 +4,7 @@ use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::protocol::params::cron::CronJob;
 use serde_json::{Value, json};
 
-use super::{SPREAD, SPREAD_AT_MOST, begin, spread, was_set_back};
+use super::{LOOK_AGAIN, SPREAD, SPREAD_AT_MOST, begin, spread, was_set_back};
 use crate::phase::Phase;
 use crate::services::cron::agenda::{Begun, Which};
 use crate::testing::{Client, Gateway};
@@ -25,6 +25,11 @@ fn far() -> Value {
 
 fn in_a_moment() -> Value {
     json!({"kind": "at", "atMs": WallTime::now().as_millis() + 100})
+}
+
+/// So late that it can be looked at before.
+fn soon() -> Value {
+    json!({"kind": "at", "atMs": WallTime::now().as_millis() + 3_000})
 }
 
 /// The next event of a job.
@@ -86,11 +91,32 @@ async fn a_job_that_is_due_before_anybody_is_served_runs_as_soon_as_they_are() {
 }
 
 #[tokio::test(flavor = "local")]
+async fn a_job_that_comes_due_while_another_one_begins_is_not_forgotten() {
+    let gateway = Gateway::start().await;
+    let (mut client, _) = gateway.client().await;
+    let (mut watcher, _) = gateway.client().await;
+    let at = |millis: u64| json!({"kind": "at", "atMs": WallTime::now().as_millis() + millis});
+    // Its end rings no bell, as that of a run does.
+    let note = json!({"kind": "systemEvent", "text": "remember"});
+    let first = json!({"name": "M", "schedule": at(1_000), "payload": note});
+    ok(&mut client, "cron.add", first).await;
+    let second = ok(&mut client, "cron.add", isolated(at(1_500))).await;
+    // The first one cannot begin before the second one is due.
+    let held = gateway.hold_writes();
+    let due = WallTime::from_millis(second["schedule"]["atMs"].as_u64().unwrap());
+    tokio::time::sleep(due.since(WallTime::now()) + Duration::from_millis(100)).await;
+    drop(held);
+    let told = told(&mut watcher, &second["id"], "finished");
+    let told = tokio::time::timeout(LOOK_AGAIN / 2, told).await;
+    assert_eq!(told.expect("it is not forgotten")["status"], "ok");
+}
+
+#[tokio::test(flavor = "local")]
 async fn a_job_runs_when_it_is_due_and_everybody_is_told() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
     let (mut watcher, _) = gateway.client().await;
-    let job = ok(&mut client, "cron.add", isolated(in_a_moment())).await;
+    let job = ok(&mut client, "cron.add", isolated(soon())).await;
     let id = &job["id"];
     let due = &job["schedule"]["atMs"];
     assert_eq!(job["state"], json!({"nextRunAtMs": due}));

@@ -1,6 +1,11 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::protocol::params::heartbeat::WakeMode;
 use serde_json::{Value, json};
 
+use super::{LOOK_AGAIN, Rhythm};
 use crate::testing::{Client, Gateway};
 
 async fn ok(client: &mut Client, method: &str, params: Value) -> Value {
@@ -20,6 +25,20 @@ async fn gateway(heartbeat: Value, model: Option<&str>) -> Gateway {
         defaults["model"] = json!({"primary": model});
     }
     Gateway::start_with(&json!({"agents": {"defaults": defaults}})).await
+}
+
+#[test]
+fn a_heart_that_is_late_because_it_beats_is_not_looked_at_again_and_again() {
+    let now = (Moment::now(), WallTime::from_millis(2_000));
+    let mut rhythm = Rhythm::new(now.1);
+    let late = WallTime::from_millis(1_000);
+    rhythm.next.insert("main".to_owned(), late);
+    let at_work = BTreeSet::from(["main".to_owned()]);
+    assert_eq!(rhythm.pause(now, &at_work), LOOK_AGAIN);
+    assert_eq!(
+        rhythm.pause(now, &BTreeSet::new()),
+        Duration::from_millis(1)
+    );
 }
 
 #[tokio::test(flavor = "local")]
@@ -101,8 +120,11 @@ async fn an_empty_checklist_saves_a_call() {
 async fn a_heart_whose_session_is_at_work_waits_for_it() {
     let gateway = gateway(json!({"every": "0m"}), None).await;
     let (mut client, _) = gateway.client().await;
-    let slow = json!({"sessionKey": "main", "message": "/slow 100\na b c d e f", "idempotencyKey": "slow-1"});
+    let (mut watcher, _) = gateway.client().await;
+    let slow = json!({"sessionKey": "main", "message": "/slow 500\na b c d e f", "idempotencyKey": "slow-1"});
     ok(&mut client, "chat.send", slow).await;
+    // A message that has not begun would take along what waits.
+    watcher.event("chat").await;
     super::wake(&gateway.context, WakeMode::Now, "hello")
         .await
         .unwrap();
@@ -115,4 +137,26 @@ async fn a_heart_whose_session_is_at_work_waits_for_it() {
             return;
         }
     }
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_beat_that_has_nothing_to_say_is_no_sign_of_life() {
+    let gateway = gateway(json!({"every": "0m"}), None).await;
+    let (mut client, _) = gateway.client().await;
+    let (mut watcher, _) = gateway.client().await;
+    let hello = json!({"sessionKey": "main", "message": "hello", "idempotencyKey": "c1"});
+    ok(&mut client, "chat.send", hello).await;
+    ok(&mut client, "agent.wait", json!({"runId": "c1"})).await;
+    let session = async |client: &mut Client| {
+        let list = ok(client, "sessions.list", json!({})).await;
+        list["sessions"][0].clone()
+    };
+    let before = session(&mut client).await;
+    let wake = json!({"mode": "now", "text": "look"});
+    ok(&mut client, "wake", wake).await;
+    let beat = beaten(&mut watcher).await;
+    assert_eq!(beat["status"], "ok-token", "{beat}");
+    let after = session(&mut client).await;
+    assert_eq!(after["updatedAt"], before["updatedAt"], "{after}");
+    assert_ne!(after["inputTokens"], before["inputTokens"], "{after}");
 }

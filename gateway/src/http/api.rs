@@ -15,6 +15,7 @@ use warp::{Filter, Rejection};
 use super::bearer::Penalties;
 use super::body::{self, Incoming};
 use super::fields::Misfit;
+use super::question::Refused;
 use crate::context::Context;
 
 /// What programs that ask again by themselves look at before they do.
@@ -199,6 +200,12 @@ impl From<body::Refused> for Failure {
 impl From<Misfit> for Failure {
     fn from(misfit: Misfit) -> Self {
         Self::invalid(misfit.to_string())
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::invalid(refused.to_string())
     }
 }
 

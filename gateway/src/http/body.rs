@@ -71,7 +71,7 @@ impl Refused {
 /// When it is not taken.
 pub(super) async fn bytes(
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: &mut Incoming,
     limit: usize,
 ) -> Result<Bytes, Refused> {
     let is_encoded = headers
@@ -107,7 +107,7 @@ pub(super) async fn bytes(
     }
 }
 
-async fn throw_away(mut body: Incoming) {
+async fn throw_away(body: &mut Incoming) {
     let reading = async {
         let mut left = THROWN_AWAY;
         while let Some(Ok(chunk)) = body.next().await {
@@ -153,19 +153,25 @@ mod tests {
     async fn a_body_is_read_up_to_its_limit() {
         let none = HeaderMap::new();
         assert_eq!(
-            bytes(&none, chunks(2), 8).await,
+            bytes(&none, &mut chunks(2), 8).await,
             Ok(Bytes::from_static(b"12341234"))
         );
-        assert_eq!(bytes(&none, chunks(3), 8).await, Err(Refused::TooLarge(8)));
+        assert_eq!(
+            bytes(&none, &mut chunks(3), 8).await,
+            Err(Refused::TooLarge(8))
+        );
         let mut declared = HeaderMap::new();
         declared.insert("content-length", "9".parse().unwrap());
         assert_eq!(
-            bytes(&declared, chunks(0), 8).await,
+            bytes(&declared, &mut chunks(0), 8).await,
             Err(Refused::TooLarge(8))
         );
         let mut encoded = HeaderMap::new();
         encoded.insert("content-encoding", "gzip".parse().unwrap());
-        assert_eq!(bytes(&encoded, chunks(1), 8).await, Err(Refused::Encoded));
+        assert_eq!(
+            bytes(&encoded, &mut chunks(1), 8).await,
+            Err(Refused::Encoded)
+        );
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{bearer, body, plain};
 use crate::context::Context;
 use crate::heartbeat;
 use crate::runs::Work;
+use crate::services::channels::NETWORKS as CHANNELS;
 use crate::services::hook_deliveries::{self, Ask as Kept, Delivery, Taken};
 use crate::services::session_key::SessionKey;
 use crate::services::system_events::{self, Kind, Queued};
@@ -36,19 +37,6 @@ mod untrusted;
 
 use ask::{Agent, Ask, Wake};
 use mapping::{Asking, Unmapped};
-
-/// Channels that an answer can be sent to.
-const CHANNELS: &[&str] = &[
-    "whatsapp",
-    "telegram",
-    "discord",
-    "googlechat",
-    "slack",
-    "mattermost",
-    "signal",
-    "imessage",
-    "msteams",
-];
 
 /// Passes what lies below the path of hooks.
 pub(super) fn below(context: Arc<Context>) -> impl Filter<Extract = (), Error = Rejection> + Clone {
@@ -118,7 +106,7 @@ fn refuse(status: StatusCode, error: &str) -> Reply {
 }
 
 /// Answers.
-pub(super) async fn answer(asked: Asked) -> Reply {
+pub(super) async fn answer(mut asked: Asked) -> Reply {
     let settings = asked.context.settings();
     let Some(hooks) = settings.http.hooks.clone() else {
         let why = "hooks are switched off; set hooks.enabled and hooks.token in the configuration";
@@ -147,7 +135,7 @@ pub(super) async fn answer(asked: Asked) -> Reply {
     if below.is_empty() {
         return plain(StatusCode::NOT_FOUND, "Not Found");
     }
-    let read = body::bytes(&asked.headers, asked.body, hooks.body_bytes).await;
+    let read = body::bytes(&asked.headers, &mut asked.body, hooks.body_bytes).await;
     let read = read.and_then(|bytes| Ok((body::object(&bytes)?, bytes)));
     let (said, bytes) = match read {
         Ok(read) => read,

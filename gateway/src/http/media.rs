@@ -146,7 +146,7 @@ impl Limits {
 }
 
 /// The type that the name of a file tells.
-pub(super) fn type_of(name: &str) -> &'static str {
+fn type_of(name: &str) -> &'static str {
     let (_, end) = name.rsplit_once('.').unwrap_or_default();
     match end.to_ascii_lowercase().as_str() {
         "md" | "markdown" => "text/markdown",
@@ -192,6 +192,17 @@ pub(super) fn data_url(url: &str) -> Result<Attached, Refused> {
         mime: mime.to_owned(),
         data: data.to_owned(),
     })
+}
+
+/// Reads a file, in a data URL or as plain base64 with a name that tells its type.
+pub(super) fn file_data(data: &str, name: Option<&str>) -> Result<Attached, Refused> {
+    match (data_url(data), name) {
+        (Err(Refused::NotAData), Some(name)) => Ok(Attached {
+            mime: type_of(name).to_owned(),
+            data: data.to_owned(),
+        }),
+        (read, _) => read,
+    }
 }
 
 fn decode(data: &str, most: usize) -> Result<Vec<u8>, Refused> {

@@ -52,15 +52,9 @@ pub(super) fn open() -> (Events, Reply) {
 }
 
 impl Events {
-    /// An event without a name.
-    pub(super) async fn data(&self, value: &impl Serialize) -> Result<(), Gone> {
-        self.send(format!("data: {}\n\n", text(value))).await
-    }
-
-    /// An event with a name.
-    pub(super) async fn event(&self, name: &str, value: &impl Serialize) -> Result<(), Gone> {
-        let text = format!("event: {name}\ndata: {}\n\n", text(value));
-        self.send(text).await
+    /// Events as [`data`] and [`event`] write them.
+    pub(super) async fn send(&self, text: String) -> Result<(), Gone> {
+        self.0.send(text.into()).await.map_err(|_| Gone)
     }
 
     /// The event that says that there are no more.
@@ -77,10 +71,16 @@ impl Events {
     pub(super) async fn gone(&self) {
         self.0.closed().await;
     }
+}
 
-    async fn send(&self, text: String) -> Result<(), Gone> {
-        self.0.send(text.into()).await.map_err(|_| Gone)
-    }
+/// An event without a name.
+pub(super) fn data(value: &impl Serialize) -> String {
+    format!("data: {}\n\n", text(value))
+}
+
+/// An event with a name.
+pub(super) fn event(name: &str, value: &impl Serialize) -> String {
+    format!("event: {name}\ndata: {}\n\n", text(value))
 }
 
 fn text(value: &impl Serialize) -> String {
@@ -93,14 +93,15 @@ mod tests {
     use http_body_util::BodyExt as _;
     use serde_json::json;
 
-    use super::{Gone, WAITING, open};
+    use super::{Gone, WAITING, data, event, open};
 
     #[tokio::test]
     async fn events_are_written_as_they_are_read() {
         let (events, reply) = open();
         let written = async {
-            events.data(&json!({"a": 1})).await.unwrap();
-            events.event("x", &json!("line\nbreak")).await.unwrap();
+            let named = event("x", &json!("line\nbreak"));
+            events.send(data(&json!({"a": 1}))).await.unwrap();
+            events.send(named).await.unwrap();
             events.comment().await.unwrap();
             events.done().await.unwrap();
             drop(events);

@@ -1,7 +1,7 @@
 //! `POST /tools/invoke`: one call of one tool, as the policy of the session's agent allows it.
 //!
-//! Tools that reach further than a program which only asks (they run commands, change the gateway, make jobs, or start and write to
-//! sessions) are off here unless the owner names them: what holds the secret for one thing is not to have all of them.
+//! Tools that reach further than a program which only asks (they run commands, write files, change the gateway, make jobs, or start
+//! and write to sessions) are off here unless the owner names them: what holds the secret for one thing is not to have all of them.
 //!
 //! A tool works on the thread of the gateway and belongs to the request: a client that leaves ends it.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use openclaw_agent::tool::{Call, ToolError, ToolOutput};
 use openclaw_agent::tool_policy;
-use openclaw_shared::transcript::Part;
+use openclaw_shared::transcript::{Part, text_of};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
@@ -30,9 +30,11 @@ use crate::toolbox;
 const BODY_BYTES: usize = 2 * 1024 * 1024;
 
 /// What is off unless it is named by the owner.
-const POWERFUL: [&str; 7] = [
+const POWERFUL: [&str; 9] = [
     "exec",
     "process",
+    "write",
+    "edit",
     "nodes",
     "cron",
     "gateway",
@@ -101,10 +103,10 @@ fn refuse(status: StatusCode, kind: &'static str, message: &str) -> Reply {
     json(status, &refusal)
 }
 
-async fn invoke(asked: Asked) -> Result<Reply, Failure> {
+async fn invoke(mut asked: Asked) -> Result<Reply, Failure> {
     asked.only(&Method::POST)?;
     bearer::admit(&asked).await?;
-    let bytes = body::bytes(&asked.headers, asked.body, BODY_BYTES).await?;
+    let bytes = body::bytes(&asked.headers, &mut asked.body, BODY_BYTES).await?;
     let invocation = read(&asked.context, &body::object(&bytes)?)?;
     let tool = shown(&invocation.tool);
     if is_off(&asked.context, &invocation.tool) {
@@ -113,6 +115,9 @@ async fn invoke(asked: Asked) -> Result<Reply, Failure> {
     }
     let invoked = call(asked.context.clone(), invocation).await;
     Ok(match invoked {
+        Ok(Invoked::Done(output)) if output.is_error => {
+            refuse(StatusCode::BAD_REQUEST, "tool_error", &said(&output))
+        }
         Ok(Invoked::Done(output)) => {
             let details = if output.details.is_null() {
                 Value::Object(Map::new())
@@ -143,6 +148,14 @@ async fn invoke(asked: Asked) -> Result<Reply, Failure> {
             "internal error",
         ),
     })
+}
+
+/// Why a tool could not do what it was asked.
+fn said(output: &ToolOutput) -> String {
+    match output.details.get("error").and_then(Value::as_str) {
+        Some(error) => error.to_owned(),
+        None => text_of(&output.content),
+    }
 }
 
 fn is_off(context: &Context, tool: &str) -> bool {

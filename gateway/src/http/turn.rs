@@ -30,8 +30,9 @@ pub(super) struct Turn {
     run_id: String,
     follower: Option<Follower>,
     has_said: bool,
-    /// Whoever drops this unused has gone too early.
-    over: Option<oneshot::Sender<()>>,
+    /// Told when there is nothing more to wait for, and why the run is to be stopped, if it is. Whoever drops this unused has gone
+    /// too early.
+    over: Option<oneshot::Sender<Option<&'static str>>>,
 }
 
 /// What comes next of a run.
@@ -81,7 +82,12 @@ fn taken_in(
         // Whoever has gone drops it.
         let _ = tell.send(Ok(turn));
         if gone.await.is_err() {
-            runs::stop(&context, Which::Run(&run_id), GONE).await;
+            let stopped = runs::stop(&context, Which::Run(&run_id), GONE).await;
+            if let Err(error) = stopped {
+                // It is closed as soon as that can be kept.
+                let error = error.into_shape().message;
+                tracing::warn!(target: "runs", run = run_id, error, "a run that waits cannot be closed");
+            }
         }
     });
     told
@@ -103,8 +109,24 @@ impl Turn {
     /// What comes next. May be dropped and called again.
     ///
     /// # Errors
-    /// When nobody can say how the run ends.
+    /// When nobody can say how the run ends, or this life ends before it does.
     pub(super) async fn next(&mut self) -> Result<Next, Failure> {
+        let mut leaving = self.context.last_words.subscribe();
+        tokio::select! {
+            biased;
+            next = self.step() => return next,
+            // The sender lives as long as the context.
+            _ = leaving.wait_for(|is_so| *is_so) => {}
+        }
+        self.leave(Some(runs::SHUTDOWN));
+        let message = "the gateway was stopped or replaced before the answer was complete";
+        Err(Failure::failed(message)
+            .with_status(StatusCode::SERVICE_UNAVAILABLE)
+            .with_code("gateway_left")
+            .and_final())
+    }
+
+    async fn step(&mut self) -> Result<Next, Failure> {
         loop {
             let step = match &mut self.follower {
                 Some(follower) => timeout(GLANCE, follower.next()).await.ok().flatten(),
@@ -135,11 +157,16 @@ impl Turn {
     }
 
     fn ended(&mut self, outcome: Box<Outcome>) -> Next {
+        self.leave(None);
+        Next::Over(outcome)
+    }
+
+    /// Nothing more is waited for; the run is stopped if there is a reason.
+    fn leave(&mut self, why: Option<&'static str>) {
         if let Some(over) = self.over.take() {
             // The task that listens lives as long as this.
-            let _ = over.send(());
+            let _ = over.send(why);
         }
-        Next::Over(outcome)
     }
 
     /// Waits for the end.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::tz::TimeZone;
+use openclaw_shared::clock::local_zone;
 use openclaw_shared::protocol::params::cron::{CronJob, CronRunEntry};
 use rusqlite::{Connection, params};
 use serde_json::Value;
@@ -62,7 +62,7 @@ fn job(import: &mut Import<'_>, index: &str, written: &Value) -> Result<(), Stor
             let mut job = read(written)?;
             let was_here = ledger::remembers(tx, JOB, &job.id)?;
             if job.enabled {
-                course::plan(&mut job, now, &TimeZone::system());
+                course::plan(&mut job, now, &local_zone());
             }
             match cron::find(tx, &job.id)? {
                 None if was_here => Ok(Became::NewerHere),

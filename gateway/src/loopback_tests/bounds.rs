@@ -59,10 +59,12 @@ async fn what_is_no_websocket_is_closed() {
 async fn the_oldest_silent_socket_makes_room() {
     let gateway = Gateway::start().await;
     let mut first = gateway.open().await;
-    let mut others = Vec::new();
-    for _ in 0..crate::limits::UNAUTHENTICATED_SOCKETS {
-        others.push(gateway.open().await);
-    }
+    first.event("connect.challenge").await;
+    // As many real sockets take longer on a slow machine than a silent one may stay.
+    let hub = &gateway.context.hub;
+    let others = (1..crate::limits::UNAUTHENTICATED_SOCKETS).map(|_| hub.enter(None));
+    let _others: Vec<_> = others.collect();
+    let _last = gateway.open().await;
     assert_eq!(first.end().await, Seen::Broken);
     gateway.client().await;
     assert_eq!(
@@ -120,7 +122,12 @@ async fn a_silent_socket_is_closed_after_ten_seconds() {
     let begun = tokio::time::Instant::now();
     let mut silent = gateway.open().await;
     silent.event("connect.challenge").await;
+    // The clock goes on while something outside of this runtime is waited for, which a start does.
+    let opened = tokio::time::Instant::now();
     assert_eq!(silent.end().await, closed(1000, ""));
-    let waited = begun.elapsed().as_millis();
-    assert!((10_000..10_200).contains(&waited), "{waited} ms");
+    let (most, least) = (begun.elapsed().as_millis(), opened.elapsed().as_millis());
+    assert!(
+        most >= 10_000 && least < 10_200,
+        "between {least} and {most} ms"
+    );
 }

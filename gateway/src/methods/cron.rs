@@ -1,7 +1,6 @@
 //! What is to happen at set times.
 
-use jiff::tz::TimeZone;
-use openclaw_shared::clock::WallTime;
+use openclaw_shared::clock::{WallTime, local_zone};
 use openclaw_shared::paths::StatePaths;
 use openclaw_shared::protocol::method::cron::{
     CronAdd, CronList, CronRemove, CronRun, CronRuns, CronStatus, CronUpdate,
@@ -37,8 +36,8 @@ pub(super) fn register(routes: Routes) -> Routes {
 }
 
 /// Everybody is told what became of a job, and whoever waits for times looks again.
-fn tell(context: &Context, job_id: &str, action: CronAction) {
-    clockwork::tell_of(context, job_id, action);
+fn tell(context: &Context, job_id: &str, action: CronAction, next: Option<u64>) {
+    clockwork::tell_of(context, job_id, action, next);
     context.cron.jobs_changed();
 }
 
@@ -75,7 +74,7 @@ async fn add(
     _caller: &Caller,
     params: CronAddParams,
 ) -> Result<CronJob, MethodError> {
-    let job = cron::job(WallTime::now(), &TimeZone::system(), params)?;
+    let job = cron::job(WallTime::now(), &local_zone(), params)?;
     let job = context
         .store
         .write(move |tx| {
@@ -83,7 +82,8 @@ async fn add(
             Ok::<_, MethodError>(job)
         })
         .await?;
-    tell(context, &job.id, CronAction::Added);
+    let next = job.state.next_run_at_ms;
+    tell(context, &job.id, CronAction::Added, next);
     Ok(job)
 }
 
@@ -102,12 +102,13 @@ async fn update(
         .store
         .write(move |tx| {
             let job = cron::find(tx, &id)?.ok_or(unknown)?;
-            let job = cron::changed(WallTime::now(), &TimeZone::system(), job, patch)?;
+            let job = cron::changed(WallTime::now(), &local_zone(), job, patch)?;
             cron::update(tx, &job)?;
             Ok::<_, MethodError>(job)
         })
         .await?;
-    tell(context, &job.id, CronAction::Updated);
+    let next = job.state.next_run_at_ms;
+    tell(context, &job.id, CronAction::Updated, next);
     Ok(job)
 }
 
@@ -122,7 +123,7 @@ async fn remove(
         context.store.write(move |tx| cron::remove(tx, &id)).await?
     };
     if removed {
-        tell(context, &id, CronAction::Removed);
+        tell(context, &id, CronAction::Removed, None);
     }
     Ok(CronRemoveReply { ok: true, removed })
 }

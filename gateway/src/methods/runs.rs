@@ -23,6 +23,7 @@ use crate::prepared::Prepared;
 use crate::runs::{
     self, Outcome, RunKind, RunRequest, RunStatus, Standing, Which, Work, attachments, commands,
 };
+use crate::services::channels;
 use crate::services::session_key::{SessionKey, agent_id};
 use crate::services::sessions::{self, Register};
 
@@ -120,10 +121,15 @@ fn session_of(
             .store
             .read(|reader| Ok(sessions::by_id(reader, id)))??;
         let key = match found {
-            Some(key) => key,
-            None => return Err(invalid(format!("unknown session id \"{id}\""))),
+            Some(key) => SessionKey::of_canonical(&key),
+            // A conversation that whoever asks has named, and comes back to by that name.
+            None => {
+                let agent = named.as_deref().unwrap_or(settings.default_agent());
+                register.key(&format!("agent:{agent}:explicit:{id}"))?
+            }
         };
-        return Ok(Some((SessionKey::of_canonical(&key), key)));
+        let shown = key.to_string();
+        return Ok(Some((key, shown)));
     }
     let agent = match (named, words(params.to.as_ref())) {
         (Some(agent), _) => agent,
@@ -142,6 +148,14 @@ async fn agent(
     params: AgentParams,
 ) -> Result<(AgentReply, impl Future<Output = Outgoing>), MethodError> {
     let settings = context.settings();
+    for channel in [&params.channel, &params.reply_channel]
+        .into_iter()
+        .flatten()
+    {
+        if !channels::is_known(channel) {
+            return Err(invalid(format!("unknown channel: {channel}")));
+        }
+    }
     let found = session_of(&context, &params)?;
     let images = attachments::images(params.attachments.as_deref().unwrap_or_default())?;
     let is_homeless = found.is_none();
@@ -326,7 +340,7 @@ async fn send(
         return Err(MethodError::invalid("message or attachment required"));
     }
     if is_stop(&params.message) {
-        let run_ids = runs::stop(context, Which::Messages(key.as_str()), "stop").await;
+        let run_ids = runs::stop(context, Which::Messages(key.as_str()), "stop").await?;
         return Ok(ChatSendReply::Stopped(ChatAbortReply {
             ok: true,
             aborted: !run_ids.is_empty(),
@@ -381,14 +395,14 @@ async fn abort(
 ) -> Result<ChatAbortReply, MethodError> {
     let key = Register::new(context.settings()).key(&params.session_key)?;
     let run_ids = match &params.run_id {
-        None => runs::stop(context, Which::Messages(key.as_str()), "rpc").await,
+        None => runs::stop(context, Which::Messages(key.as_str()), "rpc").await?,
         Some(run) => match runs::find(context, run) {
             // A run of `agent` is stopped by whoever can name it: the command line, when it is interrupted.
             Some(seen) if !matches!(seen.kind, RunKind::Chat | RunKind::Agent) => Vec::new(),
             Some(seen) if seen.asked_as != *params.session_key => {
                 return Err(MethodError::invalid("runId does not match sessionKey"));
             }
-            Some(_) => runs::stop(context, Which::Run(run), "rpc").await,
+            Some(_) => runs::stop(context, Which::Run(run), "rpc").await?,
             None => Vec::new(),
         },
     };

@@ -32,13 +32,28 @@ pub(super) const NOT_CARRIED_OUT: &str =
 pub(crate) async fn command(
     context: &Arc<Context>,
     caller: &Arc<Caller>,
-    mut request: RunRequest,
+    request: RunRequest,
     command: Command,
 ) -> Result<Entered, MethodError> {
     let (entered, number) = write_down(context, &request).await?;
     let Some(number) = number else {
         return Ok(entered);
     };
+    let done = carry_out(context, caller, number, request.clone(), command).await;
+    if done.is_err() {
+        // It is in the journal, so its turn comes, and then it is closed as not carried out.
+        line_up(context, number, &request).await;
+    }
+    done.map(|()| entered)
+}
+
+async fn carry_out(
+    context: &Arc<Context>,
+    caller: &Arc<Caller>,
+    number: i64,
+    mut request: RunRequest,
+    command: Command,
+) -> Result<(), MethodError> {
     let place = Place {
         context,
         caller,
@@ -50,7 +65,7 @@ pub(crate) async fn command(
         Then::Nothing => close(context, &request, reply.text).await?,
         Then::Stop => {
             let key = request.session.as_str();
-            stop(context, Which::Messages(key), "stop").await;
+            stop(context, Which::Messages(key), "stop").await?;
             close(context, &request, reply.text).await?;
         }
         Then::Reset { message } => {
@@ -72,7 +87,7 @@ pub(crate) async fn command(
             go_on(context, number, &request).await?;
         }
     }
-    Ok(entered)
+    Ok(())
 }
 
 async fn go_on(

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use openclaw_agent::picture;
 use openclaw_shared::transcript::Part;
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ pub(crate) fn images(attachments: &[Value]) -> Result<Vec<Part>, MethodError> {
         if bytes.len() > LARGEST {
             return Err(too_large(&label, bytes.len()));
         }
-        if let Some(mime_type) = picture(&bytes) {
+        if let Some(mime_type) = picture::kind(&bytes) {
             images.push(Part::Image {
                 data: STANDARD.encode(&bytes),
                 mime_type: mime_type.to_owned(),
@@ -58,31 +59,6 @@ fn too_large(label: &str, bytes: usize) -> MethodError {
     MethodError::invalid(format!(
         "Error: attachment {label}: exceeds size limit ({bytes} > {LARGEST} bytes)"
     ))
-}
-
-/// What kind of picture it is, by its own first bytes.
-pub(crate) fn picture(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

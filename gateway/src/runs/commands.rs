@@ -443,7 +443,7 @@ impl Place<'_> {
                 }
                 let mut stopped = 0;
                 for key in &chosen {
-                    stopped += stop(self.context, Which::Session(key), "stop").await.len();
+                    stopped += stop(self.context, Which::Session(key), "stop").await?.len();
                 }
                 Ok(format!("⏹️ Stopped: {stopped}.").into())
             }

@@ -14,11 +14,14 @@ use super::feed::Feed;
 use super::journal::{self, Orphan};
 use super::request::{Outcome, RunStatus};
 use super::telling::{self, Telling};
-use super::{GLANCE, Known, lives};
+use super::{GLANCE, Known, enter_within, lives, stopping};
 use crate::context::Context;
 use crate::prepared::Prepared;
-use crate::services::{sessions, transcripts};
+use crate::services::sessions::{self, Register};
+use crate::services::{system_events, transcripts};
+use crate::settings::Settings;
 use crate::store::StoreError;
+use crate::toolbox;
 
 /// Of how many runs that were closed clients are told when they come in.
 const MOST_CLOSED: usize = 100;
@@ -35,6 +38,7 @@ pub(super) async fn take_over(context: &Arc<Context>) {
     }
     see_off_the_dead(context).await;
     adopt(context).await;
+    stopping::heed(context).await;
     context.runs.lives.notify_one();
 }
 
@@ -48,6 +52,11 @@ pub(super) async fn look_after(context: &Arc<Context>) {
         };
         if is_leaving {
             flush(context).await;
+            let version = context.store.version().ok();
+            if version != seen {
+                seen = version;
+                stopping::heed(context).await;
+            }
         } else if has_others {
             let version = context.store.version().ok();
             if version != seen {
@@ -55,6 +64,7 @@ pub(super) async fn look_after(context: &Arc<Context>) {
                 tell_for_others(context).await;
                 see_off_the_dead(context).await;
                 adopt(context).await;
+                stopping::heed(context).await;
             } else if is_anybody_dead(context) {
                 seen = None;
                 continue;
@@ -117,16 +127,18 @@ async fn see_off_the_dead(context: &Arc<Context>) {
         .map(|life| life.id.clone())
         .collect();
     let (buried, now) = (dead.clone(), WallTime::now());
+    let settings = context.settings();
     let orphans: Result<Vec<Orphan>, StoreError> = context
         .store
         .write(move |tx| {
             let mut orphans = Vec::new();
             for life in &buried {
+                system_events::give_back_of(tx, life)?;
                 orphans.extend(journal::bereave(tx, life)?);
                 lives::leave(tx, life)?;
             }
             for orphan in &orphans {
-                close(tx, orphan, now)?;
+                close(tx, &settings, orphan, now)?;
             }
             Ok(orphans)
         })
@@ -166,7 +178,12 @@ async fn see_off_the_dead(context: &Arc<Context>) {
     }
 }
 
-fn close(tx: &Connection, orphan: &Orphan, now: WallTime) -> Result<(), StoreError> {
+fn close(
+    tx: &Connection,
+    settings: &Arc<Settings>,
+    orphan: &Orphan,
+    now: WallTime,
+) -> Result<(), StoreError> {
     let mut outcome = Outcome::ended(RunStatus::Error, Some(CUT_OFF.to_owned()), now.as_millis());
     outcome.started_at = orphan.started_ms;
     if let Some(entry) = sessions::find(tx, &orphan.session)? {
@@ -180,26 +197,44 @@ fn close(tx: &Connection, orphan: &Orphan, now: WallTime) -> Result<(), StoreErr
         transcripts::append(tx, &entry.session_id, &message)?;
     }
     journal::end(tx, &orphan.run, &outcome)?;
+    if let Some(request) = orphan.request.as_ref()
+        && request.work.goes_with_its_session
+    {
+        let deleted = Register::new(settings.clone()).delete(tx, now, &request.session, true);
+        if let Err(error) = deleted {
+            let error = error.into_shape().message;
+            tracing::warn!(target: "runs", session = orphan.session, error, "the session of a task stays");
+        }
+    }
+    // Whoever gave it as a task waits to hear of it; that is a run of whoever takes up what waits.
+    let announced = orphan.request.as_ref();
+    let announced = announced.and_then(|it| toolbox::announcement(settings, it, &outcome));
+    if let Some(announced) = announced {
+        enter_within(tx, &announced, None, now)?;
+    }
     Ok(())
 }
 
-/// A run that waited is not to begin any more.
-pub(super) async fn never_begins(context: &Arc<Context>, run: &str, known: Known, why: &str) {
+/// A run that waited is not to begin any more. Nobody is told before that is kept.
+pub(super) async fn never_begins(
+    context: &Arc<Context>,
+    run: &str,
+    known: &Known,
+    why: &str,
+) -> Result<(), StoreError> {
     let mut outcome = Outcome::ended(RunStatus::Ok, None, WallTime::now().as_millis());
     outcome.aborted = Some(why.to_owned());
     outcome.stop = StopReason::Aborted;
     let (id, kept) = (run.to_owned(), outcome.clone());
-    let written: Result<bool, StoreError> = context
+    context
         .store
         .write(move |tx| journal::end(tx, &id, &kept))
-        .await;
-    if let Err(error) = written {
-        tracing::error!(target: "runs", run, %error, "the end of a run that waited cannot be kept");
-    }
+        .await?;
     let telling = Telling::new(context.clone(), run, &known.asked_as, known.feed.clone());
     telling.is_stopped(None, outcome.ended_at, why);
     known.feed.ends(outcome);
     context.runs.ended.notify_waiters();
+    Ok(())
 }
 
 /// What this life has not begun is the next one's.

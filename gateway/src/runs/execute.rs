@@ -6,11 +6,10 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use openclaw_agent::compact::{Limits, tokens_of_tools};
 use openclaw_agent::turn::{
-    self, Compactor as _, Finished, Journal as _, JournalError, Turn, TurnEvent, said,
+    self, Cause, Compactor as _, Finished, Journal as _, JournalError, Turn, TurnEvent, said,
 };
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::protocol::params::sessions::SessionEntry;
@@ -20,23 +19,25 @@ use tokio::time::{sleep, timeout};
 
 use super::aside::NOT_CARRIED_OUT;
 use super::commands;
+use super::ending::{self, AGAIN, End};
 use super::feed::Feed;
+use super::flush::Flush;
 use super::journal::{self, Begun, Stored};
 use super::lanes::Start;
 use super::notebook::Notebook;
 use super::prepare::{self, Prepared};
-use super::request::{KeptCall, Outcome, RunKind, RunStatus};
+use super::request::{KeptCall, Outcome, RunKind, RunStatus, Work};
 use super::telling::Telling;
 use crate::context::Context;
 use crate::methods::MethodError;
 use crate::services::sessions::{Conversation, Register, Used};
+use crate::services::system_events::{self, Told};
 use crate::services::transcripts;
 use crate::settings::runs::QueueMode;
 use crate::store::StoreError;
-use crate::toolbox;
 
-/// Between two attempts to read what a run is to do.
-const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is tried to begin a run before it is tried to close it instead.
+const ATTEMPTS: u32 = 3;
 
 /// Why a run is stopped; none while it is not.
 pub(crate) type Stop = watch::Receiver<Option<String>>;
@@ -70,8 +71,11 @@ pub(crate) async fn run(context: Arc<Context>, start: Start, feed: Arc<Feed>, st
         match load(&context, &all) {
             Ok(stored) => break stored,
             Err(error) => {
-                tracing::error!(target: "runs", run = start.run, %error, "a run cannot be read");
-                sleep(READ_AGAIN).await;
+                tracing::error!(target: "runs", run = start.run, %error, "a run cannot be read, and waits");
+                if context.runs.is_leaving() {
+                    return Done::Over;
+                }
+                sleep(AGAIN).await;
             }
         }
     };
@@ -95,21 +99,23 @@ pub(crate) async fn run(context: Arc<Context>, start: Start, feed: Arc<Feed>, st
             .collect(),
         started: WallTime::now(),
     };
-    let began = run.begin(&all).await;
-    match began {
-        Ok((Begun::Yes, Some(entry))) => {
-            let (outcome, heard, used) = run.go(&entry, stop).await;
-            run.settle(&feed, outcome, heard, used).await;
+    match run.get_going(&all, stop.clone()).await {
+        Going::Begun(begun) => {
+            let end = run.go(&begun, stop).await;
+            ending::settle(&run.context, &run.main.request, &run.telling, &feed, end).await;
             Done::Over
         }
-        Ok((Begun::Held, _)) => Done::Held(stored),
-        Ok((Begun::Yes | Begun::Gone, _)) => Done::Over,
-        Err(error) => {
-            let outcome = run.failed(error.into_shape().message);
-            let heard = run.heard();
-            run.settle(&feed, outcome, heard, None).await;
+        Going::Stopped(why) => {
+            let end = run.never_begun(run.aborted(&why));
+            ending::settle(&run.context, &run.main.request, &run.telling, &feed, end).await;
             Done::Over
         }
+        Going::Failed(end) => {
+            ending::tell(&run.context, &run.main.request, &run.telling, &feed, *end);
+            Done::Over
+        }
+        Going::Held => Done::Held(stored),
+        Going::Gone => Done::Over,
     }
 }
 
@@ -123,6 +129,34 @@ fn load(context: &Context, runs: &[String]) -> Result<Vec<Stored>, StoreError> {
         );
     }
     Ok(stored)
+}
+
+/// What became of a run that was to begin.
+enum Going {
+    /// It is under way.
+    Begun(Box<HasBegun>),
+    /// It was stopped before, for this reason.
+    Stopped(String),
+    /// It cannot begin, and that is kept.
+    Failed(Box<End>),
+    /// Another process has a run under way in its session.
+    Held,
+    /// It is somebody else's, or over.
+    Gone,
+}
+
+/// What became of one attempt to begin.
+enum Attempt {
+    Begun(Box<HasBegun>),
+    Not(Begun),
+}
+
+/// A run whose row says that it is under way.
+struct HasBegun {
+    /// Its session.
+    entry: SessionEntry,
+    /// What the agent is told with it.
+    notes: Vec<Told>,
 }
 
 struct Run {
@@ -148,7 +182,53 @@ impl Run {
         all.map(|stored| stored.request.run_id.clone()).collect()
     }
 
-    async fn begin(&self, all: &[String]) -> Result<(Begun, Option<SessionEntry>), MethodError> {
+    /// Begins, as soon as the store lets it. What was acknowledged is neither done nor closed before that can be kept.
+    async fn get_going(&self, all: &[String], mut stop: Stop) -> Going {
+        let mut attempts = 0;
+        loop {
+            if let Some(why) = stop.borrow().clone() {
+                return Going::Stopped(why);
+            }
+            let error = match self.begin(all).await {
+                Ok(Attempt::Begun(begun)) => return Going::Begun(begun),
+                Ok(Attempt::Not(Begun::Held)) => return Going::Held,
+                Ok(Attempt::Not(Begun::Yes | Begun::Gone)) => return Going::Gone,
+                Err(error) => error.into_shape().message,
+            };
+            tracing::error!(target: "runs", run = self.main.request.run_id, error, "a run cannot begin, and waits");
+            attempts += 1;
+            if attempts == 1 {
+                self.telling.waits(&error);
+            }
+            if attempts >= ATTEMPTS {
+                let end = self.never_begun(self.failed(error));
+                let kept = ending::keep(&self.context, &self.main.request, &end).await;
+                if kept.is_ok() {
+                    return Going::Failed(Box::new(end));
+                }
+            }
+            if self.context.runs.is_leaving() {
+                // The row says that it waits, for whoever comes next.
+                return Going::Gone;
+            }
+            tokio::select! {
+                () = sleep(AGAIN) => {}
+                // Whoever may stop it lives as long as this.
+                _ = stop.wait_for(Option::is_some) => {}
+            }
+        }
+    }
+
+    /// The end of a run of which nothing was done.
+    fn never_begun(&self, outcome: Outcome) -> End {
+        End {
+            outcome,
+            heard: self.heard(),
+            used: None,
+        }
+    }
+
+    async fn begin(&self, all: &[String]) -> Result<Attempt, MethodError> {
         let (all, started) = (all.to_vec(), self.started);
         let life = self.context.runs.life().to_owned();
         let register = Register::new(self.context.settings());
@@ -162,6 +242,9 @@ impl Run {
             }
         };
         let (label, spawned_by) = (request.work.label.clone(), request.work.spawned_by.clone());
+        let run = request.run_id.clone();
+        let is_default = key.is_main(self.context.settings().naming());
+        let hears_notes = self.hears_notes();
         self.context
             .store
             .write(move |tx| {
@@ -169,7 +252,7 @@ impl Run {
                     match journal::begin(tx, run, key.as_str(), &life, started)? {
                         Begun::Yes => {}
                         held_or_gone @ (Begun::Held | Begun::Gone) => {
-                            return Ok((held_or_gone, None));
+                            return Ok(Attempt::Not(held_or_gone));
                         }
                     }
                 }
@@ -181,23 +264,40 @@ impl Run {
                     entry.spawned_by = spawned_by.or(entry.spawned_by);
                     register.save(tx, &key, &entry)?;
                 }
-                Ok((Begun::Yes, Some(entry)))
+                let notes = match hears_notes {
+                    true => system_events::claim_within(tx, key.as_str(), is_default, &run)?,
+                    false => Vec::new(),
+                };
+                Ok(Attempt::Begun(Box::new(HasBegun { entry, notes })))
             })
             .await
     }
 
-    /// Does the turn, and says how it went and which messages were answered with it.
-    async fn go(
-        &self,
-        entry: &SessionEntry,
-        mut stop: Stop,
-    ) -> (Outcome, Vec<Heard>, Option<Used>) {
+    /// Whether the agent is told with it what waits for its session.
+    fn hears_notes(&self) -> bool {
+        let Work {
+            compacts, history, ..
+        } = &self.main.request.work;
+        match self.main.request.kind {
+            RunKind::Agent | RunKind::Chat => compacts.is_none() && history.is_empty(),
+            // A wake-up brings them along, and the others are not what a person or a program says in the session.
+            RunKind::Heartbeat
+            | RunKind::Http
+            | RunKind::Hook
+            | RunKind::Cron
+            | RunKind::Subagent => false,
+        }
+    }
+
+    /// Does the turn.
+    async fn go(&self, begun: &HasBegun, mut stop: Stop) -> End {
+        let entry = &begun.entry;
         self.telling.starts(self.started);
         let work = &self.main.request.work;
         let settings = self.context.settings();
         let limit = work.timeout().unwrap_or(settings.runs.timeout);
         let heard = RefCell::new(self.heard());
-        let turn = timeout(limit, self.turn(entry, &heard));
+        let turn = timeout(limit, self.turn(begun, &heard));
         let stopped = async {
             match stop.wait_for(Option::is_some).await {
                 Ok(why) => why.clone().unwrap_or_default(),
@@ -206,6 +306,7 @@ impl Run {
         };
         let (mut outcome, used) = tokio::select! {
             biased;
+            never = self.telling.keep_up() => match never {},
             why = stopped => (self.was_stopped(entry, &why).await, None),
             done = turn => match done {
                 Ok(Ok((finished, prepared))) => self.finished(finished, &prepared),
@@ -215,12 +316,16 @@ impl Run {
         };
         outcome.session_id.clone_from(&entry.session_id);
         outcome.started_at = Some(self.started.as_millis());
-        (outcome, heard.into_inner(), used)
+        End {
+            outcome,
+            heard: heard.into_inner(),
+            used,
+        }
     }
 
     async fn turn(
         &self,
-        entry: &SessionEntry,
+        HasBegun { entry, notes }: &HasBegun,
         heard: &RefCell<Vec<Heard>>,
     ) -> Result<(Finished, Prepared), JournalError> {
         let request = &self.main.request;
@@ -234,6 +339,7 @@ impl Run {
             .await
             .map_err(JournalError)?;
         let mut prompts: Vec<Message> = Vec::new();
+        let mut notes_first = (!notes.is_empty()).then(|| system_events::lines(notes));
         for stored in self.with.iter().chain([&self.main]) {
             let work = &stored.request.work;
             let text = match stored.request.kind {
@@ -246,6 +352,10 @@ impl Run {
                 | RunKind::Subagent => work.message.clone(),
             };
             // Whoever brings the conversation along may only go on with it, after what its own tools have answered.
+            let text = match notes_first.take() {
+                Some(notes) => format!("{notes}\n{text}"),
+                None => text,
+            };
             let goes_on = text.is_empty() && work.images.is_empty() && !work.history.is_empty();
             if !goes_on {
                 prompts.push(said(text, work.images.iter().cloned()));
@@ -262,6 +372,8 @@ impl Run {
             .as_deref()
             .or(settings.runs.verbose.as_deref());
         self.telling.show_tools(verbose == Some("on"));
+        let flush = settings.runs.flush.as_ref();
+        let flush = Flush::of(flush, &prepared.toolbox, &prepared.system);
         let notebook = Notebook {
             context: &self.context,
             telling: &self.telling,
@@ -269,14 +381,20 @@ impl Run {
             session_id: entry.session_id.clone(),
             with: heard,
             leaving: RefCell::new(self.all()),
+            notes: RefCell::new((!notes.is_empty()).then(|| request.run_id.clone())),
             listens: matches!(
                 settings.runs.queue,
                 QueueMode::Steer | QueueMode::SteerBacklog
             ),
             entries: RefCell::new(entries),
             model: prepared.model.clone(),
-            limits: Limits::of_window(prepared.window),
+            first: prepared.first.clone(),
+            limits: Limits {
+                reserve: settings.runs.reserve + flush.as_ref().map_or(0, Flush::room),
+                ..Limits::of_window(prepared.window)
+            },
             tools: tokens_of_tools(&specs),
+            flush,
             wish: request.work.compacts.clone(),
         };
         if request.work.compacts.is_some() {
@@ -313,7 +431,11 @@ impl Run {
         Ok((turn::run(turn, &notebook).await?, prepared))
     }
 
-    fn finished(&self, finished: Finished, prepared: &Prepared) -> (Outcome, Option<Used>) {
+    fn finished(&self, mut finished: Finished, prepared: &Prepared) -> (Outcome, Option<Used>) {
+        let answering = &mut finished.answering;
+        if answering.model.is_empty() {
+            (answering.provider, answering.model) = prepared.first.clone();
+        }
         let used = Used {
             usage: finished.last,
             provider: finished.answering.provider.clone(),
@@ -347,6 +469,19 @@ impl Run {
         self.ended(RunStatus::Error, Some(error))
     }
 
+    fn aborted(&self, why: &str) -> Outcome {
+        let mut outcome = match why {
+            TIMEOUT => self.failed("the agent did not answer in time".to_owned()),
+            SHUTDOWN => {
+                self.failed("the gateway was stopped while the run was under way".to_owned())
+            }
+            _ => self.ended(RunStatus::Ok, None),
+        };
+        outcome.aborted = Some(why.to_owned());
+        outcome.stop = StopReason::Aborted;
+        outcome
+    }
+
     /// Keeps what was said until the run was stopped.
     async fn was_stopped(&self, entry: &SessionEntry, why: &str) -> Outcome {
         let text = self.telling.text();
@@ -372,96 +507,19 @@ impl Run {
         if let Err(error) = written {
             tracing::error!(target: "runs", run = self.main.request.run_id, %error, "what a stopped run has said cannot be kept");
         }
-        let mut outcome = match why {
-            TIMEOUT => self.failed("the agent did not answer in time".to_owned()),
-            SHUTDOWN => {
-                self.failed("the gateway was stopped while the run was under way".to_owned())
-            }
-            _ => self.ended(RunStatus::Ok, None),
-        };
-        outcome.aborted = Some(why.to_owned());
-        outcome.stop = StopReason::Aborted;
+        let mut outcome = self.aborted(why);
         outcome.texts = Some(text)
             .filter(|text| !text.is_empty())
             .into_iter()
             .collect();
         outcome
     }
-
-    /// Makes the end durable, tells of it, and lets everybody go who waits.
-    async fn settle(
-        &self,
-        feed: &Arc<Feed>,
-        outcome: Outcome,
-        heard: Vec<Heard>,
-        used: Option<Used>,
-    ) {
-        let request = &self.main.request;
-        let register = Register::new(self.context.settings());
-        let (key, run, kept) = (
-            request.session.clone(),
-            request.run_id.clone(),
-            outcome.clone(),
-        );
-        let answered: Vec<String> = heard.iter().map(|it| it.run.clone()).collect();
-        let written: Result<(), MethodError> = self
-            .context
-            .store
-            .write(move |tx| {
-                journal::end(tx, &run, &kept)?;
-                let with = Outcome {
-                    answered_with: Some(run),
-                    ..kept.clone()
-                };
-                for run in &answered {
-                    journal::end(tx, run, &with)?;
-                }
-                let used = match used {
-                    Some(used) => used,
-                    None => Used {
-                        was_aborted: kept.aborted.is_some(),
-                        ..Used::default()
-                    },
-                };
-                if !kept.session_id.is_empty() {
-                    let ended = WallTime::from_millis(kept.ended_at);
-                    register.ended(tx, ended, &key, &kept.session_id, &used)?;
-                }
-                Ok(())
-            })
-            .await;
-        if let Err(error) = written {
-            // The next life finds the row and says what it knows.
-            tracing::error!(target: "runs", run = request.run_id, error = error.into_shape().message, "the end of a run cannot be kept");
-        }
-        match (&outcome.aborted, &outcome.error) {
-            (Some(why), _) => {
-                self.telling
-                    .is_stopped(outcome.started_at, outcome.ended_at, why);
-            }
-            (None, error) => {
-                if let Some(error) = &outcome.model_error {
-                    self.telling.adds(error);
-                } else if request.work.compacts.is_some() {
-                    self.telling.adds(outcome.text());
-                }
-                self.telling
-                    .ends(outcome.started_at, outcome.ended_at, error.as_deref());
-            }
-        }
-        for one in heard {
-            let feed = Arc::new(Feed::default());
-            Telling::new(self.context.clone(), &one.run, &one.asked_as, feed).answers(None);
-        }
-        toolbox::task_ended(&self.context, request, &outcome).await;
-        feed.ends(outcome);
-    }
 }
 
 /// Makes a conversation shorter because somebody asked for it.
 async fn shorten(notebook: &Notebook<'_>, messages: &[Message]) -> Finished {
     notebook.tell(TurnEvent::CompactionStart);
-    let made = notebook.compact(messages).await;
+    let made = notebook.compact(Cause::Asked, messages).await;
     notebook.tell(TurnEvent::CompactionEnd { will_retry: false });
     let (text, usage) = match made {
         Ok((shorter, usage)) => (

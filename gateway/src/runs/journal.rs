@@ -120,6 +120,18 @@ struct Kept {
     work: Work,
 }
 
+impl Kept {
+    fn into_request(self, run_id: String, session: &str, kind: &str) -> RunRequest {
+        RunRequest {
+            run_id,
+            kind: RunKind::from_text(kind).unwrap_or(RunKind::Agent),
+            session: SessionKey::of_canonical(session),
+            asked_as: self.asked_as,
+            work: self.work,
+        }
+    }
+}
+
 /// A run, as far as it is needed to do it.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
@@ -148,13 +160,7 @@ pub(crate) fn find(connection: &Connection, run: &str) -> Result<Option<Stored>,
     let kept: Kept =
         serde_json::from_str(&text).map_err(|error| unreadable("what a run is to do", &error))?;
     Ok(Some(Stored {
-        request: RunRequest {
-            run_id: run.to_owned(),
-            kind: RunKind::from_text(&kind).unwrap_or(RunKind::Agent),
-            session: SessionKey::of_canonical(&session),
-            asked_as: kept.asked_as,
-            work: kept.work,
-        },
+        request: kept.into_request(run.to_owned(), &session, &kind),
         number,
     }))
 }
@@ -271,15 +277,51 @@ pub(crate) fn release(tx: &Connection, life: &str) -> Result<usize, StoreError> 
     Ok(released)
 }
 
+/// Leaves word that runs of other lives are to be stopped, and says which: one, or those of a session with the tasks that it has given,
+/// all of its own or only what people have said in it.
+pub(crate) fn ask_to_stop(
+    tx: &Connection,
+    own: &str,
+    run: Option<&str>,
+    session: Option<(String, bool)>,
+    why: &str,
+) -> Result<Vec<String>, StoreError> {
+    let (session, is_said) = session.unzip();
+    let mut statement = tx.prepare_cached(
+        "UPDATE runs SET stop = ?1
+         WHERE state <> 'done' AND stop IS NULL AND life IS NOT ?2 AND (
+             id = ?3
+             OR session_key = ?4 AND (kind = 'chat' OR NOT ?5)
+             OR kind = 'subagent' AND session_key GLOB 'agent:*:subagent:*'
+                 AND json_extract(request, '$.spawnedBy') = ?4)
+         RETURNING id",
+    )?;
+    let is_said = is_said.unwrap_or_default();
+    let asked = statement.query_map(params![why, own, run, session, is_said], |row| row.get(0))?;
+    Ok(asked.collect::<Result<_, _>>()?)
+}
+
+/// The runs of a life that another one wants to be stopped, and why.
+pub(crate) fn asked_to_stop(
+    connection: &Connection,
+    life: &str,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, stop FROM runs WHERE state <> 'done' AND stop IS NOT NULL AND life = ?1",
+    )?;
+    let asked = statement.query_map([life], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(asked.collect::<Result<_, _>>()?)
+}
+
 /// A run that was under way when the process that did it ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Orphan {
     pub(crate) run: String,
     pub(crate) session: String,
     pub(crate) asked_as: String,
-    pub(crate) kind: RunKind,
+    /// What it was to do, if that can be read.
+    pub(crate) request: Option<RunRequest>,
     pub(crate) started_ms: Option<u64>,
-    pub(crate) has_left: bool,
 }
 
 /// What a life has left behind that has ended: what it had not begun, and what nothing was told of yet, waits again; the rest is
@@ -291,20 +333,19 @@ pub(crate) fn bereave(tx: &Connection, life: &str) -> Result<Vec<Orphan>, StoreE
     )?
     .execute([life])?;
     let mut statement = tx.prepare_cached(
-        "SELECT id, session_key, kind, request, started_ms, has_left FROM runs WHERE life = ?1 AND state = 'running'",
+        "SELECT id, session_key, kind, request, started_ms FROM runs WHERE life = ?1 AND state = 'running'",
     )?;
     let rows = statement.query_map([life], |row| {
-        let kind: String = row.get(2)?;
-        let request: Option<String> = row.get(3)?;
+        let (run, session): (String, String) = (row.get(0)?, row.get(1)?);
+        let (kind, request): (String, Option<String>) = (row.get(2)?, row.get(3)?);
         let kept = request.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
-        let session: String = row.get(1)?;
+        let request = kept.map(|kept| kept.into_request(run.clone(), &session, &kind));
         Ok(Orphan {
-            run: row.get(0)?,
-            asked_as: kept.map_or_else(|| session.clone(), |kept| kept.asked_as),
+            asked_as: (request.as_ref()).map_or_else(|| session.clone(), |it| it.asked_as.clone()),
+            run,
             session,
-            kind: RunKind::from_text(&kind).unwrap_or(RunKind::Agent),
+            request,
             started_ms: row.get::<_, Option<i64>>(4)?.map(unsigned),
-            has_left: row.get(5)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

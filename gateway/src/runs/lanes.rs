@@ -165,17 +165,14 @@ impl Lanes {
         taken
     }
 
-    /// A run is not to begin any more. Whether it waited.
-    pub(crate) fn give_up(&mut self, session: &str, run: &str) -> bool {
-        let Some(lane) = self.lanes.get_mut(session) else {
-            return false;
-        };
-        let before = lane.waiting.len();
-        lane.waiting.retain(|it| it.run != run);
-        let taken = before - lane.waiting.len();
-        self.waiting -= taken;
+    /// A run is not to begin any more. What waited, if it did.
+    pub(crate) fn give_up(&mut self, session: &str, run: &str) -> Option<Waiting> {
+        let lane = self.lanes.get_mut(session)?;
+        let at = lane.waiting.iter().position(|it| it.run == run)?;
+        let taken = lane.waiting.remove(at)?;
+        self.waiting -= 1;
         self.tidy(session);
-        taken > 0
+        Some(taken)
     }
 
     /// The run of a session has ended.
@@ -337,8 +334,8 @@ mod tests {
         lanes.enter("a", run(1));
         lanes.enter("a", run(2));
         assert_eq!(lanes.waiting(), 2);
-        assert!(lanes.give_up("a", "r2"));
-        assert!(!lanes.give_up("a", "r2"));
+        assert_eq!(lanes.give_up("a", "r2"), Some(run(2)));
+        assert_eq!(lanes.give_up("a", "r2"), None);
         assert_eq!(next(&mut lanes).as_deref(), Some("r1"));
         lanes.enter("a", run(1));
         assert_eq!(lanes.waiting_in("a"), 0);

@@ -8,14 +8,16 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use openclaw_agent::compact::{self, Limits};
 use openclaw_agent::model::{Model, ModelError, ModelErrorKind};
-use openclaw_agent::turn::{Compactor, Journal, JournalError, TurnEvent, said};
+use openclaw_agent::turn::{Cause, Compactor, Journal, JournalError, TurnEvent, said};
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::transcript::{Message, Usage};
 
 use super::execute::{Heard, worded};
+use super::flush::Flush;
 use super::journal;
 use super::telling::Telling;
 use crate::context::Context;
+use crate::services::system_events;
 use crate::services::transcripts::{self, Compaction};
 use crate::store::StoreError;
 
@@ -31,22 +33,34 @@ pub(crate) struct Notebook<'a> {
     pub(crate) with: &'a RefCell<Vec<Heard>>,
     /// Runs of which something leaves this machine with the next message that is kept.
     pub(crate) leaving: RefCell<Vec<String>>,
+    /// The run whose notes the agent is told with the next message that is kept.
+    pub(crate) notes: RefCell<Option<String>>,
     /// Whether messages that come meanwhile are heard.
     pub(crate) listens: bool,
     /// Entries of the transcript, in the order of the messages that the model reads; none for what stands in for others.
     pub(crate) entries: RefCell<Vec<Option<String>>>,
     pub(crate) model: Rc<dyn Model>,
+    /// The provider that is asked first, and the name of the model there.
+    pub(crate) first: (String, String),
     pub(crate) limits: Limits,
     /// How large the tools are that the model is shown, in tokens.
     pub(crate) tools: u64,
+    /// How the agent writes down what it is to remember before a part is left out.
+    pub(crate) flush: Option<Flush<'a>>,
     /// What the notes are to mind that stand for what is left out.
     pub(crate) wish: Option<String>,
 }
 
 impl Journal for Notebook<'_> {
-    fn keep(&self, message: Message) -> LocalBoxFuture<'_, Result<(), JournalError>> {
+    fn keep(&self, mut message: Message) -> LocalBoxFuture<'_, Result<(), JournalError>> {
+        if let Message::Assistant(message) = &mut message
+            && message.model.is_empty()
+        {
+            // Nobody has begun to answer, so that it is told who was asked.
+            (message.provider, message.model) = self.first.clone();
+        }
         let session_id = self.session_id.clone();
-        let leaving = self.leaving.take();
+        let (leaving, notes) = (self.leaving.take(), self.notes.take());
         async move {
             let kept = self
                 .context
@@ -54,6 +68,9 @@ impl Journal for Notebook<'_> {
                 .write(move |tx| {
                     for run in &leaving {
                         journal::leaves(tx, run)?;
+                    }
+                    if let Some(run) = &notes {
+                        system_events::told(tx, run)?;
                     }
                     transcripts::append(tx, &session_id, &message)
                 })
@@ -120,9 +137,18 @@ impl Compactor for Notebook<'_> {
 
     fn compact<'a>(
         &'a self,
+        cause: Cause,
         messages: &'a [Message],
     ) -> LocalBoxFuture<'a, Result<(Vec<Message>, Usage), ModelError>> {
         async move {
+            let mut usage = Usage::default();
+            // A conversation that the provider has refused has no room for another question.
+            if let Some(flush) = &self.flush
+                && cause == Cause::Near
+                && compact::plan(self.limits, messages).is_some()
+            {
+                usage = flush.write(&*self.model, messages).await;
+            }
             let shortened =
                 compact::shorten(&*self.model, self.limits, messages, self.wish.as_deref());
             let shortened = shortened.await?;
@@ -154,7 +180,8 @@ impl Compactor for Notebook<'_> {
             let mut entries = self.entries.borrow_mut();
             entries.drain(..shortened.first_kept);
             entries.insert(0, None);
-            Ok((shortened.apply(messages), shortened.usage))
+            usage = usage.plus(shortened.usage);
+            Ok((shortened.apply(messages), usage))
         }
         .boxed_local()
     }

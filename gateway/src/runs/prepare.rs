@@ -20,6 +20,8 @@ use crate::toolbox;
 /// Everything but the conversation.
 pub(crate) struct Prepared {
     pub(crate) model: Rc<dyn Model>,
+    /// The provider that is asked first, and the name of the model there.
+    pub(crate) first: (String, String),
     /// How much the model can read, in tokens.
     pub(crate) window: u64,
     pub(crate) toolbox: Toolbox,
@@ -75,6 +77,7 @@ pub(crate) async fn prepare(
     .await?;
     Ok(Prepared {
         model: chosen.model,
+        first: (chosen.provider, chosen.name),
         window: chosen.window,
         toolbox,
         system: prompt.text,

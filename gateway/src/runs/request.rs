@@ -86,6 +86,9 @@ pub(crate) struct Work {
     pub(crate) compacts: Option<String>,
     /// Whether the model gets no tools but the client's.
     pub(crate) is_without_tools: bool,
+    /// Whether its session is deleted when it ends.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) goes_with_its_session: bool,
     /// Whether people see nothing of it: a wake-up that may have nothing to say.
     pub(crate) is_quiet: bool,
 }

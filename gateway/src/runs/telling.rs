@@ -1,9 +1,10 @@
 //! What clients hear of a run: `agent` events by stream, and the `chat` event for people.
 //!
-//! The steps of a run are counted from 1, whether they are sent or not. Texts are sent cumulatively, so the longer one is, the
-//! rarer it is sent: no run fills more than [`MOST_PER_SECOND`] of a client's connection.
+//! The steps of a run are counted from 1, whether they are sent or not. What a model says within [`TEXT_PAUSE`] is one step. Texts are
+//! sent cumulatively, so the longer one is, the rarer it is sent: no run fills more than [`MOST_PER_SECOND`] of a client's connection.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,15 @@ use openclaw_shared::protocol::params::agent_runs::AgentPayload;
 use openclaw_shared::protocol::params::chat::{ChatMessage, ChatPayload, ChatState, ChatTextPart};
 use openclaw_shared::transcript::Part;
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::feed::Feed;
 use crate::context::Context;
 use crate::prepared::Prepared;
 
+/// Between two `agent` events of one run that carry text. Nobody reads faster, and for each of them every client is written to.
+const TEXT_PAUSE: Duration = Duration::from_millis(50);
 /// Between two `chat` events of one run that tell how far its answer is.
 const CHAT_PAUSE: Duration = Duration::from_millis(150);
 /// How many bytes of `agent` events with text go out in a second, for each run.
@@ -37,6 +42,8 @@ pub(crate) struct Telling {
     /// Whether clients see what tools do.
     shows_tools: Cell<bool>,
     state: RefCell<State>,
+    /// Rings when something was said that is not sent at once.
+    held_back: Notify,
 }
 
 #[derive(Default)]
@@ -47,7 +54,33 @@ struct State {
     /// What was not sent of it.
     unsent: String,
     sent: Option<Moment>,
+    /// Whether the last `chat` event tells less than was sent.
+    is_chat_behind: bool,
     chatted: Option<Moment>,
+}
+
+impl State {
+    /// What is held back: text, and a `chat` event.
+    const fn owes(&self) -> (bool, bool) {
+        (!self.unsent.is_empty(), self.is_chat_behind)
+    }
+
+    /// How long what was not sent is still held back; none when there is nothing.
+    fn text_waits(&self, now: Moment) -> Option<Duration> {
+        let pause = TEXT_PAUSE.max(Duration::from_secs(1) / rate(self.text.len()));
+        (!self.unsent.is_empty()).then(|| left(self.sent, pause, now))
+    }
+
+    /// The same for the `chat` event.
+    fn chat_waits(&self, now: Moment) -> Option<Duration> {
+        self.is_chat_behind
+            .then(|| left(self.chatted, CHAT_PAUSE, now))
+    }
+}
+
+/// What is left of a pause.
+fn left(last: Option<Moment>, pause: Duration, now: Moment) -> Duration {
+    last.map_or(Duration::ZERO, |last| pause.saturating_sub(now.since(last)))
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -69,6 +102,7 @@ impl Telling {
             shows_chat: true,
             shows_tools: Cell::new(false),
             state: RefCell::default(),
+            held_back: Notify::new(),
         }
     }
 
@@ -105,8 +139,21 @@ impl Telling {
         );
     }
 
+    /// The run cannot begin yet, for this reason.
+    pub(crate) fn waits(&self, why: &str) {
+        self.tell("lifecycle", json!({"phase": "waiting", "reason": why}));
+    }
+
     /// The run is over: what it has said in the end, or why it failed.
     pub(crate) fn ends(&self, started: Option<u64>, ended: u64, error: Option<&str>) {
+        self.context
+            .hub
+            .together(|| self.tell_end(started, ended, error));
+    }
+
+    fn tell_end(&self, started: Option<u64>, ended: u64, error: Option<&str>) {
+        // The last `chat` event comes at once.
+        self.state.borrow_mut().chatted = Some(Moment::now());
         self.flush();
         match error {
             None => {
@@ -127,12 +174,17 @@ impl Telling {
 
     /// The run was stopped.
     pub(crate) fn is_stopped(&self, started: Option<u64>, ended: u64, why: &str) {
-        self.chat(ChatState::Aborted, None, None, Some(why.to_owned()));
-        let mut data = json!({"phase": "end", "endedAt": ended, "aborted": true});
-        if let Some(started) = started {
-            data["startedAt"] = started.into();
-        }
-        self.tell("lifecycle", data);
+        self.context.hub.together(|| {
+            // The last `chat` event comes at once.
+            self.state.borrow_mut().chatted = Some(Moment::now());
+            self.flush();
+            self.chat(ChatState::Aborted, None, None, Some(why.to_owned()));
+            let mut data = json!({"phase": "end", "endedAt": ended, "aborted": true});
+            if let Some(started) = started {
+                data["startedAt"] = started.into();
+            }
+            self.tell("lifecycle", data);
+        });
     }
 
     /// An answer that no model has written, or none: the message was heard by another run.
@@ -140,7 +192,7 @@ impl Telling {
         let payload = ChatPayload {
             run_id: self.run.clone(),
             session_key: self.session.clone(),
-            seq: self.state.borrow().seq,
+            seq: self.state.borrow().seq + 1,
             state: ChatState::Final,
             message,
             error_message: None,
@@ -183,59 +235,91 @@ impl Telling {
     }
 
     fn says(&self, text: &str, delta: &str) {
-        let is_due = {
-            let mut state = self.state.borrow_mut();
-            if delta.is_empty() {
-                self.feed.anew();
-                state.unsent.clear();
-            } else if state.text.len() + delta.len() != text.len() {
-                // Another answer of the same turn: whoever follows reads on below.
-                if !state.text.is_empty() {
-                    self.feed.grows("\n\n");
-                }
-                self.feed.grows(delta);
-            } else {
-                self.feed.grows(delta);
-            }
-            state.text.clear();
-            state.text.push_str(text);
-            state.unsent.push_str(delta);
-            let pause = Duration::from_secs(1) / rate(text.len());
-            state
-                .sent
-                .is_none_or(|sent| Moment::now().since(sent) >= pause)
-        };
-        if is_due {
+        let owed = self.state.borrow().owes();
+        let goes_on = self.state.borrow().text.len() + delta.len() == text.len();
+        if delta.is_empty() {
+            self.feed.anew();
+            self.state.borrow_mut().unsent.clear();
+        } else if !goes_on {
+            // Another answer of the same turn: the one before it is told whole, and whoever follows reads on below.
             self.flush();
+            if !self.state.borrow().text.is_empty() {
+                self.feed.grows("\n\n");
+            }
+        }
+        self.feed.grows(delta);
+        {
+            let mut state = self.state.borrow_mut();
+            if goes_on {
+                state.text.push_str(delta);
+            } else {
+                text.clone_into(&mut state.text);
+            }
+            state.unsent.push_str(delta);
+        }
+        self.send_what_is_due(Moment::now());
+        if self.state.borrow().owes() != owed {
+            self.held_back.notify_one();
+        }
+    }
+
+    /// Sends what is due of what was held back, for as long as it is polled: also when the model says nothing more for a while.
+    pub(crate) async fn keep_up(&self) -> Infallible {
+        loop {
+            let now = Moment::now();
+            let waits = {
+                let state = self.state.borrow();
+                let waits = [state.text_waits(now), state.chat_waits(now)];
+                waits.into_iter().flatten().min()
+            };
+            match waits {
+                None => self.held_back.notified().await,
+                Some(Duration::ZERO) => self.send_what_is_due(now),
+                // More may be held back meanwhile, and be due before.
+                Some(wait) => drop(timeout(wait, self.held_back.notified()).await),
+            }
+        }
+    }
+
+    fn send_what_is_due(&self, now: Moment) {
+        let waits = self.state.borrow().text_waits(now);
+        if waits == Some(Duration::ZERO) {
+            self.flush();
+        } else {
+            self.chat_if_due(now);
         }
     }
 
     /// Sends what there is of the text.
     fn flush(&self) {
-        let (text, delta) = {
+        let now = Moment::now();
+        let data = {
             let mut state = self.state.borrow_mut();
             if state.unsent.is_empty() {
                 return;
             }
-            state.sent = Some(Moment::now());
-            (state.text.clone(), std::mem::take(&mut state.unsent))
+            state.sent = Some(now);
+            state.is_chat_behind = true;
+            let delta = std::mem::take(&mut state.unsent);
+            json!({"text": state.text, "delta": delta})
         };
-        let chats = {
+        self.context.hub.together(|| {
+            self.tell("assistant", data);
+            self.chat_if_due(now);
+        });
+    }
+
+    fn chat_if_due(&self, now: Moment) {
+        let text = {
             let mut state = self.state.borrow_mut();
-            let now = Moment::now();
-            let is_due = state
-                .chatted
-                .is_none_or(|chatted| now.since(chatted) >= CHAT_PAUSE);
-            if is_due {
-                state.chatted = Some(now);
+            if state.chat_waits(now) != Some(Duration::ZERO) {
+                return;
             }
-            is_due
+            state.is_chat_behind = false;
+            state.chatted = Some(now);
+            state.text.clone()
         };
-        let chatted = chats.then(|| text.clone());
-        self.tell("assistant", json!({"text": text, "delta": delta}));
-        if let Some(text) = chatted {
-            self.chat(ChatState::Delta, Some(text), None, None);
-        }
+        self.chat(ChatState::Delta, Some(text), None, None);
     }
 
     fn tool(&self, data: impl FnOnce() -> Value) {
@@ -277,10 +361,12 @@ impl Telling {
         if !self.shows_chat || !self.context.runs.is_anybody_there(&self.context) {
             return;
         }
+        // What no step of the run has caused counts as the step after the last.
+        let is_step = state != ChatState::Aborted;
         let payload = ChatPayload {
             run_id: self.run.clone(),
             session_key: self.session.clone(),
-            seq: self.state.borrow().seq,
+            seq: self.state.borrow().seq + u64::from(!is_step),
             state,
             message: text.filter(|text| !text.is_empty()).map(message),
             error_message: error,
@@ -308,7 +394,11 @@ fn result(output: &ToolOutput) -> Value {
             Part::Text { .. } | Part::ToolCall { .. } | Part::Thinking { .. } => json!(part),
         })
         .collect();
-    json!({"content": content, "details": output.details})
+    let mut result = json!({ "content": content });
+    if !output.details.is_null() {
+        result["details"] = output.details.clone();
+    }
+    result
 }
 
 /// That a run has failed, for people.
@@ -368,5 +458,65 @@ pub(crate) fn publish_chat(context: &Context, payload: &ChatPayload) {
 fn tell_followers<E: Event>(context: &Context, session: &str, payload: &Prepared<E::Payload>) {
     for link in context.nodes(|nodes| nodes.followers(session)) {
         context.hub.send_to::<E>(link, payload);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use openclaw_agent::turn::TurnEvent;
+    use serde_json::{Value, json};
+
+    use super::Telling;
+    use crate::testing::{Client, Gateway, Seen};
+
+    async fn next(client: &mut Client) -> Value {
+        let Seen::Frame(frame) = client.see().await else {
+            panic!("the connection has ended");
+        };
+        frame
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn what_a_model_says_at_once_is_one_step_and_told_though_it_says_nothing_more() {
+        let gateway = Gateway::start().await;
+        let (mut client, _) = gateway.client().await;
+        let telling = Telling::new(gateway.context.clone(), "r1", "main", Arc::default());
+        let mut text = String::new();
+        for word in ["one", " two", " three"] {
+            text.push_str(word);
+            telling.step(&TurnEvent::Text {
+                text: &text,
+                delta: word,
+            });
+        }
+        let mut steps = Vec::new();
+        let mut chat = Value::Null;
+        // The answer has not ended: nobody but the clock sends what was held back.
+        let all_told = async {
+            while chat["message"]["content"][0]["text"] != "one two three" {
+                let mut frame = next(&mut client).await;
+                match frame["event"].as_str() {
+                    Some("agent") => steps.push(frame["payload"]["data"].take()),
+                    Some("chat") => chat = frame["payload"].take(),
+                    Some(_) | None => {}
+                }
+            }
+        };
+        tokio::select! {
+            never = telling.keep_up() => match never {},
+            () = all_told => {}
+        }
+        assert_eq!(steps[0], json!({"text": "one", "delta": "one"}));
+        assert_eq!(steps.last().unwrap()["text"], "one two three");
+        let said: Vec<&str> = (steps.iter())
+            .map(|it| it["delta"].as_str().unwrap())
+            .collect();
+        assert_eq!(said.concat(), "one two three");
+        assert_eq!(
+            (&chat["state"], &chat["seq"]),
+            (&json!("delta"), &json!(steps.len()))
+        );
     }
 }

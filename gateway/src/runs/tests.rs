@@ -4,6 +4,12 @@ use serde_json::{Value, json};
 use crate::store::StoreError;
 use crate::testing::{Client, Gateway, Seen};
 
+mod kept;
+mod known;
+mod lives;
+mod notes;
+mod tasks;
+
 /// Everything that comes until the answer that a rule names.
 async fn until(client: &mut Client, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
     let mut seen = Vec::new();
@@ -24,6 +30,33 @@ async fn until(client: &mut Client, is_last: impl Fn(&Value) -> bool) -> Vec<Val
 async fn ask(client: &mut Client, id: &str, method: &str, params: Value) {
     let request = json!({"type": "req", "id": id, "method": method, "params": params});
     client.send(request.to_string()).await;
+}
+
+/// Says something in the main session, and returns everything that came until that was acknowledged.
+async fn say(client: &mut Client, text: &str, key: &str) -> Vec<Value> {
+    say_in(client, "main", text, key).await
+}
+
+async fn say_in(client: &mut Client, session: &str, text: &str, key: &str) -> Vec<Value> {
+    let params = json!({"sessionKey": session, "message": text, "idempotencyKey": key});
+    let id = format!("say {key}");
+    ask(client, &id, "chat.send", params).await;
+    let seen = until(client, |it| it["id"] == id.as_str()).await;
+    let answer = seen.last().unwrap();
+    assert_eq!(answer["payload"]["status"], "started", "{answer}");
+    seen
+}
+
+/// The same as [`until`], unless that was among what was seen already.
+async fn until_after(
+    mut seen: Vec<Value>,
+    client: &mut Client,
+    is_last: impl Fn(&Value) -> bool,
+) -> Vec<Value> {
+    if !seen.iter().any(&is_last) {
+        seen.extend(until(client, is_last).await);
+    }
+    seen
 }
 
 fn is_chat(frame: &Value, run: &str, state: &str) -> bool {
@@ -144,7 +177,7 @@ async fn a_chat_grows_and_is_finished_and_another_waits_for_it() {
     let (mut client, _) = gateway.client().await;
     let message = |text: &str, key: &str| json!({"sessionKey": "main", "message": text, "idempotencyKey": key});
     let slow = message(
-        "/slow 60\none two three four five six seven eight nine ten eleven twelve",
+        "/slow 600\none two three four five six seven eight nine ten eleven twelve",
         "c1",
     );
     let started = client.call("chat.send", slow.clone()).await;
@@ -183,7 +216,7 @@ async fn a_chat_grows_and_is_finished_and_another_waits_for_it() {
 async fn a_chat_is_stopped_and_what_it_has_said_is_kept() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
-    let slow = json!({"sessionKey": "main", "message": "/slow 60\none two three four five six seven eight nine ten eleven twelve", "idempotencyKey": "c1"});
+    let slow = json!({"sessionKey": "main", "message": "/slow 1500\none two three four five six seven eight nine ten eleven twelve", "idempotencyKey": "c1"});
     client.call("chat.send", slow).await;
     until(&mut client, |it| is_chat(it, "c1", "delta")).await;
     let wrong = json!({"sessionKey": "agent:main:main", "runId": "c1"});
@@ -371,7 +404,7 @@ async fn rule_124_what_many_sessions_have_left_is_done_a_few_at_a_time() {
 async fn a_reset_stops_what_is_under_way_first() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
-    let slow = json!({"sessionKey": "main", "message": "/slow 100\none two three four five six seven", "idempotencyKey": "c1"});
+    let slow = json!({"sessionKey": "main", "message": "/slow 1500\none two three four five six seven", "idempotencyKey": "c1"});
     client.call("chat.send", slow).await;
     until(&mut client, |it| is_chat(it, "c1", "delta")).await;
     let reset = client.call("sessions.reset", json!({"key": "main"})).await;
@@ -431,11 +464,11 @@ async fn a_session_that_another_life_works_in_is_waited_for() {
 async fn a_replaced_life_takes_in_what_its_successor_will_do() {
     let mut gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
-    let slow = json!({"sessionKey": "main", "message": "/slow 60\none two three four five six seven eight nine ten eleven twelve", "idempotencyKey": "c1"});
+    let slow = json!({"sessionKey": "main", "message": "/slow 1000\none two three four five six seven", "idempotencyKey": "c1"});
     client.call("chat.send", slow).await;
+    until(&mut client, |it| is_chat(it, "c1", "delta")).await;
     let queued = json!({"sessionKey": "main", "message": "later", "idempotencyKey": "c2"});
     client.call("chat.send", queued).await;
-    until(&mut client, |it| is_chat(it, "c1", "delta")).await;
     gateway.drain().await;
     let rows = gateway.context.store.read(|reader| {
         let mut statement =

@@ -7,6 +7,25 @@ use openclaw_shared::protocol::params::channels::{
 
 use crate::settings::catalog::ConfiguredChannel;
 
+/// The networks an answer can be sent to.
+pub(crate) const NETWORKS: &[&str] = &[
+    "whatsapp",
+    "telegram",
+    "discord",
+    "googlechat",
+    "slack",
+    "mattermost",
+    "signal",
+    "imessage",
+    "msteams",
+];
+
+/// Whether a run may be said to come by this channel: a network, the page, or whatever was last.
+pub(crate) fn is_known(channel: &str) -> bool {
+    let channel = channel.trim().to_lowercase();
+    matches!(channel.as_str(), "" | "last" | "webchat") || NETWORKS.contains(&channel.as_str())
+}
+
 /// Why no channel runs.
 const NOT_HERE: &str = "channels are not part of this version";
 /// The account of a channel that names none.

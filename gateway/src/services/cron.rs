@@ -24,6 +24,8 @@ pub(crate) mod told;
 
 /// The longest id of a job, in bytes.
 const LONGEST_ID: usize = 64;
+/// The largest number of milliseconds in a schedule: what every program that reads JSON knows exactly.
+const FARTHEST: u64 = (1 << 53) - 1;
 
 /// Whether a text may be the id of a job: letters, digits, `_` and `-`.
 pub(crate) fn is_job_id(id: &str) -> bool {
@@ -146,7 +148,16 @@ fn schedule(schedule: CronSchedule, method: &str) -> Result<CronSchedule, Method
             "invalid {method} params: at /schedule/{message}"
         )))
     };
+    let too_far = |field: &str| refuse(format!("{field}: must be <= {FARTHEST}"));
     match &schedule {
+        CronSchedule::At { at_ms } if at_ms.get_unsigned() > FARTHEST => return too_far("atMs"),
+        CronSchedule::Every { every_ms, .. } if every_ms.get_unsigned() > FARTHEST => {
+            return too_far("everyMs");
+        }
+        CronSchedule::Every {
+            anchor_ms: Some(anchor),
+            ..
+        } if anchor.get_unsigned() > FARTHEST => return too_far("anchorMs"),
         CronSchedule::At { .. } | CronSchedule::Every { .. } => {}
         CronSchedule::Cron { expr, tz } => {
             let fields = expr.split_whitespace().count();

@@ -11,11 +11,14 @@ use openclaw_agent::model::offline::{Absent, Offline};
 use openclaw_agent::model::provider::{
     Api, Compat, Endpoint, Hosted, Http, ModelFacts, Prices, Proxy,
 };
+use openclaw_shared::clock::WallTime;
 use openclaw_shared::digest;
-use openclaw_shared::model_providers::{self, Key, Provider};
+use openclaw_shared::model_providers::{self, Key, KeySource, Provider};
 use openclaw_shared::secret::Secret;
 
 use crate::settings::models::{ModelRef, ModelRefused, Models};
+
+pub(crate) mod rests;
 
 /// What Anthropic wants to be told when it is asked with a token of a subscription.
 const SUBSCRIPTION_HEADER: (&str, &str) = ("anthropic-beta", "oauth-2025-04-20");
@@ -55,6 +58,11 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl ModelPool {
+    /// Which keys rest.
+    pub(crate) const fn cooldowns(&self) -> &SharedCooldowns {
+        &self.cooldowns
+    }
+
     /// The model for an agent, or why there is none.
     pub(crate) fn choose(
         &self,
@@ -99,6 +107,7 @@ impl ModelPool {
             model,
             name: name.to_string(),
             key,
+            rest: models.rest_rules(name.provider.as_deref().unwrap_or_default()),
         };
         if model.is_offline() {
             return vec![candidate(Rc::new(Offline), model, String::new())];
@@ -133,15 +142,14 @@ impl ModelPool {
         if provider.base_url.is_empty() {
             return Err(format!("models.providers.{name}.baseUrl is missing"));
         }
-        let own = |key: &&Key| key.agent.as_deref().is_none_or(|whose| whose == agent);
+        let now = WallTime::now();
+        let own = |key: &&Key| {
+            key.agent.as_deref().is_none_or(|whose| whose == agent) && !key.is_over(now)
+        };
         let keys: Vec<Option<&Key>> = match provider.keys.iter().filter(own).collect::<Vec<_>>() {
             keys if !keys.is_empty() => keys.into_iter().map(Some).collect(),
             _ if !provider.needs_key => vec![None],
-            _ => {
-                return Err(format!(
-                    "there is no key for the provider \"{name}\"; set models.providers.{name}.apiKey"
-                ));
-            }
+            _ => return Err(no_key(provider, agent, now)),
         };
         let http = self.connections(&models.proxy)?;
         let facts = Arc::new(facts(&known));
@@ -240,10 +248,41 @@ fn facts(model: &model_providers::ModelFacts) -> ModelFacts {
     }
 }
 
+/// Why a provider cannot be asked for an agent, and what to do about it.
+fn no_key(provider: &Provider, agent: &str, now: WallTime) -> String {
+    let name = &provider.id;
+    let own = provider
+        .expired
+        .iter()
+        .map(|old| (&old.agent, &old.profile));
+    let late = provider.keys.iter().filter(|key| key.is_over(now));
+    let late = late.filter_map(|key| match (&key.agent, &key.source) {
+        (Some(agent), KeySource::Profile(profile)) => Some((agent, profile)),
+        (
+            _,
+            KeySource::Profile(_)
+            | KeySource::Config
+            | KeySource::File(_)
+            | KeySource::Environment(_),
+        ) => None,
+    });
+    match own.chain(late).find(|(whose, _)| *whose == agent) {
+        Some((_, profile)) => format!(
+            "the sign-in \"{profile}\" for the provider \"{name}\" has expired and cannot be renewed here; sign in again \
+             where agents/{agent}/agent/auth-profiles.json comes from and restart the gateway, or set models.providers.{name}.apiKey"
+        ),
+        None => format!(
+            "there is no key for the provider \"{name}\"; set models.providers.{name}.apiKey"
+        ),
+    }
+}
+
 /// Under what name a key rests after a failure. A new key in the same place has not failed.
 fn rest_of(provider: &str, key: Option<&Key>) -> String {
     let print = key.map(|key| digest::hex(key.value.expose().as_bytes()));
-    format!("{provider}:{}", print.unwrap_or_default())
+    let print = print.unwrap_or_default();
+    // Enough to tell keys apart.
+    format!("{provider}:{}", print.get(..16).unwrap_or(&print))
 }
 
 /// A number from 0 to 1.

@@ -125,7 +125,13 @@ fn of(
 
 /// The programs that skills ask for, sorted; nodes are asked which of them they have. Reads files.
 pub(crate) fn bins(settings: &Settings) -> Vec<String> {
-    let workspace = settings.catalog.workspace(settings.default_agent(), true);
+    bins_of(settings, settings.default_agent())
+}
+
+/// The programs that the skills of an agent ask for, sorted. Reads files.
+pub(crate) fn bins_of(settings: &Settings, agent: &str) -> Vec<String> {
+    let is_default = agent == settings.default_agent();
+    let workspace = settings.catalog.workspace(agent, is_default);
     let mut bins: Vec<String> = [settings.catalog.managed_skills(), workspace.join("skills")]
         .iter()
         .flat_map(|folder| find(folder))

@@ -3,8 +3,9 @@
 //! Three kinds, because they are owed differently. A wake-up was acknowledged as "queued", so it is never dropped: when too many
 //! wait, a new one is refused. News of jobs, and what devices note about themselves, age: the oldest makes room.
 //!
-//! Invariant: a note is told once. The run that tells it claims it first, and it is gone when that run is in the journal; a claim
-//! whose run never got there is given up when this process, or the next one, looks.
+//! Invariant: a note is told once. A wake-up claims it first, and it is gone when its run is in the journal; a claim whose run
+//! never got there is given up when this process, or the next one, looks. A run that goes on anyway claims it when it begins; it is
+//! gone in the commit that keeps what the agent is told, and waits again when the run, or the life that does it, ends before that.
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::protocol::params::heartbeat::WakeMode;
@@ -29,6 +30,8 @@ const LONGEST_WAKE: usize = 20_000;
 const LONGEST: usize = 2_000;
 const NOTE: &str = "note";
 const NEWS: &str = "news";
+/// What the claim of a run begins with that was in the journal before.
+const WITHIN: &str = "run:";
 
 /// What kind of note it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,14 +181,15 @@ pub(crate) fn waiting(connection: &Connection) -> Result<Vec<String>, rusqlite::
     Ok(texts)
 }
 
-/// Which kinds of notes wait for a session. `is_default` says whether it is also the one that is meant when none is named.
+/// Which kinds of notes wait for a session, and are not being told. `is_default` says whether it is also the one that is meant when none is named.
 pub(crate) fn waiting_for(
     connection: &Connection,
     session: &str,
     is_default: bool,
 ) -> Result<Waiting, rusqlite::Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT kind FROM system_events WHERE session = ?1 OR (session IS NULL AND ?2)",
+        "SELECT DISTINCT kind FROM system_events
+         WHERE claim IS NULL AND (session = ?1 OR (session IS NULL AND ?2))",
     )?;
     let kinds = statement.query_map(params![session, is_default], |row| row.get::<_, String>(0))?;
     let mut waiting = Waiting::default();
@@ -198,7 +202,8 @@ pub(crate) fn waiting_for(
     }
     waiting.news = connection
         .prepare_cached(
-            "SELECT 1 FROM system_events WHERE kind = ?1 AND (session = ?2 OR (session IS NULL AND ?3))",
+            "SELECT 1 FROM system_events
+             WHERE claim IS NULL AND kind = ?1 AND (session = ?2 OR (session IS NULL AND ?3))",
         )?
         .exists(params![NEWS, session, is_default])?;
     Ok(waiting)
@@ -238,8 +243,45 @@ pub(crate) fn claim(
     Ok(claimed)
 }
 
-/// Lets go of notes whose run is in the journal, and gives up the other claims, so that another run tells those. Called when no run that
-/// has claimed something is on its way into the journal.
+/// Claims the oldest notes of a session for a run that begins.
+pub(crate) fn claim_within(
+    connection: &Connection,
+    session: &str,
+    is_default: bool,
+    run: &str,
+) -> Result<Vec<Told>, StoreError> {
+    claim(connection, session, is_default, &format!("{WITHIN}{run}"))
+}
+
+/// The agent is told what a run has claimed when it began.
+pub(crate) fn told(connection: &Connection, run: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM system_events WHERE claim = ?1")?
+        .execute([format!("{WITHIN}{run}")])?;
+    Ok(())
+}
+
+/// What a run has claimed when it began, and has told nobody, waits again.
+pub(crate) fn give_back(connection: &Connection, run: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("UPDATE system_events SET claim = NULL WHERE claim = ?1")?
+        .execute([format!("{WITHIN}{run}")])?;
+    Ok(())
+}
+
+/// The same for all runs of a life that has ended, before they are anybody else's.
+pub(crate) fn give_back_of(connection: &Connection, life: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE system_events SET claim = NULL
+             WHERE claim IN (SELECT ?1 || id FROM runs WHERE life = ?2 AND state <> 'done')",
+        )?
+        .execute([WITHIN, life])?;
+    Ok(())
+}
+
+/// Lets go of notes whose wake-up is in the journal, and gives up the other claims, so that another run tells those. Called when no
+/// wake-up that has claimed something is on its way into the journal.
 pub(crate) fn settle(connection: &Connection, run: Option<&str>) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -249,9 +291,10 @@ pub(crate) fn settle(connection: &Connection, run: Option<&str>) -> Result<(), S
         .execute([run])?;
     connection
         .prepare_cached(
-            "UPDATE system_events SET claim = NULL WHERE claim IS NOT NULL AND (?1 IS NULL OR claim = ?1)",
+            "UPDATE system_events SET claim = NULL
+             WHERE claim = ?1 OR (?1 IS NULL AND claim IS NOT NULL AND substr(claim, 1, length(?2)) <> ?2)",
         )?
-        .execute([run])?;
+        .execute(params![run, WITHIN])?;
     Ok(())
 }
 
@@ -277,7 +320,10 @@ mod tests {
     use openclaw_shared::protocol::params::heartbeat::WakeMode;
     use rusqlite::Connection;
 
-    use super::{Kind, Queued, Waiting, claim, enqueue, lines, note, settle, waiting, waiting_for};
+    use super::{
+        Kind, Queued, Waiting, claim, claim_within, enqueue, give_back, give_back_of, lines, note,
+        settle, told, waiting, waiting_for,
+    };
 
     const NOW: WallTime = WallTime::from_millis(1);
     const MAIN: &str = "agent:main:main";
@@ -287,7 +333,7 @@ mod tests {
         for schema in [
             include_str!("../store/schema/system_events.sql"),
             include_str!("../store/schema/system_events_claims.sql"),
-            "CREATE TABLE runs (id TEXT)",
+            "CREATE TABLE runs (id TEXT, life TEXT, state TEXT)",
         ] {
             connection.execute_batch(schema).unwrap();
         }
@@ -361,8 +407,36 @@ mod tests {
         // The run never got into the journal.
         settle(&store, None).unwrap();
         assert_eq!(claim(&store, MAIN, true, "r3").unwrap(), told);
-        store.execute("INSERT INTO runs VALUES ('r3')", []).unwrap();
+        store
+            .execute("INSERT INTO runs (id) VALUES ('r3')", [])
+            .unwrap();
         settle(&store, Some("r3")).unwrap();
         assert_eq!(waiting(&store).unwrap(), ["ops"]);
+    }
+
+    #[test]
+    fn what_a_run_has_claimed_waits_again_unless_it_was_told() {
+        let store = store();
+        wake(&store, WakeMode::Now, "first");
+        let nothing = Waiting::default();
+        let run = "INSERT INTO runs VALUES (?1, ?2, 'running')";
+        for (run_id, life) in [("r1", "a"), ("r2", "b"), ("r3", "a")] {
+            store.execute(run, [run_id, life]).unwrap();
+        }
+        let first = claim_within(&store, MAIN, true, "r1").unwrap();
+        assert_eq!(first.len(), 1);
+        assert_eq!(waiting_for(&store, MAIN, true), Ok(nothing));
+        // A wake-up, or the beginning of its loop, takes nothing away from a run, though the run is in the journal.
+        settle(&store, None).unwrap();
+        assert_eq!(claim(&store, MAIN, true, "heartbeat:1").unwrap(), []);
+        give_back(&store, "r1").unwrap();
+        assert_eq!(claim_within(&store, MAIN, true, "r2").unwrap(), first);
+        give_back_of(&store, "a").unwrap();
+        assert_eq!(claim_within(&store, MAIN, true, "r3").unwrap(), []);
+        give_back_of(&store, "b").unwrap();
+        assert_eq!(claim_within(&store, MAIN, true, "r3").unwrap(), first);
+        told(&store, "r3").unwrap();
+        give_back_of(&store, "a").unwrap();
+        assert_eq!(waiting(&store).unwrap(), [""; 0]);
     }
 }

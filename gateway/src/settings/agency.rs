@@ -1,6 +1,7 @@
 //! What the configuration says of agents: what they are told, and what they may do to others.  (pure)
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use openclaw_agent::workspace::DEFAULT_LONGEST;
 use openclaw_shared::config::Config;
@@ -9,6 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::services::session_key::configured_agent_id;
 
+/// How long the session of a task stays after it when nobody says.
+const TASKS_STAY: Duration = Duration::from_secs(60 * 60);
 /// How often two agents answer each other when nobody says.
 const MOST_TURNS: u64 = 5;
 /// Whoever is meant by everybody.
@@ -27,6 +30,8 @@ pub(crate) struct Agency {
     pub(crate) most_turns: u64,
     /// Which agents' sessions an agent of another name may look at and write to; none when it may not at all.
     among_agents: Option<BTreeSet<String>>,
+    /// How long the session of a task stays after it; none when it stays until somebody deletes it.
+    pub(crate) tasks_stay: Option<Duration>,
     subagents: Subagents,
     subagents_of: BTreeMap<String, Subagents>,
     /// Whether commands and agents may change the configuration.
@@ -72,6 +77,11 @@ impl Agency {
                     None => BTreeSet::from([EVERYBODY.to_owned()]),
                     Some(allow) => names(allow),
                 }),
+            tasks_stay: match defaults.subagents.archive_after_minutes {
+                Some(0) => None,
+                Some(minutes) => Some(Duration::from_secs(minutes.saturating_mul(60))),
+                None => Some(TASKS_STAY),
+            },
             subagents: shared.as_object().map(Subagents::of).unwrap_or_default(),
             subagents_of: subagents_of.collect(),
             may_configure: config.commands.config,
@@ -154,6 +164,8 @@ fn names(list: &Value) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use openclaw_shared::config::Config;
     use openclaw_shared::transcript::Thinking;
     use serde_json::{Value, json};
@@ -189,6 +201,12 @@ mod tests {
         assert_eq!(among.subagent_model("c"), Some("x/y"));
         assert_eq!(among.subagent_thinking("c"), Some(Thinking::Low));
         assert_eq!(among.most_turns, 0);
+        assert_eq!(among.tasks_stay, Some(Duration::from_secs(3600)));
+        for (minutes, stay) in [(0, None), (5, Some(Duration::from_secs(300)))] {
+            let config =
+                json!({"agents": {"defaults": {"subagents": {"archiveAfterMinutes": minutes}}}});
+            assert_eq!(agency(&config).tasks_stay, stay);
+        }
         assert!(!among.with_first_files);
     }
 }

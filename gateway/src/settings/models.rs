@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_agent::model::failover::RestRules;
 use openclaw_agent::model::{offline, provider};
 use openclaw_shared::config::Config;
+use openclaw_shared::config::section::AuthCooldowns;
 use openclaw_shared::model_providers::{CONTEXT_WINDOW, Keyring, Providers};
 use openclaw_shared::protocol::params::agents::ModelRow;
 use openclaw_shared::protocol::params::sessions::SessionsDefaults;
@@ -33,6 +35,9 @@ pub(crate) struct Models {
     pub(crate) idle_limit: Duration,
     /// What requests go through.
     pub(crate) proxy: provider::Proxy,
+    /// How long keys rest that have failed; single providers may have rules of their own.
+    rests: RestRules,
+    own_rests: BTreeMap<String, RestRules>,
     context_tokens: Option<u64>,
     aliases: BTreeMap<String, ModelRef>,
     /// Whether only models of `agents.defaults.models` may be chosen.
@@ -68,6 +73,11 @@ pub(crate) enum ModelRefused {
 }
 
 impl Models {
+    /// How long keys of a provider rest.
+    pub(crate) fn rest_rules(&self, provider: &str) -> RestRules {
+        self.own_rests.get(provider).copied().unwrap_or(self.rests)
+    }
+
     pub(super) fn of(config: &Config, keyring: &Keyring) -> Self {
         let defaults = &config.agents.defaults;
         let providers = Providers::of(config, keyring);
@@ -115,6 +125,17 @@ impl Models {
                 Some(ENVIRONMENT) => provider::Proxy::Environment,
                 Some(address) => provider::Proxy::At(Secret::new(address.to_owned())),
             },
+            rests: rest_rules(&config.auth.cooldowns, None),
+            own_rests: (config
+                .auth
+                .cooldowns
+                .billing_backoff_hours_by_provider
+                .iter())
+            .map(|(provider, hours)| {
+                let rules = rest_rules(&config.auth.cooldowns, Some(*hours));
+                (provider.trim().to_lowercase(), rules)
+            })
+            .collect(),
             context_tokens: defaults.context_tokens,
             aliases,
             allowed: (!allowed.is_empty()).then_some(allowed),
@@ -241,6 +262,23 @@ impl Models {
             }
         }
         chain
+    }
+}
+
+/// How long keys rest, with hours of a provider's own in the place of the usual ones.
+fn rest_rules(cooldowns: &AuthCooldowns, own: Option<f64>) -> RestRules {
+    let hours = |hours: f64, usual: Duration| {
+        let usable = Some(hours).filter(|hours| *hours > 0.0);
+        usable
+            .and_then(|hours| Duration::try_from_secs_f64(hours * 3_600.0).ok())
+            .unwrap_or(usual)
+    };
+    let usual = RestRules::default();
+    let unpaid = hours(cooldowns.billing_backoff_hours, usual.unpaid);
+    RestRules {
+        unpaid: own.map_or(unpaid, |own| hours(own, unpaid)),
+        longest_unpaid: hours(cooldowns.billing_max_hours, usual.longest_unpaid),
+        window: hours(cooldowns.failure_window_hours, usual.window),
     }
 }
 

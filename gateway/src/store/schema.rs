@@ -35,6 +35,10 @@ const STEPS: &[&[&str]] = &[
         include_str!("schema/hook_deliveries.sql"),
         include_str!("schema/session_changes.sql"),
     ],
+    &[
+        include_str!("schema/runs_stop.sql"),
+        include_str!("schema/model_rests.sql"),
+    ],
 ];
 
 /// Brings the tables up to date, all or nothing.

@@ -237,7 +237,8 @@ async fn law_5_a_store_that_somebody_else_holds_makes_nobody_wait() {
         let written = store.write(|tx| note(tx, 1, 1)).await;
         assert!(matches!(written, Err(StoreError::Unavailable(_))));
     }
-    assert!(Moment::now().since(begun) < std::time::Duration::from_secs(1));
+    // Whoever waited for the other one would do so for that long, each time.
+    assert!(Moment::now().since(begun) < crate::store::BUSY_TIMEOUT);
     other.execute_batch("ROLLBACK").unwrap();
     store.opened().await;
     tried.await.unwrap();

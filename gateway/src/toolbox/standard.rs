@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use openclaw_agent::tool::Tool;
-use openclaw_agent::tools::exec::{ExecSettings, Exited};
+use openclaw_agent::tools::exec::{ExecSettings, Exited, SkillPrograms};
 use openclaw_agent::tools::process::Processes;
 use openclaw_agent::tools::{FileRules, ToolSettings, standard};
 use openclaw_exec::approvals::Approvals;
@@ -23,8 +23,8 @@ use super::Bench;
 use super::consent::People;
 use crate::context::Context;
 use crate::heartbeat;
-use crate::services::sessions;
 use crate::services::system_events::{self, Kind};
+use crate::services::{sessions, skills};
 use crate::store::StoreError;
 
 /// How much of what a command has written last is told, in characters.
@@ -69,6 +69,9 @@ pub(super) fn tools(bench: &Bench, may_background: bool) -> Vec<Rc<dyn Tool>> {
     let state = StatePaths(&identity.state_dir);
     let is_free = rules.security() == Security::Full && rules.ask() == Ask::Off;
     let web = settings.tooling.web();
+    let (whose, found_by) = (agent.to_owned(), settings.clone());
+    let skill_programs: SkillPrograms =
+        Arc::new(move || skills::bins_of(&found_by, &whose).into_iter().collect());
     let settings = ToolSettings {
         workspace: settings
             .catalog
@@ -88,7 +91,7 @@ pub(super) fn tools(bench: &Bench, may_background: bool) -> Vec<Rc<dyn Tool>> {
             limit: rules.limit(),
             background_after: rules.background_after(),
             may_background,
-            skill_programs: Arc::default(),
+            skill_programs,
             processes: processes(context),
             on_exit: rules.tells_of_ends().then_some(on_exit),
         },

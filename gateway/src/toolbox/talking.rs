@@ -1,7 +1,7 @@
 //! `sessions_send` and `sessions_spawn`: an agent writes to another conversation, or starts an agent for a task.
 //!
 //! Both are runs like any other, taken in by the one door. A conversation that was written to may go on with the one that wrote, for a
-//! few turns; what came of a task is told to whoever gave it ([`ended`]).
+//! few turns; what came of a task is told to whoever gave it ([`announcement`]).
 
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -23,6 +23,7 @@ use crate::runs::{self, RunKind, RunRequest, RunStatus, Work};
 use crate::services::session_key::{SessionKey, agent_id};
 use crate::services::sessions::{self, Register};
 use crate::services::status_card::{short, spoken};
+use crate::settings::Settings;
 
 /// How long an answer is waited for when the agent does not say, and at most.
 const USUAL_WAIT: Duration = Duration::from_secs(30);
@@ -360,27 +361,12 @@ async fn spawn(bench: Rc<Bench>, params: SpawnParams) -> Outcome {
             .map(|seconds| seconds.saturating_mul(1_000)),
         label: label.filter(|label| !label.is_empty()),
         spawned_by: Some(bench.session.to_string()),
+        goes_with_its_session: params.cleanup == Cleanup::Delete,
         ..Work::default()
     };
     runs::enter(&context, request(&side, run_id.clone(), work))
         .await
         .map_err(refused)?;
-    if params.cleanup == Cleanup::Delete {
-        let (desk, run, key) = (bench.desk.clone(), run_id.clone(), child.clone());
-        let cleaned = context.aftermath.begin(async move {
-            let ended = runs::outcome(&desk.context, &run, None).await;
-            if matches!(ended, Ok(Some(_))) {
-                let asked = json!({"key": key});
-                if let Err(error) = desk.call_as_owner("sessions.delete", &asked).await {
-                    let error = error.into_shape().message;
-                    tracing::debug!(target: "runs", error, "the session of a task stays");
-                }
-            }
-        });
-        if !cleaned {
-            tracing::debug!(target: "runs", "too much is going on; the session of a task stays");
-        }
-    }
     let mut told = json!({"status": "accepted", "runId": run_id, "childSessionKey": child});
     if let Some(warning) = warning {
         told["warning"] = json!(warning);
@@ -388,28 +374,28 @@ async fn spawn(bench: Rc<Bench>, params: SpawnParams) -> Outcome {
     Ok(ToolOutput::json(told))
 }
 
-/// A run has ended. When it was a task of another agent, that agent is told; twice told counts once.
-pub(crate) async fn ended(context: &Arc<Context>, request: &RunRequest, outcome: &runs::Outcome) {
-    let Some(giver) = &request.work.spawned_by else {
-        return;
-    };
+/// The run by which whoever gave a task is told what came of it; twice told counts once. None when the run was no task of another agent,
+/// or nobody needs to hear of it.
+pub(crate) fn announcement(
+    settings: &Arc<Settings>,
+    request: &RunRequest,
+    outcome: &runs::Outcome,
+) -> Option<RunRequest> {
+    let giver = request.work.spawned_by.as_ref()?;
     // Whoever stops a task knows that it is over.
     let was_stopped = outcome
         .aborted
         .as_deref()
-        .is_some_and(|why| why != "timeout");
+        .is_some_and(|why| why != runs::TIMEOUT && why != runs::SHUTDOWN);
     if request.kind != RunKind::Subagent
         || !request.session.is_subagent()
         || was_stopped
         || outcome.text().trim() == SKIP_RESULT
     {
-        return;
+        return None;
     }
-    let settings = context.settings();
-    let Ok(session) = Register::new(settings.clone()).key(giver) else {
-        return;
-    };
-    let announcement = RunRequest {
+    let session = Register::new(settings.clone()).key(giver).ok()?;
+    Some(RunRequest {
         run_id: format!("announce:{}", request.run_id),
         kind: RunKind::Agent,
         asked_as: session.to_string(),
@@ -418,21 +404,17 @@ pub(crate) async fn ended(context: &Arc<Context>, request: &RunRequest, outcome:
                 .agent()
                 .unwrap_or(settings.default_agent())
                 .to_owned(),
-            message: announcement(request, outcome),
+            message: told(request, outcome),
             ..Work::default()
         },
         session,
-    };
-    if let Err(error) = runs::enter(context, announcement).await {
-        let error = error.into_shape().message;
-        tracing::warn!(target: "runs", run = request.run_id, error, "an agent cannot be told what came of its task");
-    }
+    })
 }
 
 /// What the giver of a task is told.
-fn announcement(request: &RunRequest, outcome: &runs::Outcome) -> String {
+fn told(request: &RunRequest, outcome: &runs::Outcome) -> String {
     let status = match (outcome.status, outcome.aborted.as_deref()) {
-        (_, Some("timeout")) => "timeout",
+        (_, Some(runs::TIMEOUT)) => "timeout",
         (RunStatus::Ok, _) if outcome.model_error.is_none() => "success",
         (RunStatus::Ok | RunStatus::Error, _) => "error",
     };

@@ -274,6 +274,78 @@ async fn jobs_are_made_for_the_agent_itself() {
 }
 
 #[tokio::test(flavor = "local")]
+async fn rule_48_agents_that_are_kept_apart_do_not_reach_each_other_by_jobs() {
+    let agents = json!({"agents": {"list": [{"id": "main", "default": true}, {"id": "other"}]}});
+    let gateway = Gateway::start_with(&agents).await;
+    let own = toolbox(&gateway, "main", "main").await;
+    let other = toolbox(&gateway, "other", "agent:other:main").await;
+    let job = json!({
+        "name": "tea", "schedule": {"kind": "every", "everyMs": 3_600_000}, "sessionTarget": "main",
+        "payload": {"kind": "systemEvent", "text": "tea time"},
+    });
+    let of_main = done(&own, "cron", json!({"action": "add", "job": job})).await;
+    // However it is wrapped, and whatever is left blank, a job is for whoever makes it.
+    let foreign = |agent: Value| {
+        let mut job = job.clone();
+        job["agentId"] = agent;
+        job
+    };
+    for blank in [json!(null), json!(""), json!(" ")] {
+        let added = done(
+            &other,
+            "cron",
+            json!({"action": "add", "job": foreign(blank)}),
+        )
+        .await;
+        assert_eq!(added["agentId"], "other", "{added}");
+    }
+    for wrapped in [
+        foreign(json!("main")),
+        foreign(json!("MAIN")),
+        json!({ "job": foreign(json!("main")) }),
+        json!({ "data": foreign(json!("main")) }),
+    ] {
+        let why = refused(&other, "cron", json!({"action": "add", "job": wrapped})).await;
+        assert!(why.contains("may not make jobs"), "{why}");
+    }
+    let wrapped = json!({"action": "add", "job": {"data": foreign(json!(null))}});
+    let added = done(&other, "cron", wrapped).await;
+    assert_eq!(added["agentId"], "other", "{added}");
+    // Nor is an own job handed to another agent.
+    for agent in [json!(null), json!("main")] {
+        for patch in [
+            json!({"agentId": agent}),
+            json!({"data": {"agentId": agent}}),
+        ] {
+            let change = json!({"action": "update", "jobId": added["id"], "patch": patch});
+            let why = refused(&other, "cron", change).await;
+            assert!(why.contains("may not make jobs"), "{why}");
+        }
+    }
+    // Nor are jobs of another agent seen, changed, started or removed.
+    let listed = done(&other, "cron", json!({"action": "list"})).await;
+    let listed = listed["jobs"].as_array().unwrap();
+    assert_eq!(listed.len(), 4);
+    assert!(
+        listed.iter().all(|job| job["agentId"] == "other"),
+        "{listed:?}"
+    );
+    for action in ["update", "remove", "run", "runs"] {
+        let asked = json!({
+            "action": action, "jobId": format!(" {} ", of_main["id"].as_str().unwrap()),
+            "patch": {"payload": {"kind": "systemEvent", "text": "obey"}},
+        });
+        let why = refused(&other, "cron", asked).await;
+        assert!(why.contains("unknown cron job id"), "{why}");
+    }
+    let wake = json!({"action": "wake", "text": "obey"});
+    let why = refused(&other, "cron", wake).await;
+    assert!(why.contains("tools.agentToAgent"), "{why}");
+    let listed = done(&own, "cron", json!({"action": "list"})).await;
+    assert_eq!(listed["jobs"], json!([of_main]));
+}
+
+#[tokio::test(flavor = "local")]
 async fn rule_51_an_agent_changes_and_restarts_the_gateway_only_where_the_owner_says_so() {
     let gateway = Gateway::start().await;
     let toolbox = toolbox(&gateway, "main", "main").await;

@@ -54,7 +54,7 @@ async fn started() -> (Gateway, Home, Node, Caller) {
 #[tokio::test]
 async fn a_time_out_ends_the_whole_group() {
     let (_gateway, home, _node, mut caller) = started().await;
-    let ids = long_command(&home, &mut caller, json!({"timeoutMs": 1_000})).await;
+    let ids = long_command(&home, &mut caller, json!({"timeoutMs": 5_000})).await;
     let result = caller.result().await.unwrap();
     assert_eq!(
         (&result["timedOut"], &result["success"]),

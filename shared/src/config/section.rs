@@ -40,7 +40,7 @@ pub use hooks::{HookAction, HookMapping, HookMatch, HookWakeMode, Hooks};
 pub use logging::{ConsoleStyle, LogLevel, Logging, RedactSensitive};
 pub use meta::Meta;
 pub use models::{
-    AuthProfile, ModelAuth, ModelCost, ModelEntry, ModelProvider, Models, ModelsMode,
+    AuthCooldowns, AuthProfile, ModelAuth, ModelCost, ModelEntry, ModelProvider, Models, ModelsMode,
 };
 pub use session::{AgentToAgent, DmScope, ResetMode, Session, SessionReset, SessionScope};
 pub use supervisor::Supervisor;

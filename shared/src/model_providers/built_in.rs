@@ -179,6 +179,7 @@ pub(super) fn unknown(id: &str) -> Provider {
         auth_header: false,
         headers: BTreeMap::new(),
         keys: Vec::new(),
+        expired: Vec::new(),
         needs_key: false,
         is_configured: true,
         models: Vec::new(),

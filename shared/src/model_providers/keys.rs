@@ -26,6 +26,26 @@ pub struct Key {
     pub agent: Option<String>,
     /// Whether it goes into `Authorization`, as tokens do.
     pub is_token: bool,
+    /// When it ends, if it does.
+    pub expires: Option<WallTime>,
+}
+
+impl Key {
+    /// Whether it is of no use any longer.
+    #[must_use]
+    pub fn is_over(&self, now: WallTime) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+/// A profile that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expired {
+    /// The agent that has it.
+    pub agent: String,
+    /// Its name.
+    pub profile: String,
+    provider: String,
 }
 
 /// Where a key comes from.
@@ -59,6 +79,7 @@ pub struct Keyring {
     /// What the files hold that the configuration names, by provider.
     files: BTreeMap<String, (PathBuf, Secret<String>)>,
     profiles: Vec<Profile>,
+    expired: Vec<Expired>,
     /// What could not be read, in words.
     pub problems: Vec<String>,
 }
@@ -70,6 +91,7 @@ struct Profile {
     provider: String,
     key: Secret<String>,
     is_token: bool,
+    expires: Option<WallTime>,
 }
 
 /// `auth-profiles.json`, as far as it concerns us.
@@ -176,26 +198,37 @@ impl Keyring {
             }
         };
         for (name, stored) in read.profiles {
-            #[expect(clippy::cast_precision_loss, reason = "times of this age are exact")]
-            let is_over = stored
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range is checked, and a fraction of a millisecond means nothing"
+            )]
+            let expires = stored
                 .expires
-                .is_some_and(|expires| expires > 0.0 && expires <= now.as_millis() as f64);
+                .filter(|expires| (1.0..=1e15).contains(expires))
+                .map(|expires| WallTime::from_millis(expires as u64));
             let Some(key) = stored.key.filter(|key| !key.expose().trim().is_empty()) else {
                 continue;
             };
-            if is_over {
-                continue;
-            }
             let provider = match stored.provider.trim() {
                 "" => name.split(':').next().unwrap_or_default(),
                 named => named,
             };
+            if expires.is_some_and(|expires| expires <= now) {
+                self.expired.push(Expired {
+                    agent: agent.to_owned(),
+                    provider: provider.to_lowercase(),
+                    profile: name,
+                });
+                continue;
+            }
             self.profiles.push(Profile {
                 agent: agent.to_owned(),
                 provider: provider.to_lowercase(),
                 is_token: stored.kind != "api_key",
                 name,
                 key,
+                expires,
             });
         }
     }
@@ -208,14 +241,16 @@ impl Keyring {
         auth: &ModelAuth,
     ) -> Vec<Key> {
         let mut keys: Vec<Key> = Vec::new();
-        let mut add = |value: &Secret<String>, source, agent: Option<&str>, is_token| {
+        let mut add = |value: &Secret<String>, source, profile: Option<&Profile>| {
             let value = value.expose().trim();
             if !value.is_empty() && !keys.iter().any(|key| key.value.expose() == value) {
                 keys.push(Key {
                     value: Secret::new(value.to_owned()),
                     source,
-                    agent: agent.map(str::to_owned),
-                    is_token: is_token || value.starts_with(SUBSCRIPTION),
+                    agent: profile.map(|profile| profile.agent.clone()),
+                    is_token: profile.is_some_and(|profile| profile.is_token)
+                        || value.starts_with(SUBSCRIPTION),
+                    expires: profile.and_then(|profile| profile.expires),
                 });
             }
         };
@@ -224,21 +259,21 @@ impl Keyring {
             match self.variables.get(key.expose().trim()) {
                 Some(value) => {
                     let name = key.expose().trim().to_owned();
-                    add(value, KeySource::Environment(name), None, false);
+                    add(value, KeySource::Environment(name), None);
                 }
-                None => add(key, KeySource::Config, None, false),
+                None => add(key, KeySource::Config, None),
             }
         }
         if let Some((path, key)) = self.files.get(provider) {
-            add(key, KeySource::File(path.clone()), None, false);
+            add(key, KeySource::File(path.clone()), None);
         }
         for profile in self.profiles(provider, auth) {
             let source = KeySource::Profile(profile.name.clone());
-            add(&profile.key, source, Some(&profile.agent), profile.is_token);
+            add(&profile.key, source, Some(profile));
         }
         for name in built_in::variables(provider) {
             if let Some(value) = self.variables.get(&name) {
-                add(value, KeySource::Environment(name), None, false);
+                add(value, KeySource::Environment(name), None);
             }
         }
         keys
@@ -251,10 +286,23 @@ impl Keyring {
             .order
             .iter()
             .find(|(name, _)| name.trim().to_lowercase() == provider);
-        if let Some((_, order)) = order {
-            profiles.retain(|profile| order.contains(&profile.name));
-            profiles.sort_by_key(|profile| order.iter().position(|name| *name == profile.name));
+        match order {
+            Some((_, order)) => {
+                profiles.retain(|profile| order.contains(&profile.name));
+                profiles.sort_by_key(|profile| order.iter().position(|name| *name == profile.name));
+            }
+            // What is paid for by the month comes before what is paid for by the word.
+            None => profiles.sort_by_key(|profile| !profile.is_token),
         }
         profiles
+    }
+
+    /// The profiles of a provider that have ended.
+    pub(super) fn expired(&self, provider: &str) -> Vec<Expired> {
+        let expired = self.expired.iter();
+        expired
+            .filter(|expired| expired.provider == provider)
+            .cloned()
+            .collect()
     }
 }

@@ -37,6 +37,9 @@ enum AgentsCommand {
     List {
         #[command(flatten)]
         rpc: Box<RpcFlags>,
+        /// Show which channels each one answers on, as this instance's configuration says
+        #[arg(long, conflicts_with_all = ["url", "port"])]
+        bindings: bool,
     },
     /// Add an agent with a workspace and sessions of its own
     Add(AddArgs),
@@ -105,16 +108,25 @@ struct IdentityArgs {
 
 pub(crate) async fn perform(context: &Context, arguments: AgentsArgs) -> Result<Exit, Failure> {
     match arguments.command {
-        None => list(context, &arguments.rpc).await,
-        Some(AgentsCommand::List { rpc }) => list(context, &rpc).await,
+        None => list(context, &arguments.rpc, false).await,
+        Some(AgentsCommand::List { rpc, bindings }) => list(context, &rpc, bindings).await,
         Some(AgentsCommand::Add(arguments)) => add(context, arguments).await,
         Some(AgentsCommand::Delete { id, force }) => delete(context, &id, force).await,
         Some(AgentsCommand::SetIdentity(arguments)) => set_identity(context, arguments).await,
     }
 }
 
-async fn list(context: &Context, rpc: &RpcFlags) -> Result<Exit, Failure> {
-    let answer = ask::<AgentsList>(context, rpc, "agents list", json!({})).await?;
+async fn list(context: &Context, rpc: &RpcFlags, bindings: bool) -> Result<Exit, Failure> {
+    let config = match bindings {
+        true => Some(effective(context)?),
+        false => None,
+    };
+    let mut answer = ask::<AgentsList>(context, rpc, "agents list", json!({})).await?;
+    if let (Some(config), Some(agents)) = (config, answer["agents"].as_array_mut()) {
+        for agent in agents {
+            agent["bindings"] = edit::bindings(&config, &agent.text("id")).into();
+        }
+    }
     context.out.answer(&answer, || render(&answer));
     Ok(Exit::Ok)
 }
@@ -332,7 +344,7 @@ fn render(answer: &Value) -> Vec<String> {
         return vec!["No agents.".to_owned()];
     }
     let default = answer.text("defaultId");
-    let mut table = Table::new(["Agent", "Name", "Theme", ""]);
+    let mut table = Table::new(["Agent", "Name", "Theme", "", "Answers on"]);
     for agent in agents {
         let id = agent.text("id");
         let identity = &agent["identity"];
@@ -345,6 +357,7 @@ fn render(answer: &Value) -> Vec<String> {
             name.unwrap_or_default(),
             identity.text("theme"),
             standing.to_owned(),
+            agent.texts("bindings").join(", "),
         ]);
     }
     table.lines()
@@ -360,6 +373,11 @@ mod tests {
         assert_eq!(
             render(&answer),
             ["Agent  Name", "main   Molty  default", "build"]
+        );
+        let bound = json!({"agents": [{"id": "main", "bindings": ["telegram", "discord:ops"]}, {"id": "b"}]});
+        assert_eq!(
+            render(&bound),
+            ["Agent  Answers on", "main   telegram, discord:ops", "b"]
         );
     }
 }

@@ -28,6 +28,9 @@ const RUN_LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
     after_help = "A job is named by its id, the beginning of its id (6 characters or more), or its name."
 )]
 pub(crate) struct CronArgs {
+    /// Accepted for scripts: a command always waits for the last answer
+    #[arg(long, hide = true)]
+    expect_final: bool,
     #[command(flatten)]
     rpc: RpcFlags,
     #[command(subcommand)]

@@ -39,9 +39,39 @@ pub(crate) struct DoctorArgs {
     /// The same
     #[arg(long, hide = true)]
     yes: bool,
+    /// The same, since whatever is found is taken over
+    #[arg(long, hide = true, alias = "fix")]
+    repair: bool,
+    /// The same, since nothing is suggested
+    #[arg(long, hide = true)]
+    no_workspace_suggestions: bool,
+    /// Rewrite services
+    #[arg(long, hide = true)]
+    force: bool,
+    /// Look for services of other installations
+    #[arg(long, hide = true)]
+    deep: bool,
+    /// Make a token
+    #[arg(long, hide = true)]
+    generate_gateway_token: bool,
+}
+
+impl DoctorArgs {
+    /// Refuses what a script must not take for done.
+    fn check(&self) -> Result<(), Failure> {
+        let why = if self.force || self.deep {
+            "error: options '--force' and '--deep' are about services of the system, which 'doctor' does not look at"
+        } else if self.generate_gateway_token {
+            "error: option '--generate-gateway-token' is not needed: the gateway makes a token when it has none"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new(Kind::Unsupported, why))
+    }
 }
 
 pub(crate) fn perform(context: &Context, arguments: DoctorArgs) -> Result<Exit, Failure> {
+    arguments.check()?;
     let state = &context.identity.state_dir;
     let from = match &arguments.from {
         Some(from) => absolute(from)?,

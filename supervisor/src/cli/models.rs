@@ -5,20 +5,18 @@ use openclaw_shared::clock::WallTime;
 use openclaw_shared::config::Config;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::model_providers::{Keyring, Providers};
-use openclaw_shared::protocol::method::agents::ModelsList;
-use serde_json::{Value, json};
 
-use super::answer::Answer as _;
 use super::args::{RpcFlags, everywhere};
 use super::context::Context;
-use super::control_client::Asked;
-use super::failure::Failure;
-use super::rpc::ask;
-use super::table::Table;
+use super::failure::{Failure, Kind};
 
+mod change;
 mod choice;
+mod list;
 mod scan;
 mod status;
+
+use change::{Fallback, Purpose};
 
 /// `models`.
 #[derive(Debug, Args)]
@@ -33,18 +31,27 @@ pub(crate) struct ModelsArgs {
 #[derive(Debug, Clone, Subcommand)]
 enum ModelsCommand {
     /// Show which model is used, what stands in for it, and where each key comes from
-    Status,
+    Status(StatusArgs),
     /// Show the models that can be chosen
-    List {
-        /// Only those of this provider
-        #[arg(long, value_name = "PROVIDER")]
-        provider: Option<String>,
-    },
+    List(ListArgs),
     /// Use a model where nobody says otherwise
-    Set {
-        /// The model, as provider/model, or an alias of it
-        #[arg(value_name = "MODEL")]
-        model: String,
+    Set(ModelName),
+    /// Use a model for images that the usual one cannot read
+    SetImage(ModelName),
+    /// Show and change short names of models
+    Aliases {
+        #[command(subcommand)]
+        command: Option<AliasCommand>,
+    },
+    /// Show and change what stands in for the usual model
+    Fallbacks {
+        #[command(subcommand)]
+        command: Option<FallbackCommand>,
+    },
+    /// Show and change what stands in for the model for images
+    ImageFallbacks {
+        #[command(subcommand)]
+        command: Option<FallbackCommand>,
     },
     /// Ask the model servers of this machine what they have
     Scan {
@@ -52,20 +59,151 @@ enum ModelsCommand {
         #[arg(long, value_name = "PROVIDER")]
         provider: Option<String>,
     },
+    /// Sign in to a provider
+    #[command(hide = true)]
+    Auth {
+        /// What another version is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Default, Args)]
+struct StatusArgs {
+    /// Print the model that is used, and nothing else
+    #[arg(long)]
+    plain: bool,
+    /// Exit with 1 when a provider that is used has no key
+    #[arg(long)]
+    check: bool,
+    /// Ask each provider
+    #[arg(long, hide = true)]
+    probe: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+struct ListArgs {
+    /// Only those of this provider
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// Only those of model servers on this machine
+    #[arg(long)]
+    local: bool,
+    /// Print their names, one a line
+    #[arg(long)]
+    plain: bool,
+    /// Accepted for scripts: all that can be chosen are always shown
+    #[arg(long, hide = true)]
+    all: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+struct ModelName {
+    /// The model, as provider/model, or an alias of it
+    #[arg(value_name = "MODEL")]
+    model: String,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum AliasCommand {
+    /// Show the aliases
+    List(Plain),
+    /// Let an alias stand for a model
+    Add {
+        /// The alias
+        #[arg(value_name = "ALIAS")]
+        alias: String,
+        #[command(flatten)]
+        model: ModelName,
+    },
+    /// Remove an alias
+    #[command(alias = "rm")]
+    Remove {
+        /// The alias
+        #[arg(value_name = "ALIAS")]
+        alias: String,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum FallbackCommand {
+    /// Show them, in the order in which they are asked
+    List(Plain),
+    /// Add one at the end
+    Add(ModelName),
+    /// Remove one
+    #[command(alias = "rm")]
+    Remove(ModelName),
+    /// Remove all
+    Clear,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+struct Plain {
+    /// Print one a line, and nothing else
+    #[arg(long)]
+    plain: bool,
 }
 
 pub(crate) async fn perform(context: &Context, arguments: ModelsArgs) -> Result<Exit, Failure> {
-    match arguments.command.unwrap_or(ModelsCommand::Status) {
-        ModelsCommand::Status => Ok(status::show(context)),
-        ModelsCommand::List { provider } => {
-            list(context, &arguments.rpc, provider.as_deref()).await
+    let command = arguments.command;
+    match command.unwrap_or_else(|| ModelsCommand::Status(StatusArgs::default())) {
+        ModelsCommand::Status(wanted) => status::show(context, &wanted),
+        ModelsCommand::List(wanted) => list::show(context, &arguments.rpc, &wanted).await,
+        ModelsCommand::Set(wanted) => change::set(context, Purpose::Answers, &wanted.model).await,
+        ModelsCommand::SetImage(wanted) => {
+            change::set(context, Purpose::Images, &wanted.model).await
         }
-        ModelsCommand::Set { model } => choice::set(context, &model).await,
+        ModelsCommand::Aliases { command } => match command {
+            None => Ok(status::aliases(context, false)),
+            Some(AliasCommand::List(as_lines)) => Ok(status::aliases(context, as_lines.plain)),
+            Some(AliasCommand::Add { alias, model }) => {
+                change::add_alias(context, &alias, &model.model).await
+            }
+            Some(AliasCommand::Remove { alias }) => change::remove_alias(context, &alias).await,
+        },
+        ModelsCommand::Fallbacks { command } => fallbacks(context, Purpose::Answers, command).await,
+        ModelsCommand::ImageFallbacks { command } => {
+            fallbacks(context, Purpose::Images, command).await
+        }
         ModelsCommand::Scan { provider } => {
             let limit = arguments.rpc.limit();
             Ok(scan::show(context, provider.as_deref(), limit).await)
         }
+        ModelsCommand::Auth { rest: _ } => Err(no_sign_in(context)),
     }
+}
+
+async fn fallbacks(
+    context: &Context,
+    purpose: Purpose,
+    command: Option<FallbackCommand>,
+) -> Result<Exit, Failure> {
+    match command.unwrap_or_else(|| FallbackCommand::List(Plain::default())) {
+        FallbackCommand::List(as_lines) => Ok(status::fallbacks(context, purpose, as_lines.plain)),
+        FallbackCommand::Add(wanted) => {
+            change::fallback(context, purpose, Fallback::Add(&wanted.model)).await
+        }
+        FallbackCommand::Remove(wanted) => {
+            change::fallback(context, purpose, Fallback::Remove(&wanted.model)).await
+        }
+        FallbackCommand::Clear => change::fallback(context, purpose, Fallback::Clear).await,
+    }
+}
+
+fn no_sign_in(context: &Context) -> Failure {
+    Failure::new(
+        Kind::Unsupported,
+        "This version does not sign in to providers; it uses keys, and the profiles in auth-profiles.json as they are.",
+    )
+    .hint(format!(
+        "Give a provider its key: {}, or the variable NAME_API_KEY",
+        context.command("config set models.providers.NAME.apiKey KEY")
+    ))
+    .hint(format!(
+        "See where keys come from: {}",
+        context.command("models status")
+    ))
 }
 
 /// The providers, as a gateway of this instance would see them.
@@ -79,72 +217,4 @@ fn providers(context: &Context, config: &Config) -> (Providers, Keyring) {
         WallTime::now(),
     );
     (Providers::of(config, &keyring), keyring)
-}
-
-async fn list(
-    context: &Context,
-    flags: &RpcFlags,
-    provider: Option<&str>,
-) -> Result<Exit, Failure> {
-    // Which models there are is known without a gateway, unless a certain one is meant.
-    let is_meant = flags.url.is_some() || flags.port.is_some();
-    let is_absent = !is_meant && matches!(context.running().await, Asked::Absent);
-    let mut answer = if is_absent {
-        from_config(context)
-    } else {
-        ask::<ModelsList>(context, flags, "models list", json!({})).await?
-    };
-    if let (Some(provider), Some(models)) = (provider, answer["models"].as_array_mut()) {
-        models.retain(|model| model.text("provider").eq_ignore_ascii_case(provider));
-    }
-    context.out.answer(&answer, || render(&answer));
-    Ok(Exit::Ok)
-}
-
-fn from_config(context: &Context) -> Value {
-    let config = context.config();
-    let (providers, _) = providers(context, &config);
-    let models: Vec<Value> = providers
-        .listed()
-        .map(|(provider, model)| {
-            json!({
-                "id": model.id, "name": model.name, "provider": provider.id, "contextWindow": model.context_window,
-                "reasoning": model.reasoning, "input": model.input,
-            })
-        })
-        .collect();
-    json!({ "models": models })
-}
-
-fn render(answer: &Value) -> Vec<String> {
-    let models = answer.items("models");
-    if models.is_empty() {
-        return vec!["No models.".to_owned()];
-    }
-    let mut table = Table::new(["Model", "Name", "Context", "Reads", "Thinks"]);
-    for model in models {
-        let context = model["contextWindow"].as_u64();
-        table.row([
-            format!("{}/{}", model.text("provider"), model.text("id")),
-            model.text("name"),
-            context.map(|tokens| tokens.to_string()).unwrap_or_default(),
-            model.texts("input").join(", "),
-            if model.is_on("reasoning") { "yes" } else { "" }.to_owned(),
-        ]);
-    }
-    table.lines()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_is_shown_by_the_name_that_the_configuration_uses() {
-        let answer = json!({"models": [{"id": "m1", "name": "Model One", "provider": "fk", "contextWindow": 8192}]});
-        assert_eq!(
-            render(&answer),
-            ["Model  Name       Context", "fk/m1  Model One  8192"]
-        );
-    }
 }

@@ -38,6 +38,9 @@ pub(crate) struct SessionsArgs {
     /// Show at most so many
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    /// Read a file of another version
+    #[arg(long, hide = true, value_name = "FILE")]
+    store: Option<String>,
     #[command(flatten)]
     rpc: RpcFlags,
     #[command(subcommand)]
@@ -148,6 +151,16 @@ impl SessionsArgs {
 
 pub(crate) async fn perform(context: &Context, arguments: SessionsArgs) -> Result<Exit, Failure> {
     arguments.check()?;
+    if arguments.store.is_some() {
+        return Err(Failure::new(
+            Kind::Unsupported,
+            "Sessions are kept in the gateway's store, and no sessions.json is read.",
+        )
+        .hint(format!(
+            "Take over what another version has left: {}",
+            context.command("doctor --from DIR")
+        )));
+    }
     let rpc = &arguments.rpc;
     let limit = arguments.limit;
     match &arguments.command {

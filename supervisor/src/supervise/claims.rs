@@ -11,14 +11,14 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use openclaw_shared::clock::Moment;
 use openclaw_shared::instance::Instance;
 use openclaw_shared::ipc::private_folder;
 use openclaw_shared::paths::StatePaths;
 
-/// How long a predecessor that is just ending is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
-/// How often the lock is tried meanwhile; the kernel has no lock with a deadline.
+/// How often it is looked whether a predecessor that is just ending is gone: for a second, or for longer on a machine that is too busy
+/// to let either of the two go on.
+pub(crate) const LOOKS: u32 = 100;
+/// How long it takes from one look to the next; the kernel has no lock with a deadline.
 pub(crate) const RETRY: Duration = Duration::from_millis(10);
 
 /// Everything an instance claims.
@@ -156,11 +156,12 @@ fn lock_file(path: &Path) -> io::Result<File> {
 }
 
 async fn lock(file: &File, what: &'static str, path: &Path) -> Result<(), ClaimError> {
-    let start = Moment::now();
+    let mut looks = 0;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Moment::now().since(start) < PATIENCE => {
+            Err(TryLockError::WouldBlock) if looks < LOOKS => {
+                looks += 1;
                 tokio::time::sleep(RETRY).await;
             }
             Err(TryLockError::WouldBlock) => {

@@ -6,21 +6,22 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use openclaw_shared::clock::Moment;
 use openclaw_shared::control::ChildName;
 use openclaw_shared::instance::Instance;
 use openclaw_shared::paths::RunPaths;
 use tokio::time::sleep;
 
-use super::claims::{PATIENCE, RETRY};
+use super::claims::{LOOKS, RETRY};
 use crate::port_owner;
 
 /// Waits until nothing of it is left, as long as its claim would have been waited for. Only for whoever holds the claim on the
 /// state: then whatever still answers is on its way out, and what does not go is found when it is bound.
 pub(crate) async fn gone(instance: &Instance, addresses: &[SocketAddr]) {
     let sockets = sockets(instance);
-    let start = Moment::now();
-    while lingers(&sockets, addresses) && Moment::now().since(start) < PATIENCE {
+    for _ in 0..LOOKS {
+        if !lingers(&sockets, addresses) {
+            return;
+        }
         sleep(RETRY).await;
     }
 }

@@ -100,7 +100,7 @@ mod tests {
         std::fs::write(folder.path().join("other"), "x").unwrap();
         assert!(nudged.try_recv().is_err());
         std::fs::rename(&beside, &file).unwrap();
-        tokio::time::timeout(Duration::from_secs(5), nudged.recv())
+        tokio::time::timeout(Duration::from_secs(60), nudged.recv())
             .await
             .unwrap()
             .unwrap();

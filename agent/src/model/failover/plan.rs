@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use openclaw_shared::backoff::Backoff;
+use openclaw_shared::clock::WallTime;
 
 use crate::model::ModelErrorKind;
 
@@ -60,11 +61,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Candidates in the order they are wanted, and whether the key of each is resting.
-    pub(super) fn new(policy: Policy, cooling: impl Iterator<Item = bool>) -> Self {
-        let (resting, ready): (Vec<_>, Vec<_>) =
-            cooling.enumerate().partition(|(_, is_cooling)| *is_cooling);
-        // A key that rests comes after all others, and is not passed over.
+    /// Candidates in the order they are wanted, and until when the key of each rests, if it does.
+    pub(super) fn new(policy: Policy, resting: impl Iterator<Item = Option<WallTime>>) -> Self {
+        let (mut resting, ready): (Vec<_>, Vec<_>) =
+            resting.enumerate().partition(|(_, until)| until.is_some());
+        // A key that rests comes after all others, the one that rests shortest first, and is not passed over.
+        resting.sort_by_key(|(_, until)| *until);
         let order = ready.into_iter().chain(resting).map(|(index, _)| index);
         let mut left: Vec<usize> = order.collect();
         left.reverse();
@@ -101,7 +103,11 @@ impl Plan {
                 self.next = Next::GiveUp;
                 return;
             }
-            ModelErrorKind::Auth | ModelErrorKind::Refused | ModelErrorKind::Unknown => None,
+            ModelErrorKind::Auth
+            | ModelErrorKind::Unpaid
+            | ModelErrorKind::Refused
+            | ModelErrorKind::Unknown
+            | ModelErrorKind::TooLarge => None,
             // It was waited for long enough.
             ModelErrorKind::TimedOut if !self.left.is_empty() => None,
             ModelErrorKind::TimedOut
@@ -140,10 +146,13 @@ mod tests {
 
     use super::*;
 
-    /// Plays a course: `kind => what is next`, for candidates of which `~` marks those whose key rests.
+    /// Plays a course: `kind => what is next`, for candidates of which a digit says how long the key rests, and `-` that it does not.
     fn check(candidates: &str, course: &[(ModelErrorKind, &str)]) {
-        let cooling = candidates.chars().map(|mark| mark == '~');
-        let mut plan = Plan::new(Policy::default(), cooling);
+        let resting = candidates.chars().map(|mark| {
+            let rest = mark.to_digit(10)?;
+            Some(WallTime::from_millis(rest.into()))
+        });
+        let mut plan = Plan::new(Policy::default(), resting);
         let mut seen = Vec::new();
         for (kind, _) in course {
             let candidate = match plan.next() {
@@ -186,7 +195,14 @@ mod tests {
 
     #[test]
     fn what_does_not_pass_goes_to_the_next_at_once() {
-        for kind in [Kind::Auth, Kind::Refused, Kind::Unknown, Kind::TimedOut] {
+        for kind in [
+            Kind::Auth,
+            Kind::Unpaid,
+            Kind::Refused,
+            Kind::Unknown,
+            Kind::TooLarge,
+            Kind::TimedOut,
+        ] {
             check("--", &[(kind, "ask 1")]);
         }
         check("--", &[(Kind::ContextFull, "give up")]);
@@ -202,21 +218,29 @@ mod tests {
 
     #[test]
     fn a_key_that_rests_is_asked_last_and_not_never() {
-        check("~-", &[(Kind::Auth, "ask 0"), (Kind::Auth, "give up")]);
-        check("~", &[(Kind::Auth, "give up")]);
+        check("1-", &[(Kind::Auth, "ask 0"), (Kind::Auth, "give up")]);
+        check("1", &[(Kind::Auth, "give up")]);
+        check(
+            "3-12",
+            &[
+                (Kind::Auth, "ask 2"),
+                (Kind::Auth, "ask 3"),
+                (Kind::Auth, "ask 0"),
+            ],
+        );
         check("", &[]);
     }
 
     #[test]
     fn nothing_is_asked_again_once_words_were_said() {
-        let mut plan = Plan::new(Policy::default(), [false, false].into_iter());
+        let mut plan = Plan::new(Policy::default(), [None, None].into_iter());
         plan.failed(0, Kind::BrokeOff, true, 0.0);
         assert_eq!(plan.next(), Next::GiveUp);
         let policy = Policy {
             takes_over: true,
             ..Policy::default()
         };
-        let mut plan = Plan::new(policy, [false, false].into_iter());
+        let mut plan = Plan::new(policy, [None, None].into_iter());
         plan.failed(0, Kind::BrokeOff, true, 0.0);
         assert_eq!(plan.next(), Next::Wait(Duration::from_millis(500), 0));
     }
@@ -225,12 +249,14 @@ mod tests {
         let wish = proptest::option::of((0..100_u64).prop_map(Duration::from_secs));
         prop_oneof![
             Just(Kind::Auth),
+            Just(Kind::Unpaid),
             wish.clone().prop_map(Kind::Limited),
             wish.prop_map(Kind::Overloaded),
             Just(Kind::Unreachable),
             Just(Kind::TimedOut),
             Just(Kind::BrokeOff),
             Just(Kind::Malformed),
+            Just(Kind::TooLarge),
             Just(Kind::ContextFull),
             Just(Kind::Refused),
             Just(Kind::Unknown),
@@ -240,11 +266,12 @@ mod tests {
     proptest! {
         #[test]
         fn a_request_ends_whatever_fails(
-            resting in proptest::collection::vec(any::<bool>(), 0..5),
+            resting in proptest::collection::vec(proptest::option::of(0..9_u64), 0..5),
             course in proptest::collection::vec(kinds(), 40),
         ) {
             let candidates = resting.len();
-            let mut plan = Plan::new(Policy::default(), resting.into_iter());
+            let resting = resting.into_iter().map(|until| until.map(WallTime::from_millis));
+            let mut plan = Plan::new(Policy::default(), resting);
             let mut asked = vec![0; candidates];
             let mut waited = Duration::ZERO;
             for kind in course {

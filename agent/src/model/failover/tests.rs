@@ -52,6 +52,7 @@ fn failover(courses: impl IntoIterator<Item = Course>, cooldowns: &SharedCooldow
             model: Rc::new(Scripted(RefCell::new(course.into()))),
             name: format!("p/m{index}"),
             key: format!("k{index}"),
+            rest: RestRules::default(),
         });
     Failover::new(
         candidates.collect(),

@@ -33,6 +33,17 @@ const CONTEXT_FULL: [&str; 12] = [
     "too many input tokens",
 ];
 
+/// What they say when nothing is paid for any longer, in lower case.
+const UNPAID: [&str; 7] = [
+    "insufficient_quota",
+    "insufficient credits",
+    "insufficient balance",
+    "credit balance",
+    "exceeded your current quota",
+    "payment required",
+    "billing_hard_limit",
+];
+
 /// Takes secrets out of what providers say, because some repeat the key that they refuse.
 #[derive(Debug, Clone, Default)]
 pub struct Scrub(Vec<Secret<String>>);
@@ -200,11 +211,12 @@ pub(super) fn of_status(
         _ if matches!(status, 400 | 413 | 422 | 500) && tells_of_full_context(body) => {
             ModelErrorKind::ContextFull
         }
+        // No money left is not a matter of minutes, whatever the status says.
+        402 => ModelErrorKind::Unpaid,
+        _ if matches!(status, 400 | 403 | 429) && tells_of_money(body) => ModelErrorKind::Unpaid,
         401 | 403 => ModelErrorKind::Auth,
         404 if body.to_ascii_lowercase().contains("model") => ModelErrorKind::Unknown,
         408 => ModelErrorKind::TimedOut,
-        // No money left is not a matter of minutes.
-        402 => ModelErrorKind::Auth,
         429 => ModelErrorKind::Limited(later),
         500..=599 => ModelErrorKind::Overloaded(later),
         _ => ModelErrorKind::Refused,
@@ -215,7 +227,7 @@ pub(super) fn of_status(
 /// What an error in the middle of a stream means.
 fn of_event(body: &Value, scrub: &Scrub) -> ModelError {
     let written = body.to_string();
-    let said = text_of(&written).unwrap_or(written);
+    let said = text_of(&written).unwrap_or_else(|| written.clone());
     let inner = body.get("error").unwrap_or(body);
     let word = |key: &str| inner.get(key).and_then(Value::as_str).unwrap_or_default();
     let what = format!("{} {}", word("type"), word("code")).to_ascii_lowercase();
@@ -225,6 +237,8 @@ fn of_event(body: &Value, scrub: &Scrub) -> ModelError {
     let has = |part: &str| what.contains(part);
     let kind = if tells_of_full_context(&said) || has("context_length") {
         ModelErrorKind::ContextFull
+    } else if status == Some(402) || has("billing") || tells_of_money(&written) {
+        ModelErrorKind::Unpaid
     } else if has("rate_limit") || has("resource_exhausted") || status == Some(429) {
         ModelErrorKind::Limited(None)
     } else if has("authentication") || has("permission") || has("api_key") {
@@ -257,6 +271,11 @@ fn text_of(body: &str) -> Option<String> {
 fn tells_of_full_context(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     CONTEXT_FULL.iter().any(|words| text.contains(words))
+}
+
+fn tells_of_money(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    UNPAID.iter().any(|words| text.contains(words))
 }
 
 /// When to come again, as seconds, milliseconds or a date.
@@ -311,6 +330,19 @@ mod tests {
             r#"{"error": {"message": "This model's maximum context length is 8192 tokens."}}"#,
             Kind::ContextFull,
             "HTTP 400: This model's maximum context length is 8192 tokens.",
+        );
+        check(402, "", Kind::Unpaid, "HTTP 402");
+        check(
+            400,
+            r#"{"type": "error", "error": {"message": "Your credit balance is too low"}}"#,
+            Kind::Unpaid,
+            "HTTP 400: Your credit balance is too low",
+        );
+        check(
+            429,
+            r#"{"error": {"message": "no quota", "code": "insufficient_quota"}}"#,
+            Kind::Unpaid,
+            "HTTP 429: no quota",
         );
         check(401, r#"{"error": "no"}"#, Kind::Auth, "HTTP 401: no");
         check(403, "<html>x</html>", Kind::Auth, "HTTP 403");
@@ -370,6 +402,10 @@ mod tests {
             (
                 r#"{"message": "m", "type": "rate_limit_error"}"#,
                 ModelErrorKind::Limited(None),
+            ),
+            (
+                r#"{"message": "m", "code": "insufficient_quota"}"#,
+                ModelErrorKind::Unpaid,
             ),
             (
                 r#"{"message": "m", "code": 429}"#,

@@ -3,10 +3,12 @@
 //! Invariant: an answer ends with [`ModelEvent::Done`] only if the provider has said that it is whole. The crate takes the end of
 //! a stream for the end of the answer in some protocols; what the provider said itself is seen in the frames ([`Tail`]).
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::collections::{BTreeSet, VecDeque};
+use std::future::{Future as _, poll_fn};
 use std::mem;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use futures_util::StreamExt as _;
 use genai::ServiceTarget;
@@ -19,12 +21,14 @@ use openclaw_shared::clock::WallTime;
 use openclaw_shared::transcript::{StopReason, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio::time::{Sleep, sleep};
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;
 use tracing::instrument::WithSubscriber as _;
 
 use super::asking::{self, REDACTED};
 use super::failing::{self, Scrub};
+use super::measure::{self, Measure};
 use super::{Api, Hosted, error};
 use crate::model::{
     Answering, Done, ModelError, ModelErrorKind, ModelEvent, ModelRequest, ToolCall,
@@ -46,6 +50,8 @@ pub(super) struct Answer<'a> {
     signed: usize,
     /// The calls as far as they are known, for servers that do not say when everything is said.
     calls: Vec<Called>,
+    /// The names of all calls that were begun.
+    begun: BTreeSet<String>,
 }
 
 enum State {
@@ -77,6 +83,7 @@ impl<'a> Answer<'a> {
             has_begun: false,
             signed: 0,
             calls: Vec::new(),
+            begun: BTreeSet::new(),
         }
     }
 
@@ -89,14 +96,17 @@ impl<'a> Answer<'a> {
             let heard = match mem::replace(&mut self.state, State::Over) {
                 State::Over => return None,
                 State::Unsent(asked) => self.send(*asked).await,
-                State::Open(mut stream) => {
-                    let heard = hear(&mut stream).await;
-                    self.state = State::Open(stream);
-                    self.take(heard)
-                }
+                State::Open(mut stream) => match self.hear(&mut stream).await {
+                    Ok(heard) => {
+                        self.state = State::Open(stream);
+                        self.take(heard)
+                    }
+                    Err(error) => Err(error),
+                },
             };
             if let Err(error) = heard {
                 self.state = State::Over;
+                self.pending.clear();
                 return Some(Err(error));
             }
         }
@@ -142,7 +152,7 @@ impl<'a> Answer<'a> {
                 self.signed += 1;
                 self.tell(ModelEvent::ThinkingSignature(chunk.content));
             }
-            ChatStreamEvent::ToolCallChunk(chunk) => self.note(chunk.tool_call),
+            ChatStreamEvent::ToolCallChunk(chunk) => return self.note(chunk.tool_call),
             ChatStreamEvent::End(end) => return self.end(end),
         }
         Ok(())
@@ -186,7 +196,7 @@ impl<'a> Answer<'a> {
             None if says_end_itself => StopReason::Stop,
             None => return Err(failing::broke_off(provider)),
         };
-        let mut has_calls = false;
+        let mut calls = 0;
         let mut signatures = 0;
         for part in end.captured_content.unwrap_or_default() {
             match part {
@@ -194,7 +204,8 @@ impl<'a> Answer<'a> {
                     // A call that was cut off in the middle is none.
                     let is_cut = stop == StopReason::Length && !call.fn_arguments.is_object();
                     if !is_cut {
-                        has_calls = true;
+                        calls += 1;
+                        measure::check_call(provider, calls, length(&call.fn_arguments))?;
                         self.tell(ModelEvent::ToolCall(whole(call)));
                     }
                 }
@@ -215,6 +226,7 @@ impl<'a> Answer<'a> {
                 | ContentPart::ReasoningContent(_) => {}
             }
         }
+        let has_calls = calls > 0;
         let stop = match stop {
             // Not every server has a word for it.
             StopReason::Stop if has_calls => StopReason::ToolUse,
@@ -243,9 +255,14 @@ impl<'a> Answer<'a> {
         self.pending.push_back(event);
     }
 
-    fn note(&mut self, call: Called) {
+    fn note(&mut self, call: Called) -> Result<(), ModelError> {
+        let arguments = call.fn_arguments.as_str().map_or(0, str::len);
+        if !self.begun.contains(&call.call_id) {
+            self.begun.insert(call.call_id.clone());
+        }
+        measure::check_call(&self.model.endpoint.provider, self.begun.len(), arguments)?;
         if self.model.endpoint.api != Api::OpenaiCompletions {
-            return;
+            return Ok(());
         }
         match self
             .calls
@@ -255,6 +272,43 @@ impl<'a> Answer<'a> {
             Some(known) => *known = call,
             None => self.calls.push(call),
         }
+        Ok(())
+    }
+
+    /// Waits for the next event, as long as frames come, and as long as they have an end.
+    async fn hear(
+        &self,
+        stream: &mut ChatStream,
+    ) -> Result<Option<genai::Result<ChatStreamEvent>>, ModelError> {
+        let quiet = Dispatch::none();
+        let provider = &self.model.endpoint.provider;
+        let limit = self.model.endpoint.idle_limit;
+        let mut frames = self.tail.measured(|measure| measure.frames());
+        let mut late: Pin<Box<Sleep>> = Box::pin(sleep(limit));
+        poll_fn(|context| {
+            // The crate logs what it cannot read, which may be anything that was said.
+            let polled = with_default(&quiet, || stream.poll_next_unpin(context));
+            let seen = self.tail.measured(|measure| {
+                if polled.is_pending() && measure.frames() == frames {
+                    measure.piece();
+                }
+                measure.clone()
+            });
+            if seen.is_full() {
+                return Poll::Ready(Err(measure::too_large(provider)));
+            }
+            if let Poll::Ready(heard) = polled {
+                return Poll::Ready(Ok(heard));
+            }
+            // Bytes alone are no progress, or a provider could go on for ever with a few.
+            if seen.frames() != mem::replace(&mut frames, seen.frames()) {
+                late = Box::pin(sleep(limit));
+            }
+            late.as_mut()
+                .poll(context)
+                .map(|()| Err(failing::silent(provider)))
+        })
+        .await
     }
 
     fn failure(&self, failure: genai::Error) -> ModelError {
@@ -263,13 +317,13 @@ impl<'a> Answer<'a> {
     }
 }
 
-async fn hear(stream: &mut ChatStream) -> Option<genai::Result<ChatStreamEvent>> {
-    let quiet = Dispatch::none();
-    poll_fn(|context| {
-        // The crate logs what it cannot read, which may be anything that was said.
-        with_default(&quiet, || stream.poll_next_unpin(context))
-    })
-    .await
+/// How long arguments are, where that is not known already.
+fn length(arguments: &Value) -> usize {
+    match arguments {
+        Value::String(text) => text.len(),
+        Value::Object(_) | Value::Array(_) => arguments.to_string().len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
 }
 
 fn parsed(mut call: Called) -> Called {
@@ -345,6 +399,7 @@ struct Seen {
     reason: Option<String>,
     usage: Option<Counted>,
     problem: Option<String>,
+    measure: Measure,
 }
 
 #[derive(Debug, Deserialize)]
@@ -370,6 +425,10 @@ impl Tail {
         self.seen(|seen| (seen.reason.take(), seen.usage.take()))
     }
 
+    fn measured<T>(&self, work: impl FnOnce(&mut Measure) -> T) -> T {
+        self.seen(|seen| work(&mut seen.measure))
+    }
+
     fn seen<T>(&self, work: impl FnOnce(&mut Seen) -> T) -> T {
         work(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -377,6 +436,7 @@ impl Tail {
 
 impl ChatFrameSink for Tail {
     fn on_frame(&self, _: &FrameCtx, frame: RawFrameRef<'_>) {
+        self.measured(|measure| measure.frame(frame.data.len()));
         if frame.data.is_empty() || frame.data == "[DONE]" {
             return;
         }

@@ -54,7 +54,7 @@ fn machine(security: Security, ask: Ask, says: Answer) -> Machine {
         limit: Duration::from_secs(60),
         background_after: Duration::from_secs(30),
         may_background: true,
-        skill_programs: Arc::default(),
+        skill_programs: Arc::new(|| ["uname".to_owned()].into()),
         processes: processes.clone(),
         on_exit: None,
     };
@@ -255,6 +255,20 @@ async fn the_stricter_of_the_owners_file_and_the_configuration_holds() {
 }
 
 #[tokio::test]
+async fn programs_of_skills_run_where_the_owner_says_so() {
+    let machine = machine(Security::Allowlist, Ask::Off, Answer::Denied);
+    let path = machine.folder.path().join("exec-approvals.json");
+    for (says, is_done) in [("true", true), ("false", false)] {
+        let file = format!(r#"{{"version":1,"defaults":{{"autoAllowSkills":{says}}}}}"#);
+        std::fs::write(&path, file).unwrap();
+        let done = machine.run(json!({"command": "uname"})).await;
+        assert_eq!(done.details["error"].is_null(), is_done, "{done:?}");
+        let done = machine.run(json!({"command": "id"})).await;
+        assert_eq!(done.details["error"], "exec denied: allowlist-miss");
+    }
+}
+
+#[tokio::test]
 async fn a_yes_for_always_is_remembered_in_the_owners_file() {
     let machine = machine(Security::Allowlist, Ask::OnMiss, Answer::Always);
     std::fs::write(machine.folder.path().join("workspace/a"), "one\n").unwrap();
@@ -269,7 +283,7 @@ async fn what_takes_long_goes_on_in_the_background() {
     LocalSet::new()
         .run_until(async {
             let machine = open();
-            let run = json!({"command": "echo start; cat; echo end", "yieldMs": 300});
+            let run = json!({"command": "echo start; cat; echo end", "yieldMs": 2_500});
             let going = machine.run(run).await;
             assert_eq!(going.details["status"], "running");
             assert_eq!(going.details["tail"], "start\n");
@@ -366,7 +380,7 @@ async fn a_command_ends_with_whoever_waits_for_it() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), gone)
+    tokio::time::timeout(Duration::from_secs(60), gone)
         .await
         .unwrap();
 }

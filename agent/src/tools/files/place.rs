@@ -16,6 +16,9 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::tools::FileRules;
 
+/// Where files are what the system tells of itself: the variables of this process and its memory among them.
+const SYSTEM: [&str; 2] = ["/proc", "/sys"];
+
 /// The folder an agent works in, and which files it may use.
 #[derive(Debug, Clone)]
 pub(in crate::tools) struct Place {
@@ -64,7 +67,20 @@ impl Place {
             let folder = fs::canonicalize(folder);
             folder.is_ok_and(|folder| real.starts_with(folder))
         };
-        if lies_in(&self.workspace) {
+        if SYSTEM.iter().any(|folder| real.starts_with(folder)) {
+            return Err(format!(
+                "{shown} is no file of a disk, but what the system tells of itself"
+            ));
+        }
+        // A workspace may lie within what is protected, but what is protected within a workspace stays so.
+        let holds_workspace = |folder: &&PathBuf| {
+            let (folder, workspace) = (fs::canonicalize(folder), fs::canonicalize(&self.workspace));
+            folder.is_ok_and(|folder| {
+                workspace.is_ok_and(|it| it != folder && it.starts_with(folder))
+            })
+        };
+        let mut within = (self.rules.protected.iter()).filter(|folder| !holds_workspace(folder));
+        if lies_in(&self.workspace) && !within.any(lies_in) {
             return Ok(());
         }
         let is_protected = self.rules.protected.iter().any(lies_in);
@@ -337,6 +353,75 @@ mod tests {
                 .collect();
             assert!(left.is_empty());
         }
+    }
+
+    #[test]
+    fn rule_51_a_workspace_around_what_is_protected_opens_nothing() {
+        let (house, _) = house(false);
+        let at = |path: &str| house.path().join(path);
+        for writes_anywhere in [false, true] {
+            let rules = FileRules {
+                protected: vec![at("state"), at("state/secret")],
+                readable: vec![at("state/skills")],
+                writes_anywhere,
+            };
+            let place = Place::new(house.path().to_owned(), rules);
+            for (path, is_open) in [
+                ("elsewhere/note", true),
+                ("state/secret", false),
+                ("state/workspace/../secret", false),
+                ("state/new", false),
+                ("state/new/er", false),
+            ] {
+                if path != "state/new" && path != "state/new/er" {
+                    assert_eq!(place.read(path, 100).is_ok(), is_open, "{path}");
+                }
+                assert_eq!(place.write(path, b"x").is_ok(), is_open, "{path}");
+            }
+            assert!(place.read("state/skills/s", 100).is_ok());
+            assert!(place.write("state/skills/s", b"x").is_err());
+            assert_eq!(fs::read(at("state/secret")).unwrap(), b"state/secret");
+        }
+    }
+
+    #[test]
+    fn rule_51_what_is_protected_is_no_workspace_whatever_leads_there() {
+        let (house, _) = house(false);
+        let at = |path: &str| house.path().join(path);
+        symlink(at("state"), at("turned")).unwrap();
+        for workspace in ["state", "turned"] {
+            let rules = FileRules {
+                protected: vec![at("state")],
+                readable: Vec::new(),
+                writes_anywhere: true,
+            };
+            let place = Place::new(at(workspace), rules);
+            assert!(place.read("secret", 100).is_err(), "{workspace}");
+            assert!(place.write("secret", b"x").is_err(), "{workspace}");
+            assert!(place.write("new", b"x").is_err(), "{workspace}");
+        }
+        assert_eq!(fs::read(at("state/secret")).unwrap(), b"state/secret");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn rule_100_what_the_system_tells_of_this_process_is_not_read() {
+        let (house, place) = house(true);
+        let link = house.path().join("state/workspace/environ");
+        symlink("/proc/self/environ", link).unwrap();
+        let of_thread = format!("/proc/{0}/task/{0}/environ", std::process::id());
+        for path in [
+            "/proc/self/environ",
+            "/proc/self/../thread-self/environ",
+            "//proc/self/cmdline",
+            &of_thread,
+            "environ",
+            "/proc/self/root/proc/self/environ",
+            "/dev/null",
+        ] {
+            assert!(place.read(path, 1_000_000).is_err(), "{path}");
+        }
+        assert!(place.write("/proc/self/comm", b"x").is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{PATH, Place, aside};
 use crate::model::ToolSpec;
+use crate::picture;
 use crate::tool::{Call, Tool, ToolError, ToolOutput};
 use crate::tools::arguments::Arguments;
 use crate::tools::spec;
@@ -62,7 +63,7 @@ impl Tool for Read {
             let limit = arguments.integer("limit")?;
             aside(NAME, &self.place, move |place| {
                 let bytes = place.read(&path, LARGEST)?;
-                match picture(&bytes) {
+                match picture::kind(&bytes) {
                     Some(kind) => pictured(kind, &bytes),
                     None => lines(&String::from_utf8_lossy(&bytes), offset, limit),
                 }
@@ -75,31 +76,6 @@ impl Tool for Read {
     fn summary(&self, arguments: &Map<String, Value>) -> Option<String> {
         let arguments = Arguments::new(NAME, arguments);
         arguments.text(&PATH).map(str::to_owned)
-    }
-}
-
-/// Whether it is a picture, by how it begins.
-fn picture(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', ..] => Some("image/gif"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Some("image/webp"),
-        _ => None,
     }
 }
 
@@ -226,10 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_told_by_their_beginning() {
-        assert_eq!(picture(b"\x89PNG\r\n"), Some("image/png"));
-        assert_eq!(picture(b"RIFF0000WEBPVP8"), Some("image/webp"));
-        assert_eq!(picture(b"RIFF0000WAVE"), None);
+    fn pictures_that_are_too_large_are_not_shown() {
         assert!(pictured("image/png", &vec![0; LARGEST_PICTURE + 1]).is_err());
     }
 }

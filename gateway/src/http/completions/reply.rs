@@ -1,24 +1,27 @@
 //! The answers of `/v1/chat/completions`, whole and in pieces.                             (pure)
 
+use http::StatusCode;
 use openclaw_shared::transcript::{StopReason, Usage};
 use serde::Serialize;
 use serde_json::Value;
+use warp::reply::Response as Reply;
 
+use crate::http::api::{Failure, json};
+use crate::http::dialogue::{Form, Head};
+use crate::http::sse;
 use crate::runs::request::{KeptCall, Outcome};
 
-/// What every piece of an answer says.
+/// The form of an answer.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
-    pub(super) id: String,
-    /// In seconds since the epoch.
-    pub(super) created: u64,
-    /// As the client wrote it.
-    pub(super) model: String,
+pub(super) struct Completions {
+    pub(super) head: Head,
+    /// Whether a stream ends with what it took.
+    pub(super) with_usage: bool,
 }
 
 /// A whole answer.
 #[derive(Debug, Serialize)]
-pub(super) struct Completion<'a> {
+struct Completion<'a> {
     id: &'a str,
     object: &'static str,
     created: u64,
@@ -44,7 +47,7 @@ struct Message<'a> {
 
 /// A piece of an answer.
 #[derive(Debug, Serialize)]
-pub(super) struct Chunk<'a> {
+struct Chunk<'a> {
     id: &'a str,
     object: &'static str,
     created: u64,
@@ -144,9 +147,59 @@ fn finish_reason(outcome: &Outcome) -> &'static str {
     }
 }
 
-impl Head {
-    /// The whole answer.
-    pub(super) fn completion<'a>(&'a self, text: &'a str, outcome: &Outcome) -> Completion<'a> {
+impl Form for Completions {
+    fn id(&self) -> &str {
+        &self.head.id
+    }
+
+    fn whole(&self, text: &str, outcome: &Outcome) -> Reply {
+        json(StatusCode::OK, &self.completion(text, outcome))
+    }
+
+    fn refusal(&self, failure: &Failure, _: Usage) -> Reply {
+        failure.reply()
+    }
+
+    fn opening(&self) -> String {
+        let delta = Delta {
+            role: Some("assistant"),
+            ..Delta::default()
+        };
+        sse::data(&self.piece(delta, None))
+    }
+
+    fn more(&self, text: &str) -> String {
+        let delta = Delta {
+            content: Some(text),
+            ..Delta::default()
+        };
+        sse::data(&self.piece(delta, None))
+    }
+
+    fn closing(&self, _: &str, outcome: &Outcome) -> String {
+        let mut events = String::new();
+        if !outcome.client_calls.is_empty() {
+            let calls = outcome.client_calls.iter().enumerate();
+            let delta = Delta {
+                tool_calls: calls.map(|(index, made)| call(made, Some(index))).collect(),
+                ..Delta::default()
+            };
+            events += &sse::data(&self.piece(delta, None));
+        }
+        events += &sse::data(&self.piece(Delta::default(), Some(finish_reason(outcome))));
+        if self.with_usage {
+            events += &sse::data(&self.chunk(Vec::new(), Some(outcome.usage.into())));
+        }
+        events
+    }
+
+    fn broken(&self, failure: &Failure, _: Usage) -> String {
+        sse::data(&failure.body())
+    }
+}
+
+impl Completions {
+    fn completion<'a>(&'a self, text: &'a str, outcome: &Outcome) -> Completion<'a> {
         let calls = outcome.client_calls.iter().map(|made| call(made, None));
         let message = Message {
             role: "assistant",
@@ -154,10 +207,10 @@ impl Head {
             tool_calls: calls.collect(),
         };
         Completion {
-            id: &self.id,
+            id: &self.head.id,
             object: "chat.completion",
-            created: self.created,
-            model: &self.model,
+            created: self.head.created,
+            model: &self.head.model,
             choices: [Choice {
                 index: 0,
                 message,
@@ -167,24 +220,7 @@ impl Head {
         }
     }
 
-    /// The pieces of an answer.
-    pub(super) const fn pieces(&self, with_usage: bool) -> Pieces<'_> {
-        Pieces {
-            head: self,
-            with_usage,
-        }
-    }
-}
-
-/// The pieces of one answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pieces<'a> {
-    head: &'a Head,
-    with_usage: bool,
-}
-
-impl<'a> Pieces<'a> {
-    fn chunk(self, choices: Vec<Piece<'a>>, usage: Option<Tokens>) -> Chunk<'a> {
+    fn chunk<'a>(&'a self, choices: Vec<Piece<'a>>, usage: Option<Tokens>) -> Chunk<'a> {
         Chunk {
             id: &self.head.id,
             object: "chat.completion.chunk",
@@ -195,55 +231,13 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    fn piece(self, delta: Delta<'a>, finish_reason: Option<&'static str>) -> Chunk<'a> {
+    fn piece<'a>(&'a self, delta: Delta<'a>, finish_reason: Option<&'static str>) -> Chunk<'a> {
         let piece = Piece {
             index: 0,
             delta,
             finish_reason,
         };
         self.chunk(vec![piece], None)
-    }
-
-    /// The first one.
-    pub(super) fn begin(self) -> Chunk<'a> {
-        let delta = Delta {
-            role: Some("assistant"),
-            ..Delta::default()
-        };
-        self.piece(delta, None)
-    }
-
-    /// More of the text.
-    pub(super) fn text(self, text: &'a str) -> Chunk<'a> {
-        let delta = Delta {
-            content: Some(text),
-            ..Delta::default()
-        };
-        self.piece(delta, None)
-    }
-
-    /// The calls that the client is to make; none when there are none.
-    pub(super) fn calls(self, outcome: &Outcome) -> Option<Chunk<'a>> {
-        if outcome.client_calls.is_empty() {
-            return None;
-        }
-        let calls = outcome.client_calls.iter().enumerate();
-        let delta = Delta {
-            tool_calls: calls.map(|(index, made)| call(made, Some(index))).collect(),
-            ..Delta::default()
-        };
-        Some(self.piece(delta, None))
-    }
-
-    /// The last one that has a choice.
-    pub(super) fn end(self, outcome: &Outcome) -> Chunk<'a> {
-        self.piece(Delta::default(), Some(finish_reason(outcome)))
-    }
-
-    /// What it took, when the client wants to know.
-    pub(super) fn usage(self, outcome: &Outcome) -> Option<Chunk<'a>> {
-        self.with_usage
-            .then(|| self.chunk(Vec::new(), Some(outcome.usage.into())))
     }
 }
 
@@ -252,15 +246,17 @@ mod tests {
     use openclaw_shared::transcript::{StopReason, Usage};
     use serde_json::{Value, json};
 
-    use super::{Head, KeptCall, Outcome};
+    use super::{Completions, Form as _, Head, KeptCall, Outcome};
+    use crate::http::sse;
     use crate::runs::request::RunStatus;
 
-    fn head() -> Head {
-        Head {
+    fn form(with_usage: bool) -> Completions {
+        let head = Head {
             id: "chatcmpl_1".into(),
             created: 7,
             model: "openclaw:main".into(),
-        }
+        };
+        Completions { head, with_usage }
     }
 
     fn outcome() -> Outcome {
@@ -275,17 +271,20 @@ mod tests {
         outcome
     }
 
+    fn usage() -> Value {
+        json!({"prompt_tokens": 14, "completion_tokens": 5, "total_tokens": 19, "prompt_tokens_details": {"cached_tokens": 3}})
+    }
+
     fn value(of: impl serde::Serialize) -> Value {
         serde_json::to_value(of).unwrap()
     }
 
     #[test]
     fn a_whole_answer_looks_like_this() {
-        let usage = json!({"prompt_tokens": 14, "completion_tokens": 5, "total_tokens": 19, "prompt_tokens_details": {"cached_tokens": 3}});
         assert_eq!(
-            value(head().completion("Hello", &outcome())),
+            value(form(false).completion("Hello", &outcome())),
             json!({"id": "chatcmpl_1", "object": "chat.completion", "created": 7, "model": "openclaw:main",
-                "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}], "usage": usage})
+                "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}], "usage": usage()})
         );
         let mut calls = outcome();
         calls.client_calls = vec![KeptCall {
@@ -293,7 +292,7 @@ mod tests {
             name: "look".into(),
             arguments: json!({"at": 1}).as_object().unwrap().clone(),
         }];
-        let answer = value(head().completion("", &calls));
+        let answer = value(form(false).completion("", &calls));
         assert_eq!(
             answer["choices"],
             json!([{"index": 0, "message": {"role": "assistant", "content": null, "tool_calls": [
@@ -302,42 +301,37 @@ mod tests {
         let mut long = outcome();
         long.stop = StopReason::Length;
         assert_eq!(
-            value(head().completion("x", &long))["choices"][0]["finish_reason"],
+            value(form(false).completion("x", &long))["choices"][0]["finish_reason"],
             "length"
         );
     }
 
     #[test]
     fn pieces_look_like_this() {
-        let head = head();
-        let pieces = head.pieces(false);
+        let plain = form(false);
+        let chunk = |choices: Value| json!({"id": "chatcmpl_1", "object": "chat.completion.chunk", "created": 7, "model": "openclaw:main", "choices": choices});
+        let piece = |delta: Value, why: Value| {
+            sse::data(&chunk(
+                json!([{"index": 0, "delta": delta, "finish_reason": why}]),
+            ))
+        };
         assert_eq!(
-            value(pieces.begin()),
-            json!({"id": "chatcmpl_1", "object": "chat.completion.chunk", "created": 7, "model": "openclaw:main",
-                "choices": [{"index": 0, "delta": {"role": "assistant"}, "finish_reason": null}]})
-        );
-        let choice = |chunk| value(chunk)["choices"][0].clone();
-        assert_eq!(
-            choice(pieces.text("Hel")),
-            json!({"index": 0, "delta": {"content": "Hel"}, "finish_reason": null})
+            plain.opening(),
+            piece(json!({"role": "assistant"}), Value::Null)
         );
         assert_eq!(
-            choice(pieces.end(&outcome())),
-            json!({"index": 0, "delta": {}, "finish_reason": "stop"})
+            plain.more("Hel"),
+            piece(json!({"content": "Hel"}), Value::Null)
         );
-        assert!(pieces.usage(&outcome()).is_none() && pieces.calls(&outcome()).is_none());
-        let counted = head.pieces(true);
-        assert_eq!(value(counted.begin())["usage"], Value::Null);
-        assert!(
-            value(counted.begin())
-                .as_object()
-                .unwrap()
-                .contains_key("usage")
-        );
-        let last = value(counted.usage(&outcome()).unwrap());
         assert_eq!(
-            (&last["choices"], &last["usage"]["total_tokens"]),
-            (&json!([]), &json!(19))
+            plain.closing("Hel", &outcome()),
+            piece(json!({}), json!("stop"))
         );
+        let counted = form(true);
+        assert!(counted.opening().contains(r#","usage":null}"#));
+        let mut last = chunk(json!([]));
+        last["usage"] = usage();
+        let closing = counted.closing("Hel", &outcome());
+        assert!(closing.ends_with(&sse::data(&last)), "{closing}");
     }
 }

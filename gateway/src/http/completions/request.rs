@@ -2,36 +2,22 @@
 //!
 //! Members that change nothing here are ignored: programs of many makes send many. What is used must fit.
 
-use openclaw_shared::transcript::{Part, Thinking};
+use openclaw_shared::transcript::Part;
 use serde_json::{Map, Value};
 
-use crate::http::client_tools::{self, ClientTools};
-use crate::http::conversation::{Conversation, Prompt};
+use crate::http::client_tools;
+use crate::http::conversation::Conversation;
 use crate::http::fields::{Field, Misfit, Object};
-use crate::http::media::{self, Attached, Limits};
+use crate::http::media::{self, Limits};
+use crate::http::question::{self, Question, Refused};
 use crate::http::target::MODEL;
 
-/// What is asked.
+/// What is asked, and in which form it is to be answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Request {
-    pub(super) model: String,
-    pub(super) user: Option<String>,
-    pub(super) prompt: Prompt,
-    pub(super) tools: ClientTools,
-    pub(super) max_tokens: Option<u32>,
-    pub(super) thinking: Option<Thinking>,
-    pub(super) is_streamed: bool,
-    /// Whether the stream ends with what it took.
+    pub(super) question: Question,
+    /// Whether a stream ends with what it took.
     pub(super) with_usage: bool,
-}
-
-/// Why a body is refused; the text is for the caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
-    #[error("{0}")]
-    Misfit(#[from] Misfit),
-    #[error("Missing user message in `messages`.")]
-    Silence,
 }
 
 /// Reads a body.
@@ -68,7 +54,7 @@ pub(super) fn read(body: &Map<String, Value>, limits: &Limits) -> Result<Request
         Some(most) => Some(most),
         None => body.get("max_tokens").or_null(),
     };
-    let max_tokens = max_tokens.map(|most| most.count()).transpose()?;
+    let max_tokens = question::most_tokens(max_tokens)?;
     let tools = client_tools::read(&body)?;
     let mut conversation = Conversation::default();
     if let Some(messages) = body.get("messages").or_null() {
@@ -76,33 +62,20 @@ pub(super) fn read(body: &Map<String, Value>, limits: &Limits) -> Result<Request
             say(&message, limits, &mut conversation)?;
         }
     }
-    Ok(Request {
+    let silence = |_| Refused::Silence("messages");
+    let question = Question {
         model: model.unwrap_or_else(|| MODEL.to_owned()),
         user: text("user").transpose()?,
-        prompt: conversation.into_prompt().map_err(|_| Refused::Silence)?,
+        prompt: conversation.into_prompt().map_err(silence)?,
         tools,
-        max_tokens: max_tokens.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
-        thinking: body
-            .get("reasoning_effort")
-            .value()
-            .and_then(Value::as_str)
-            .and_then(thinking),
+        max_tokens,
+        thinking: question::thinking(&body.get("reasoning_effort")),
         is_streamed,
+    };
+    Ok(Request {
+        question,
         with_usage,
     })
-}
-
-/// How much a model is to think, in the words of this interface.
-fn thinking(effort: &str) -> Option<Thinking> {
-    match effort {
-        "none" => Some(Thinking::Off),
-        "minimal" => Some(Thinking::Minimal),
-        "low" => Some(Thinking::Low),
-        "medium" => Some(Thinking::Medium),
-        "high" => Some(Thinking::High),
-        "xhigh" => Some(Thinking::Xhigh),
-        _ => None,
-    }
 }
 
 fn say(field: &Field<'_>, limits: &Limits, into: &mut Conversation) -> Result<(), Misfit> {
@@ -162,19 +135,12 @@ fn tool_call(field: &Field<'_>) -> Result<Part, Misfit> {
     })
 }
 
-/// The arguments of a call that a client has written down.
+/// The arguments of a call, which some write as they are.
 fn arguments(written: &Field<'_>) -> Result<Map<String, Value>, Misfit> {
     match written.value() {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(object)) => Ok(object.clone()),
-        Some(_) => {
-            let text = written.text()?;
-            if text.trim().is_empty() {
-                return Ok(Map::new());
-            }
-            serde_json::from_str(text)
-                .map_err(|_| written.misfit("Invalid input: expected the JSON of an object"))
-        }
+        Some(_) => question::arguments(written),
     }
 }
 
@@ -214,7 +180,8 @@ fn parts(
                 let name = file.get("filename").or_null();
                 let name = name.map(|name| name.text()).transpose()?;
                 let data = file.get("file_data");
-                let text = attached(data.text()?, name).and_then(|attached| limits.file(&attached));
+                let text = media::file_data(data.text()?, name);
+                let text = text.and_then(|attached| limits.file(&attached));
                 let text = text.map_err(|refused| data.misfit(refused.to_string()))?;
                 into.system.push(media::file_text(name, &text));
             }
@@ -222,17 +189,6 @@ fn parts(
         }
     }
     Ok(())
-}
-
-/// A file, in a data URL or as plain base64 with a name that tells its type.
-fn attached(data: &str, name: Option<&str>) -> Result<Attached, media::Refused> {
-    match (media::data_url(data), name) {
-        (Err(media::Refused::NotAData), Some(name)) => Ok(Attached {
-            mime: media::type_of(name).to_owned(),
-            data: data.to_owned(),
-        }),
-        (read, _) => read,
-    }
 }
 
 #[cfg(test)]
@@ -257,21 +213,26 @@ mod tests {
             ],
         }));
         let asked = asked.unwrap();
-        assert_eq!(asked.prompt.system.as_deref(), Some("be brief\n\nand kind"));
-        assert_eq!(asked.prompt.message, "hi");
-        assert!(asked.prompt.history.is_empty() && !asked.is_streamed && !asked.with_usage);
+        let question = asked.question;
+        assert_eq!(
+            question.prompt.system.as_deref(),
+            Some("be brief\n\nand kind")
+        );
+        assert_eq!(question.prompt.message, "hi");
+        assert!(question.prompt.history.is_empty() && !question.is_streamed && !asked.with_usage);
         let asked = request(json!({
             "messages": [{"role": "user", "content": "hi"}], "stream": true, "stream_options": {"include_usage": true},
             "user": "u", "max_tokens": 5, "max_completion_tokens": 7, "reasoning_effort": "high", "n": 1,
         }));
         let asked = asked.unwrap();
-        assert!(asked.is_streamed && asked.with_usage);
+        let question = asked.question;
+        assert!(question.is_streamed && asked.with_usage);
         assert_eq!(
-            (asked.model.as_str(), asked.user.as_deref()),
+            (question.model.as_str(), question.user.as_deref()),
             ("openclaw", Some("u"))
         );
         assert_eq!(
-            (asked.max_tokens, asked.thinking),
+            (question.max_tokens, question.thinking),
             (Some(7), Some(Thinking::High))
         );
     }
@@ -287,7 +248,7 @@ mod tests {
                 {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"at\":1}"}}]},
             {"role": "tool", "tool_call_id": "c1", "content": "a cat"},
         ]}));
-        let prompt = asked.unwrap().prompt;
+        let prompt = asked.unwrap().question.prompt;
         assert_eq!(
             prompt.system.as_deref(),
             Some("<file name=\"a.md\">\nHi\n</file>")

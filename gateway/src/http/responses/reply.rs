@@ -1,26 +1,27 @@
 //! The answers of `/v1/responses`, whole and as events.                                    (pure)
 
+use http::StatusCode;
 use openclaw_shared::transcript::Usage;
 use serde::Serialize;
 use serde_json::Value;
+use warp::reply::Response as Reply;
 
+use crate::http::api::{Failure, do_not_retry, json};
+use crate::http::dialogue::{Form, Head};
+use crate::http::sse;
 use crate::runs::request::{KeptCall, Outcome};
 
-/// What every form of one answer says.
+/// The form of an answer.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
-    pub(super) id: String,
-    /// The message within it.
+pub(super) struct Responses {
+    pub(super) head: Head,
+    /// The id of the message within it.
     pub(super) message_id: String,
-    /// In seconds since the epoch.
-    pub(super) created: u64,
-    /// As the client wrote it.
-    pub(super) model: String,
 }
 
 /// An answer.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Response<'a> {
+struct Response<'a> {
     id: &'a str,
     object: &'static str,
     created_at: u64,
@@ -34,7 +35,7 @@ pub(super) struct Response<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+enum Status {
     InProgress,
     Completed,
     Incomplete,
@@ -44,7 +45,7 @@ pub(super) enum Status {
 /// Something that an answer holds.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Item<'a> {
+enum Item<'a> {
     Message {
         id: &'a str,
         role: &'static str,
@@ -64,7 +65,7 @@ pub(super) enum Item<'a> {
 
 /// A text.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Text<'a> {
+struct Text<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     text: &'a str,
@@ -104,7 +105,7 @@ struct Error<'a> {
 /// An event. Each says its own name within, too.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type")]
-pub(super) enum Event<'a> {
+enum Event<'a> {
     #[serde(rename = "response.created")]
     Created { response: Response<'a> },
     #[serde(rename = "response.in_progress")]
@@ -149,7 +150,7 @@ pub(super) enum Event<'a> {
 
 impl Event<'_> {
     /// Its name.
-    pub(super) const fn name(&self) -> &'static str {
+    const fn name(&self) -> &'static str {
         match self {
             Self::Created { .. } => "response.created",
             Self::InProgress { .. } => "response.in_progress",
@@ -175,14 +176,53 @@ fn call<'a>(call: &'a KeptCall, status: Option<Status>) -> Item<'a> {
     }
 }
 
-impl Head {
+impl Form for Responses {
+    fn id(&self) -> &str {
+        &self.head.id
+    }
+
+    fn whole(&self, text: &str, outcome: &Outcome) -> Reply {
+        json(StatusCode::OK, &self.response_of(text, outcome))
+    }
+
+    fn refusal(&self, failure: &Failure, usage: Usage) -> Reply {
+        let mut reply = json(failure.status(), &self.failed(failure.message(), usage));
+        do_not_retry(reply.headers_mut());
+        reply
+    }
+
+    fn opening(&self) -> String {
+        written(&self.first_events())
+    }
+
+    fn more(&self, text: &str) -> String {
+        written(&[self.delta(text)])
+    }
+
+    fn closing(&self, text: &str, outcome: &Outcome) -> String {
+        written(&self.last_events(text, outcome))
+    }
+
+    fn broken(&self, failure: &Failure, usage: Usage) -> String {
+        written(&[Event::Failed {
+            response: self.failed(failure.message(), usage),
+        }])
+    }
+}
+
+fn written(events: &[Event<'_>]) -> String {
+    let written = events.iter().map(|event| sse::event(event.name(), event));
+    written.collect()
+}
+
+impl Responses {
     fn response(&self, status: Status) -> Response<'_> {
         Response {
-            id: &self.id,
+            id: &self.head.id,
             object: "response",
-            created_at: self.created,
+            created_at: self.head.created,
             status,
-            model: &self.model,
+            model: &self.head.model,
             output: Vec::new(),
             usage: Tokens::default(),
             error: None,
@@ -199,7 +239,7 @@ impl Head {
     }
 
     /// The whole answer.
-    pub(super) fn whole<'a>(&'a self, text: &'a str, outcome: &'a Outcome) -> Response<'a> {
+    fn response_of<'a>(&'a self, text: &'a str, outcome: &'a Outcome) -> Response<'a> {
         let calls = &outcome.client_calls;
         let mut output = Vec::new();
         if calls.is_empty() || !text.is_empty() {
@@ -219,7 +259,7 @@ impl Head {
     }
 
     /// What stands in the place of an answer.
-    pub(super) fn failed<'a>(&'a self, message: &'a str, usage: Usage) -> Response<'a> {
+    fn failed<'a>(&'a self, message: &'a str, usage: Usage) -> Response<'a> {
         Response {
             usage: usage.into(),
             error: Some(Error {
@@ -231,7 +271,7 @@ impl Head {
     }
 
     /// The events before the first word.
-    pub(super) fn opening(&self) -> [Event<'_>; 4] {
+    fn first_events(&self) -> [Event<'_>; 4] {
         [
             Event::Created {
                 response: self.response(Status::InProgress),
@@ -253,7 +293,7 @@ impl Head {
     }
 
     /// More of the text.
-    pub(super) fn delta<'a>(&'a self, delta: &'a str) -> Event<'a> {
+    fn delta<'a>(&'a self, delta: &'a str) -> Event<'a> {
         Event::TextDelta {
             item_id: &self.message_id,
             output_index: 0,
@@ -263,7 +303,7 @@ impl Head {
     }
 
     /// The events after the last word.
-    pub(super) fn closing<'a>(&'a self, text: &'a str, outcome: &'a Outcome) -> Vec<Event<'a>> {
+    fn last_events<'a>(&'a self, text: &'a str, outcome: &'a Outcome) -> Vec<Event<'a>> {
         let item_id = &self.message_id;
         let mut events = vec![
             Event::TextDone {
@@ -294,7 +334,7 @@ impl Head {
                 item: call(made, Some(Status::Completed)),
             });
         }
-        let mut response = self.whole(text, outcome);
+        let mut response = self.response_of(text, outcome);
         if text.is_empty() && !outcome.client_calls.is_empty() {
             // What was announced stands at its place, also when nothing was said.
             response
@@ -304,13 +344,6 @@ impl Head {
         events.push(Event::Completed { response });
         events
     }
-
-    /// The event in the place of all further ones.
-    pub(super) fn failure<'a>(&'a self, message: &'a str, usage: Usage) -> Event<'a> {
-        Event::Failed {
-            response: self.failed(message, usage),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -318,15 +351,17 @@ mod tests {
     use openclaw_shared::transcript::Usage;
     use serde_json::{Value, json};
 
-    use super::{Event, Head, KeptCall, Outcome};
+    use super::{Event, Head, KeptCall, Outcome, Responses};
     use crate::runs::request::RunStatus;
 
-    fn head() -> Head {
-        Head {
-            id: "resp_1".into(),
+    fn form() -> Responses {
+        Responses {
+            head: Head {
+                id: "resp_1".into(),
+                created: 7,
+                model: "openclaw:main".into(),
+            },
             message_id: "msg_1".into(),
-            created: 7,
-            model: "openclaw:main".into(),
         }
     }
 
@@ -356,19 +391,19 @@ mod tests {
     #[test]
     fn a_whole_answer_looks_like_this() {
         assert_eq!(
-            value(head().whole("Hello", &outcome(&[]))),
+            value(form().response_of("Hello", &outcome(&[]))),
             json!({"id": "resp_1", "object": "response", "created_at": 7, "status": "completed", "model": "openclaw:main",
                 "output": [{"type": "message", "id": "msg_1", "role": "assistant",
                     "content": [{"type": "output_text", "text": "Hello"}], "status": "completed"}],
                 "usage": {"input_tokens": 11, "output_tokens": 5, "total_tokens": 16}})
         );
-        let wanted = value(head().whole("", &outcome(&["call_9"])));
+        let wanted = value(form().response_of("", &outcome(&["call_9"])));
         assert_eq!(wanted["status"], "incomplete");
         assert_eq!(
             wanted["output"],
             json!([{"type": "function_call", "id": "call_9", "call_id": "call_9", "name": "see", "arguments": "{\"a\":1}"}])
         );
-        let failed = value(head().failed("why", Usage::default()));
+        let failed = value(form().failed("why", Usage::default()));
         assert_eq!(
             (&failed["status"], &failed["output"]),
             (&json!("failed"), &json!([]))
@@ -381,11 +416,11 @@ mod tests {
 
     #[test]
     fn events_come_in_order_and_say_their_names() {
-        let head = head();
+        let form = form();
         let two = outcome(&["call_9"]);
-        let mut events: Vec<Event<'_>> = head.opening().into();
-        events.push(head.delta("Hel"));
-        events.extend(head.closing("Hel", &two));
+        let mut events: Vec<Event<'_>> = form.first_events().into();
+        events.push(form.delta("Hel"));
+        events.extend(form.last_events("Hel", &two));
         let names: Vec<&str> = events.iter().map(Event::name).collect();
         assert_eq!(
             names,

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use openclaw_shared::transcript::Part;
 use serde_json::{Map, Value};
 
-use crate::http::client_tools::{self, ClientTools};
-use crate::http::conversation::{Conversation, Prompt};
+use crate::http::client_tools;
+use crate::http::conversation::Conversation;
 use crate::http::fields::{Field, Misfit, Object};
 use crate::http::media::{self, Attached, Limits};
+use crate::http::question::{self, Question, Refused};
 
 const KEYS: &[&str] = &[
     "model",
@@ -31,26 +32,6 @@ const KEYS: &[&str] = &[
     "reasoning",
     "truncation",
 ];
-
-/// What is asked.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Request {
-    pub(super) model: String,
-    pub(super) user: Option<String>,
-    pub(super) prompt: Prompt,
-    pub(super) tools: ClientTools,
-    pub(super) max_tokens: Option<u32>,
-    pub(super) is_streamed: bool,
-}
-
-/// Why a body is refused; the text is for the caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
-    #[error("{0}")]
-    Misfit(#[from] Misfit),
-    #[error("Missing user message in `input`.")]
-    Silence,
-}
 
 /// What was fetched, by its address, or why it was not.
 pub(super) type Fetched = BTreeMap<String, Result<Attached, String>>;
@@ -88,11 +69,11 @@ pub(super) fn read(
     body: &Map<String, Value>,
     limits: &Limits,
     fetched: &Fetched,
-) -> Result<Request, Refused> {
+) -> Result<Question, Refused> {
     let (plain, reading) = look(body, limits, Some(fetched))?;
     let prompt = reading.conversation.into_prompt();
-    Ok(Request {
-        prompt: prompt.map_err(|_| Refused::Silence)?,
+    Ok(Question {
+        prompt: prompt.map_err(|_| Refused::Silence("input"))?,
         ..plain
     })
 }
@@ -101,7 +82,7 @@ fn look<'a>(
     body: &Map<String, Value>,
     limits: &'a Limits,
     fetched: Option<&'a Fetched>,
-) -> Result<(Request, Reading<'a>), Misfit> {
+) -> Result<(Question, Reading<'a>), Misfit> {
     let body = Object::body(body);
     let mut reading = Reading {
         limits,
@@ -129,23 +110,27 @@ fn look<'a>(
     let tools = client_tools::read(&body)?;
     let stream = body.get("stream").or_null();
     let is_streamed = stream.map_or(Ok(false), |stream| stream.flag())?;
-    let max_tokens = body.get("max_output_tokens").or_null();
-    let max_tokens = max_tokens.map(|most| most.count()).transpose()?;
+    let max_tokens = question::most_tokens(body.get("max_output_tokens").or_null())?;
     if let Some(most) = body.get("max_tool_calls").or_null() {
         most.count()?;
     }
     let user = body.get("user").or_null();
     let user = user.map(|user| user.text()).transpose()?;
+    let thinking = match body.get("reasoning").or_null() {
+        Some(reasoning) => question::thinking(&reasoning.object()?.get("effort")),
+        None => None,
+    };
     body.only(KEYS)?;
-    let request = Request {
+    let question = Question {
         model,
         user: user.map(str::to_owned),
-        prompt: Prompt::default(),
         tools,
-        max_tokens: max_tokens.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+        max_tokens,
+        thinking,
         is_streamed,
+        ..Question::default()
     };
-    Ok((request, reading))
+    Ok((question, reading))
 }
 
 impl Reading<'_> {
@@ -194,13 +179,7 @@ impl Reading<'_> {
             Some(id) => id,
             None => item.get("id"),
         };
-        let written = item.get("arguments");
-        let text = written.text()?;
-        let arguments = match text.trim() {
-            "" => Map::new(),
-            text => serde_json::from_str(text)
-                .map_err(|_| written.misfit("Invalid input: expected the JSON of an object"))?,
-        };
+        let arguments = question::arguments(&item.get("arguments"))?;
         self.conversation.assistant(vec![Part::ToolCall {
             id: id.text()?.to_owned(),
             name: item.get("name").text()?.to_owned(),
@@ -280,13 +259,7 @@ impl Reading<'_> {
             if data.value().is_none() {
                 return Err(part.get("source").expected("object"));
             }
-            let attached = match (media::data_url(data.text()?), named) {
-                (Err(media::Refused::NotAData), Some(name)) => Ok(Attached {
-                    mime: media::type_of(name).to_owned(),
-                    data: data.text()?.to_owned(),
-                }),
-                (read, _) => read,
-            };
+            let attached = media::file_data(data.text()?, named);
             let attached = attached.map_err(|refused| data.misfit(refused.to_string()))?;
             (data, Some((attached, None)))
         };
@@ -361,12 +334,12 @@ impl Reading<'_> {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_shared::transcript::{Message, Part};
+    use openclaw_shared::transcript::{Message, Part, Thinking};
     use serde_json::{Value, json};
 
-    use super::{Address, Attached, Fetched, Limits, Request, addresses, read};
+    use super::{Address, Attached, Fetched, Limits, Question, addresses, read};
 
-    fn request(body: Value) -> Result<Request, String> {
+    fn request(body: Value) -> Result<Question, String> {
         let body = body.as_object().unwrap();
         read(body, &Limits::default(), &Fetched::new()).map_err(|error| error.to_string())
     }
@@ -390,6 +363,7 @@ mod tests {
             (plain.max_tokens, plain.is_streamed, plain.user.as_deref()),
             (Some(9), true, Some("u"))
         );
+        assert_eq!(plain.thinking, Some(Thinking::Low));
         let items = request(json!({"model": "m", "input": [
             {"type": "message", "role": "developer", "content": "kind"},
             {"role": "user", "content": [{"type": "input_text", "text": "look"},

@@ -38,6 +38,7 @@ async fn say(gateway: &Gateway, key: &str, text: &str, answer: &str) -> String {
         ..AssistantMessage::default()
     });
     let used = Used {
+        is_silent: false,
         usage,
         provider: "p".to_owned(),
         model: "m".to_owned(),

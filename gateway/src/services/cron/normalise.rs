@@ -40,8 +40,8 @@ pub(crate) fn update(params: &mut Value) {
     }
 }
 
-/// `{data: {…}}` and `{job: {…}}` stand for what is in them.
-fn unwrap(params: &mut Value) {
+/// `{data: {…}}` and `{job: {…}}` stand for what is in them. Whoever judges a job before it is put right has to look inside too.
+pub(crate) fn unwrap(params: &mut Value) {
     for wrapper in ["data", "job"] {
         if let Some(inner @ Value::Object(_)) = params.get_mut(wrapper) {
             *params = inner.take();

@@ -52,6 +52,23 @@ fn a_job_is_whole_and_switched_on_unless_it_says_otherwise() {
 }
 
 #[test]
+fn a_number_that_no_file_and_no_program_holds_is_refused() {
+    for (field, schedule) in [
+        ("atMs", json!({"kind": "at", "atMs": 1e300})),
+        ("everyMs", json!({"kind": "every", "everyMs": 1e300})),
+        (
+            "anchorMs",
+            json!({"kind": "every", "everyMs": 1, "anchorMs": 1e300}),
+        ),
+    ] {
+        let text = format!("at /schedule/{field}: must be <= 9007199254740991");
+        refused(json!({ "schedule": schedule }), &text);
+    }
+    let schedule = json!({"kind": "every", "everyMs": 9_007_199_254_740_991_u64});
+    added(json!({ "schedule": schedule })).unwrap();
+}
+
+#[test]
 fn what_would_never_happen_is_refused() {
     refused(json!({"name": "  "}), "Error: cron job name is required");
     refused(

@@ -31,6 +31,8 @@ pub(crate) struct Used {
     /// How much the model can read, in tokens.
     pub(crate) context_tokens: Option<u64>,
     pub(crate) was_aborted: bool,
+    /// Whether it is no sign of life of anybody.
+    pub(crate) is_silent: bool,
 }
 
 impl Register {
@@ -86,7 +88,7 @@ impl Register {
         else {
             return Ok(());
         };
-        if entry.updated_at < now.as_millis() {
+        if !used.is_silent && entry.updated_at < now.as_millis() {
             entry.updated_at = now.as_millis();
         }
         entry.aborted_last_run = Some(used.was_aborted);

@@ -101,7 +101,21 @@ section! {
         /// Names of profiles by provider, in the order they are tried.
         "order" => order: BTreeMap<String, Vec<String>> = BTreeMap::new();
         /// How long credentials rest after a failure.
-        "cooldowns" => cooldowns: Option<Block> = None;
+        "cooldowns" => cooldowns: AuthCooldowns = AuthCooldowns::default();
+    }
+}
+
+section! {
+    /// How long credentials rest after a failure.
+    pub struct AuthCooldowns {
+        /// Hours after a provider has said for the first time that nothing is paid for; twice as long after each further time.
+        "billingBackoffHours" => billing_backoff_hours: f64 = 5.0;
+        /// The same for single providers.
+        "billingBackoffHoursByProvider" => billing_backoff_hours_by_provider: BTreeMap<String, f64> = BTreeMap::new();
+        /// The longest of these rests, in hours.
+        "billingMaxHours" => billing_max_hours: f64 = 24.0;
+        /// After so many hours without a failure the next one is a first one.
+        "failureWindowHours" => failure_window_hours: f64 = 24.0;
     }
 }
 

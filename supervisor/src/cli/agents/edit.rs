@@ -105,6 +105,25 @@ fn binding(agent: &str, bind: &str) -> Result<Value, Failure> {
     Ok(json!({ "agentId": agent, "match": matched }))
 }
 
+/// What leads to an agent, as `--bind` takes it, with the person or group that it is limited to.
+pub(super) fn bindings(config: &Value, agent: &str) -> Vec<String> {
+    let all = config.items("bindings").iter();
+    let its = all.filter(|binding| id(&binding.text("agentId")).is_ok_and(|id| id == agent));
+    let shown = its.map(|binding| {
+        let matched = &binding["match"];
+        let mut text = matched.text("channel");
+        if let Some(account) = matched.some_text("accountId") {
+            text = format!("{text}:{account}");
+        }
+        let peer = &matched["peer"];
+        if let Some(id) = peer.some_text("id") {
+            text = format!("{text} ({} {id})", peer.text("kind"));
+        }
+        text
+    });
+    shown.collect()
+}
+
 /// Takes an agent out, and what leads to it.
 ///
 /// # Errors
@@ -239,6 +258,18 @@ mod tests {
             ..New::default()
         };
         assert!(add(&config("{}"), &main).is_err());
+    }
+
+    #[test]
+    fn what_leads_to_an_agent_is_shown_as_it_is_said() {
+        let config = config(
+            r#"{bindings: [{agentId: "Work", match: {channel: "telegram", accountId: "bot"}}, {agentId: "x", match: {channel: "y"}},
+                {agentId: "work", match: {channel: "discord", peer: {kind: "group", id: "7"}}}]}"#,
+        );
+        assert_eq!(
+            bindings(&config, "work"),
+            ["telegram:bot", "discord (group 7)"]
+        );
     }
 
     #[test]

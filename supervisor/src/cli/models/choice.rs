@@ -1,16 +1,12 @@
-//! Which model is used where nobody says otherwise: read from the configuration, and `models set`.
+//! Which models are used where nobody says otherwise, as the configuration says it.                 (pure)
 
 use std::collections::BTreeMap;
 
-use openclaw_shared::config::{Config, KeyPath, Outcome};
-use openclaw_shared::exit::Exit;
+use openclaw_shared::config::Config;
 use openclaw_shared::model_providers::Providers;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::super::config_edit::{Applied, Edit, apply};
-use super::super::context::Context;
 use super::super::failure::{Failure, Kind};
-use super::providers;
 
 /// The provider whose only model needs no network.
 pub(super) const OFFLINE: &str = "offline";
@@ -95,62 +91,11 @@ fn wish(written: Option<&Value>) -> (Option<String>, Vec<String>) {
     }
 }
 
-/// `models set`.
-pub(super) async fn set(context: &Context, wanted: &str) -> Result<Exit, Failure> {
-    let config = context.config();
-    let (providers, _) = providers(context, &config);
-    let choice = Choice::of(&config, &providers);
-    let model = named(&choice, wanted)?;
-    let applied = apply(context, &edits(&config, &model)).await?;
-    let provider = model.split('/').next().unwrap_or_default();
-    let problem = match providers.get(&provider.to_lowercase()) {
-        None if provider == OFFLINE => None,
-        None => Some(format!(
-            "There is no provider \"{provider}\" yet; it needs models.providers.{provider}.baseUrl."
-        )),
-        Some(known) if !known.is_usable() => Some(format!(
-            "There is no key for the provider \"{provider}\" yet; set models.providers.{provider}.apiKey or {}.",
-            variable(provider)
-        )),
-        Some(_) => None,
-    };
-    let done = format!("Default model: {model}.");
-    let text = match &applied {
-        Applied::Unchanged => format!("{done} It was that already."),
-        Applied::Written => done,
-        Applied::Taken(outcome) => format!("{done} {outcome}"),
-    };
-    if context.out.is_json() {
-        let outcome = match &applied {
-            Applied::Taken(outcome) => Some(outcome),
-            Applied::Unchanged | Applied::Written => None,
-        };
-        context.out.document(&json!({
-            "ok": true, "defaultModel": model, "changed": applied != Applied::Unchanged,
-            "live": outcome.is_some_and(Outcome::is_in_force), "outcome": outcome, "warning": problem,
-        }));
-    } else {
-        context.out.line(text);
-        if let Some(problem) = problem {
-            context.out.note(problem);
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-fn variable(provider: &str) -> String {
-    let plain = |character: char| match character.is_ascii_alphanumeric() {
-        true => character.to_ascii_uppercase(),
-        false => '_',
-    };
-    format!(
-        "{}_API_KEY",
-        provider.chars().map(plain).collect::<String>()
-    )
-}
-
 /// The model that is meant, as `provider/model`.
-fn named(choice: &Choice, wanted: &str) -> Result<String, Failure> {
+///
+/// # Errors
+/// When it is no model.
+pub(super) fn named(choice: &Choice, wanted: &str) -> Result<String, Failure> {
     let model = choice.meaning(wanted.trim());
     let usual = choice.resolved.as_deref().and_then(|it| it.split_once('/'));
     match model.split_once('/') {
@@ -168,40 +113,10 @@ fn named(choice: &Choice, wanted: &str) -> Result<String, Failure> {
     }
 }
 
-fn edits(config: &Config, model: &str) -> Vec<Edit> {
-    let defaults = &config.agents.defaults;
-    let path = |keys: &[&str]| KeyPath::of_keys(keys.iter().copied());
-    let has_more = matches!(
-        defaults.model.as_ref().map(|it| it.expose()),
-        Some(Value::Object(_))
-    );
-    let mut edits = vec![if has_more {
-        Edit::Set(
-            path(&["agents", "defaults", "model", "primary"]),
-            json!(model),
-        )
-    } else {
-        Edit::Set(
-            path(&["agents", "defaults", "model"]),
-            json!({"primary": model}),
-        )
-    }];
-    // A list of models is a list of those that may be chosen.
-    if let Some(models) = &defaults.models
-        && !models.expose().contains_key(model)
-    {
-        let empty = Value::Object(Map::new());
-        edits.push(Edit::Set(
-            path(&["agents", "defaults", "models", model]),
-            empty,
-        ));
-    }
-    edits
-}
-
 #[cfg(test)]
 mod tests {
     use openclaw_shared::model_providers::Keyring;
+    use serde_json::json;
 
     use super::*;
 
@@ -238,33 +153,5 @@ mod tests {
         );
         let (_, bare) = choice(json!({}));
         assert!(super::named(&bare, "four").is_err());
-    }
-
-    #[test]
-    fn the_choice_is_written_beside_what_stands_in_for_it() {
-        let keys = |config: Value| {
-            let (config, _) = choice(config);
-            let edits = edits(&config, "a/one");
-            edits
-                .into_iter()
-                .map(|edit| match edit {
-                    Edit::Set(path, value) => format!("{path}={value}"),
-                    Edit::Unset(_) | Edit::Patch(_) => "another edit".to_owned(),
-                })
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            keys(json!({})),
-            [r#"agents.defaults.model={"primary":"a/one"}"#]
-        );
-        assert_eq!(
-            keys(
-                json!({"agents": {"defaults": {"model": {"fallbacks": ["x/y"]}, "models": {"x/y": {}}}}})
-            ),
-            [
-                r#"agents.defaults.model.primary="a/one""#,
-                "agents.defaults.models.a/one={}"
-            ]
-        );
     }
 }

@@ -6,11 +6,23 @@ use serde_json::{Value, json};
 
 use super::super::answer::Answer as _;
 use super::super::context::Context;
+use super::super::failure::{Failure, Kind};
 use super::super::table::Table;
+use super::change::Purpose;
 use super::choice::{Choice, OFFLINE};
-use super::providers;
+use super::{StatusArgs, providers};
 
-pub(super) fn show(context: &Context) -> Exit {
+pub(super) fn show(context: &Context, wanted: &StatusArgs) -> Result<Exit, Failure> {
+    if wanted.probe {
+        return Err(Failure::new(
+            Kind::Unsupported,
+            "This version does not ask providers whether they take a key.",
+        )
+        .hint(format!(
+            "Ask for an answer: {}",
+            context.command("agent --agent main --message hi")
+        )));
+    }
     let config = context.config();
     let (providers, keyring) = providers(context, &config);
     let choice = Choice::of(&config, &providers);
@@ -42,7 +54,46 @@ pub(super) fn show(context: &Context) -> Exit {
             "problems": keyring.problems,
         },
     });
-    context.out.answer(&status, || render(context, &status));
+    context.out.answer(&status, || match wanted.plain {
+        true => status.some_text("resolvedDefault").into_iter().collect(),
+        false => render(context, &status),
+    });
+    Ok(match wanted.check && !missing.is_empty() {
+        true => Exit::Failure,
+        false => Exit::Ok,
+    })
+}
+
+/// `models aliases list`.
+pub(super) fn aliases(context: &Context, plain: bool) -> Exit {
+    let config = context.config();
+    let aliases = Choice::of(&config, &providers(context, &config).0).aliases;
+    context.out.answer(&json!({ "aliases": aliases }), || {
+        let pairs = aliases.iter();
+        match plain {
+            true => pairs
+                .map(|(alias, model)| format!("{alias} {model}"))
+                .collect(),
+            false if aliases.is_empty() => vec!["No aliases.".to_owned()],
+            false => pairs
+                .map(|(alias, model)| format!("{alias} -> {model}"))
+                .collect(),
+        }
+    });
+    Exit::Ok
+}
+
+/// `models fallbacks list` and `models image-fallbacks list`.
+pub(super) fn fallbacks(context: &Context, purpose: Purpose, plain: bool) -> Exit {
+    let config = context.config();
+    let choice = Choice::of(&config, &providers(context, &config).0);
+    let listed = purpose.fallbacks(&choice);
+    context.out.answer(&json!({ "fallbacks": listed }), || {
+        match listed.is_empty() && !plain {
+            true => vec!["No fallbacks.".to_owned()],
+            false => listed.to_vec(),
+        }
+    });
     Exit::Ok
 }
 
