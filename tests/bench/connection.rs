@@ -125,7 +125,8 @@ impl Connection {
     pub(crate) async fn fill(&mut self) -> io::Result<bool> {
         self.inbox.drain(..self.read);
         self.read = 0;
-        self.inbox.reserve(READ_AT_LEAST);
+        // A large frame is read in large pieces: the kernel acknowledges what was read, and is in no hurry with small ones.
+        self.inbox.reserve(READ_AT_LEAST.max(self.inbox.len()));
         Ok(self.stream.read_buf(&mut self.inbox).await? > 0)
     }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::load::Plan;
-use crate::measure::Measurement;
+use crate::measure::{Measurement, RunsPart};
 use crate::subject::{Programs, Subject};
 
 /// Measure the peer, this gateway and a bare echo in turn, in one run
 ///
 /// Run it as `cargo xtask bench -- OPTIONS`, which builds and installs what takes part. The table goes to stdout, the
-/// progress to stderr. Everything at its defaults takes about three quarters of an hour, most of it idle.
+/// progress to stderr. Everything at its defaults takes more than an hour, much of it idle.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 pub(crate) struct Options {
@@ -56,9 +56,17 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 30)]
     pub(crate) replacements: usize,
 
-    /// Runs over which memory is watched; the peer does a tenth of them
+    /// Measure these of the runs of agents only (several: separated by commas) [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    runs_parts: Vec<RunsPart>,
+
+    /// Runs over which memory is watched
     #[arg(long, default_value_t = 10_000)]
     pub(crate) runs: usize,
+
+    /// The same for the peer, which takes a hundred times as long
+    #[arg(long, default_value_t = 500)]
+    pub(crate) peer_runs: usize,
 
     /// Sessions of which a list is asked for
     #[arg(long, default_value_t = 10_000)]
@@ -84,6 +92,10 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn measures(&self, measurement: Measurement) -> bool {
         self.only.is_empty() || self.only.contains(&measurement)
+    }
+
+    pub(crate) fn measures_runs(&self, part: RunsPart) -> bool {
+        self.runs_parts.is_empty() || self.runs_parts.contains(&part)
     }
 
     /// Whether anything is measured on one life of a subject after the other.

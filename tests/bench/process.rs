@@ -55,12 +55,28 @@ pub(crate) fn pss(pid: i32) -> Result<u64> {
         .context("this kernel does not tell the proportional set size")
 }
 
+/// What is resident of a process, in bytes, whoever shares it.
+fn resident(pid: i32) -> Result<u64> {
+    let process = procfs::process::Process::new(pid).context("the process is gone")?;
+    let pages = process.stat().context("cannot read its memory")?.rss;
+    Ok(pages * procfs::page_size())
+}
+
 /// The proportional set size of all processes of a tree together, in megabytes.
 pub(crate) fn tree_megabytes(root: i32) -> f64 {
+    megabytes_of(root, pss)
+}
+
+/// What is resident of all processes of a tree, in megabytes; what they share counts for each of them.
+pub(crate) fn resident_megabytes(root: i32) -> f64 {
+    megabytes_of(root, resident)
+}
+
+fn megabytes_of(root: i32, of: fn(i32) -> Result<u64>) -> f64 {
     // A process that ends while the tree is walked has no memory any longer.
     let kilobytes = tree(root)
         .iter()
-        .filter_map(|process| pss(process.pid).ok())
+        .filter_map(|process| of(process.pid).ok())
         .sum::<u64>()
         / 1000;
     f64::from(u32::try_from(kilobytes).unwrap_or(u32::MAX)) / 1000.0

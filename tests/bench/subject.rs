@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use openclaw_shared::clock::Moment;
 use openclaw_tests::ports::PortBlock;
 use openclaw_tests::process::{Signal, send};
@@ -105,12 +105,33 @@ impl Prepared {
         for (key, value) in more.as_object().into_iter().flatten() {
             text[key] = value.clone();
         }
-        let folder = self.home.path().join(".openclaw");
+        let folder = self.state_folder();
         fs::create_dir_all(&folder).context("cannot create the state folder")?;
         let fresh = folder.join("openclaw.json.fresh");
         fs::write(&fresh, format!("{text:#}\n")).context("cannot write the configuration")?;
         fs::rename(&fresh, folder.join("openclaw.json"))
             .context("cannot put the configuration in place")
+    }
+
+    /// Where it keeps its state.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.home.path().join(".openclaw")
+    }
+
+    /// Has it take over what the peer has kept in its state folder; the peer itself only reads it.
+    pub(crate) fn take_over(&self) -> Result<()> {
+        if self.subject != Subject::Ours {
+            return Ok(());
+        }
+        let mut command = ours::doctor(&self.programs);
+        self.isolate(&mut command);
+        let done = command.output().context("cannot start the doctor")?;
+        ensure!(
+            done.status.success(),
+            "the state was not taken over: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        Ok(())
     }
 
     /// Starts it. It need not be ready yet.

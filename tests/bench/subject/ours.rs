@@ -29,3 +29,9 @@ pub(super) fn restart(programs: &Programs) -> Command {
     command.args(["gateway", "restart"]);
     command
 }
+
+pub(super) fn doctor(programs: &Programs) -> Command {
+    let mut command = program(&programs.ours, "openclaw");
+    command.arg("doctor");
+    command
+}
