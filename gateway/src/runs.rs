@@ -19,7 +19,7 @@ use openclaw_shared::protocol::event::{Chat, Event};
 use openclaw_shared::protocol::params::chat::ChatPayload;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connection::link::LinkId;
 use crate::context::Context;
@@ -27,12 +27,14 @@ use crate::methods::MethodError;
 use crate::phase::Phase;
 use crate::prepared::Prepared;
 use crate::services::idempotency::fingerprint;
-use crate::settings::runs::{DropPolicy, QueueMode};
+use crate::services::sessions;
+use crate::settings::queue::{DropPolicy, Queue, QueueMode};
 use crate::store::StoreError;
 
 mod aside;
 pub(crate) mod attachments;
 pub(crate) mod commands;
+mod dropped;
 mod ending;
 mod estate;
 mod execute;
@@ -55,14 +57,13 @@ pub(crate) use stopping::{Which, clear, find, stop};
 
 pub(crate) use execute::{SHUTDOWN, TIMEOUT};
 
+use dropped::Dropped;
 use execute::Done;
 use feed::Feed;
-use lanes::{Lanes, Start};
+use lanes::{Lanes, Manner, Overheard, Start};
 
 /// Runs that wait at most, in all sessions together.
 const MOST_WAITING: usize = 10_000;
-/// How many times the configured number of messages may wait in a session when none is to be dropped.
-const MOST_CAPS: usize = 50;
 /// How often a life looks at what the one before it tells and does.
 const GLANCE: Duration = Duration::from_millis(20);
 /// How long clients that come in are told what was closed when this life began.
@@ -157,12 +158,12 @@ pub(crate) enum Standing {
 
 impl State {
     /// A run waits for its turn from here on.
-    fn take(&mut self, number: i64, request: &RunRequest) {
+    fn take(&mut self, number: i64, request: &RunRequest, manner: Manner) {
         let session = request.session.as_str();
         let known = self.known.entry(request.run_id.clone());
         known.or_insert_with(|| Known::new(request));
-        let waiting = journal::waiting(request.run_id.clone(), number, request.kind);
-        self.lanes.enter(session, waiting);
+        let waiting = journal::waiting(request.run_id.clone(), number, request.kind, manner);
+        self.lanes.enter(session, waiting, Moment::now());
     }
 }
 
@@ -211,8 +212,8 @@ impl Runs {
     }
 
     /// Messages that wait in a session, for the run that is under way.
-    fn take_messages(&self, session: &str) -> Vec<String> {
-        self.state().lanes.take_messages(session)
+    fn overhear(&self, session: &str) -> Vec<Overheard> {
+        self.state().lanes.overhear(session)
     }
 
     /// While this life leaves, its successor's clients are told as well.
@@ -237,17 +238,27 @@ pub(crate) async fn enter(
     context: &Arc<Context>,
     request: RunRequest,
 ) -> Result<Entered, MethodError> {
-    let (entered, number) = write_down(context, &request).await?;
+    enter_instead(context, request, None).await
+}
+
+async fn enter_instead(
+    context: &Arc<Context>,
+    request: RunRequest,
+    instead_of: Option<&Dropped>,
+) -> Result<Entered, MethodError> {
+    let (entered, number) = write_down(context, &request, instead_of).await?;
     if let Some(number) = number {
         line_up(context, number, &request).await;
     }
     Ok(entered)
 }
 
-/// Writes a run down. Its number, if it is a new one and this life is to do it.
+/// Writes a run down, and in the same commit the end of one that has to make room for it. Its number, if it is a new one and this life is
+/// to do it.
 async fn write_down(
     context: &Arc<Context>,
     request: &RunRequest,
+    instead_of: Option<&Dropped>,
 ) -> Result<(Entered, Option<i64>), MethodError> {
     let runs = &context.runs;
     if runs.state().lanes.waiting() >= MOST_WAITING {
@@ -258,11 +269,21 @@ async fn write_down(
     let now = WallTime::now();
     let print = print_of(request);
     let life = runs.life_that_stays();
-    let written = request.clone();
+    let mut written = request.clone();
     let kept = life.clone();
+    let leaves = instead_of.map(Dropped::leaves);
     let entered = context
         .store
-        .write(move |tx| journal::enter(tx, &written, &print, kept.as_deref(), now))
+        .write(move |tx| {
+            if let Some(leaves) = &leaves {
+                leaves.hand_over(tx, &mut written)?;
+            }
+            let entered = journal::enter(tx, &written, &print, kept.as_deref(), now)?;
+            if let (journal::Entered::New(_), Some(leaves)) = (&entered, &leaves) {
+                leaves.end(tx)?;
+            }
+            Ok::<_, StoreError>(entered)
+        })
         .await?;
     let standing = |accepted_at: u64, standing: Standing| Entered {
         run_id: request.run_id.clone(),
@@ -318,10 +339,15 @@ fn enter_within(
 
 /// A run that is written down waits for its turn from here on.
 async fn line_up(context: &Arc<Context>, number: i64, request: &RunRequest) {
+    let queue = queue_of(context, request.session.as_str());
+    let manner = Manner {
+        mode: queue.mode,
+        quiet: queue.quiet(),
+    };
     let is_leaving = {
         let mut state = context.runs.state();
         if !state.is_leaving {
-            state.take(number, request);
+            state.take(number, request, manner);
         }
         state.is_leaving
     };
@@ -332,6 +358,22 @@ async fn line_up(context: &Arc<Context>, number: i64, request: &RunRequest) {
     context.runs.bell.notify_one();
 }
 
+/// What becomes of messages that come while this session is busy.
+pub(crate) fn queue_of(context: &Context, session: &str) -> Queue {
+    let configured = &context.settings().runs.queue;
+    let entry = context
+        .store
+        .read(|reader| Ok(sessions::find(reader, session)));
+    match entry {
+        Ok(Ok(Some(entry))) => configured.within(&entry.other),
+        Ok(Ok(None)) => configured.clone(),
+        Ok(Err(error)) | Err(error) => {
+            tracing::warn!(target: "runs", session, %error, "how a session queues cannot be read; it does as configured");
+            configured.clone()
+        }
+    }
+}
+
 /// Takes a message of a person in, as the queue of its session is configured.
 ///
 /// # Errors
@@ -340,21 +382,17 @@ pub(crate) async fn say(
     context: &Arc<Context>,
     request: RunRequest,
 ) -> Result<Entered, MethodError> {
-    let queue = context.settings().runs.clone();
     let session = request.session.as_str().to_owned();
+    let queue = queue_of(context, &session);
     let is_known = find(context, &request.run_id).is_some();
-    let waiting = context.runs.state().lanes.waiting_in(&session);
+    let waiting = context.runs.state().lanes.messages_in(&session);
+    let mut dropped = None;
     if !is_known && waiting >= queue.cap {
         match queue.drop {
-            // What waits is answered together, so nothing need be lost before there is far too much.
-            DropPolicy::Summarize if waiting < queue.cap.saturating_mul(MOST_CAPS) => {}
-            DropPolicy::Old => {
-                let oldest = context.runs.state().lanes.oldest(&session);
-                if let Some(oldest) = oldest {
-                    stop(context, Which::Run(&oldest), "queue full").await?;
-                }
+            DropPolicy::Old | DropPolicy::Summarize => {
+                dropped = Dropped::oldest(context, &session, queue.drop);
             }
-            DropPolicy::Summarize | DropPolicy::New => {
+            DropPolicy::New => {
                 return Err(MethodError::unavailable(format!(
                     "{waiting} messages wait in this session already; try again when some are answered"
                 )));
@@ -362,8 +400,13 @@ pub(crate) async fn say(
         }
     }
     let run = request.run_id.clone();
-    let entered = enter(context, request).await?;
-    if queue.queue == QueueMode::Interrupt && entered.standing == Standing::New {
+    let entered = enter_instead(context, request, dropped.as_ref()).await?;
+    if let Some(dropped) = dropped
+        && entered.standing == Standing::New
+    {
+        dropped.tell();
+    }
+    if queue.mode == QueueMode::Interrupt && entered.standing == Standing::New {
         let older: Vec<String> = {
             let state = context.runs.state();
             let older = state
@@ -454,8 +497,16 @@ async fn work(context: &Arc<Context>) {
         while let Some(begun) = next(context) {
             doing.push(begun);
         }
+        let rest = runs.state().lanes.rest(Moment::now());
+        let is_quiet = async {
+            match rest {
+                Some(rest) => sleep(rest).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = runs.bell.notified() => {}
+            () = is_quiet => {}
             Some((start, done)) = doing.next() => ended(context, &start, done),
         }
     }
@@ -464,10 +515,9 @@ async fn work(context: &Arc<Context>) {
 /// Begins the next run, if one may begin.
 fn next<'a>(context: &Arc<Context>) -> Option<LocalBoxFuture<'a, (Start, Done)>> {
     let settings = context.settings();
-    let merges = settings.runs.queue != QueueMode::Followup;
     let mut state = context.runs.state();
     let start = loop {
-        let start = state.lanes.next(settings.runs.bounds, merges)?;
+        let start = state.lanes.next(settings.runs.bounds, Moment::now())?;
         if state.known.contains_key(&start.run) {
             break start;
         }
@@ -488,6 +538,10 @@ fn next<'a>(context: &Arc<Context>) -> Option<LocalBoxFuture<'a, (Start, Done)>>
 }
 
 fn ended(context: &Context, start: &Start, done: Done) {
+    let mode = match &done {
+        Done::Over => QueueMode::default(),
+        Done::Held(_) => queue_of(context, &start.session).mode,
+    };
     let mut state = context.runs.state();
     state.under_way -= 1;
     match done {
@@ -498,13 +552,15 @@ fn ended(context: &Context, start: &Start, done: Done) {
             state.lanes.ended(&start.session, &start.run);
         }
         Done::Held(stored) => {
+            let (now, quiet) = (Moment::now(), Duration::ZERO);
             for it in stored {
-                let waiting =
-                    journal::waiting(it.request.run_id.clone(), it.number, it.request.kind);
-                if it.request.run_id == start.run {
-                    state.lanes.hold(&start.session, waiting);
+                let RunRequest { run_id, kind, .. } = it.request;
+                let is_first = run_id == start.run;
+                let waiting = journal::waiting(run_id, it.number, kind, Manner { mode, quiet });
+                if is_first {
+                    state.lanes.hold(&start.session, waiting, now);
                 } else {
-                    state.lanes.enter(&start.session, waiting);
+                    state.lanes.enter(&start.session, waiting, now);
                 }
             }
         }

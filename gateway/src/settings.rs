@@ -24,6 +24,7 @@ pub(crate) mod catalog;
 pub(crate) mod hearts;
 pub(crate) mod http;
 pub(crate) mod models;
+pub(crate) mod queue;
 pub(crate) mod runs;
 pub(crate) mod tooling;
 

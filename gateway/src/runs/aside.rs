@@ -35,7 +35,7 @@ pub(crate) async fn command(
     request: RunRequest,
     command: Command,
 ) -> Result<Entered, MethodError> {
-    let (entered, number) = write_down(context, &request).await?;
+    let (entered, number) = write_down(context, &request, None).await?;
     let Some(number) = number else {
         return Ok(entered);
     };

@@ -11,16 +11,17 @@ use openclaw_shared::protocol::params::sessions::{SessionEntry, SessionsPatchPar
 use openclaw_shared::protocol::scope::Scope;
 use serde_json::{Map, Value, json};
 
-use super::{Which, stop};
+use super::{Which, queue_of, stop};
 use crate::briefing::{self, Occasion};
 use crate::connection::Caller;
 use crate::context::Context;
 use crate::desk;
 use crate::methods::MethodError;
 use crate::services::session_key::SessionKey;
-use crate::services::sessions::{self, Dial, Register};
+use crate::services::sessions::{self, Conversation, Dial, Register};
 use crate::services::status_card::{Card, short, spoken};
 use crate::settings::catalog::Models;
+use crate::settings::queue::{QueueMode, Wish};
 use crate::toolbox;
 
 mod parse;
@@ -101,9 +102,12 @@ pub(crate) async fn answer(place: &Place<'_>, command: Command) -> Reply {
         Command::Send(wish) => place.send_policy(wish.as_deref()).await,
         Command::Activation(wish) => place.activation(wish.as_deref()).await,
         Command::Subagents(wish) => place.subagents(&wish).await,
+        Command::Queue(wish) => place.queue(wish).await,
         Command::Skill { name, input } => Ok(use_skill(&name, &input)),
         Command::Set(directives) => place.set(directives).await,
-        Command::NotHere(name) => Ok(format!("/{name} does nothing in this gateway.").into()),
+        Command::NotHere(name) => {
+            Ok(format!("⚠️ /{name} is not available in this gateway. Nothing was changed.").into())
+        }
     };
     answered
         .unwrap_or_else(|error: MethodError| format!("⚠️ {}", error.into_shape().message).into())
@@ -402,6 +406,43 @@ impl Place<'_> {
         }
     }
 
+    /// What becomes of messages that come while the agent is busy in this session.
+    async fn queue(&self, wish: Result<Wish, String>) -> Answered {
+        let wish = match wish {
+            Ok(wish) => wish,
+            Err(word) => {
+                let modes: Vec<&str> = QueueMode::ALL.iter().map(|mode| mode.as_str()).collect();
+                return Ok(format!(
+                    "⚠️ \"{word}\" says nothing about the queue. Modes: {}. Options: debounce:2s, cap:25, drop:old|new|summarize. \
+                     /queue default goes back to what is configured.",
+                    modes.join(", ")
+                )
+                .into());
+            }
+        };
+        if wish != Wish::Show {
+            let (register, key) = (self.register(), self.session.clone());
+            self.context
+                .store
+                .write(move |tx| {
+                    let mut entry =
+                        register.begin(tx, WallTime::now(), &key, Conversation::Present)?;
+                    wish.apply(&mut entry.other);
+                    register.save(tx, &key, &entry)
+                })
+                .await?;
+        }
+        let queue = queue_of(self.context, self.session.as_str());
+        Ok(format!(
+            "⚙️ Queue: {} · debounce {} ms · cap {} · drop {}",
+            queue.mode.as_str(),
+            queue.debounce.as_millis(),
+            queue.cap,
+            queue.drop.as_str()
+        )
+        .into())
+    }
+
     async fn subagents(&self, wish: &str) -> Answered {
         let params = json!({"spawnedBy": self.session.as_str()});
         let listed = desk::call(self.context, self.caller, "sessions.list", &params).await?;
@@ -447,6 +488,10 @@ impl Place<'_> {
                 }
                 Ok(format!("⏹️ Stopped: {stopped}.").into())
             }
+            "log" | "info" | "send" => Ok(format!(
+                "⚠️ /subagents {word} is not available in this gateway. Nothing was done."
+            )
+            .into()),
             _ => Ok("Usage: /subagents [list|stop <number>|stop all]".into()),
         }
     }

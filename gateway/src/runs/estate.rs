@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openclaw_shared::clock::{Moment, WallTime};
@@ -12,9 +13,10 @@ use tokio::time::sleep;
 
 use super::feed::Feed;
 use super::journal::{self, Orphan};
+use super::lanes::Manner;
 use super::request::{Outcome, RunStatus};
 use super::telling::{self, Telling};
-use super::{GLANCE, Known, enter_within, lives, stopping};
+use super::{GLANCE, Known, enter_within, lives, queue_of, stopping};
 use crate::context::Context;
 use crate::prepared::Prepared;
 use crate::services::sessions::{self, Register};
@@ -86,11 +88,20 @@ async fn adopt(context: &Arc<Context>) {
         .await;
     match adopted {
         Ok(adopted) => {
+            // What has come in another life has waited long enough.
+            let adopted: Vec<_> = adopted
+                .into_iter()
+                .map(|(number, request)| {
+                    let mode = queue_of(context, request.session.as_str()).mode;
+                    let quiet = Duration::ZERO;
+                    (number, request, Manner { mode, quiet })
+                })
+                .collect();
             let mut state = context.runs.state();
             state.lanes.let_go();
-            for (number, request) in adopted {
+            for (number, request, manner) in adopted {
                 if !state.known.contains_key(&request.run_id) {
-                    state.take(number, &request);
+                    state.take(number, &request, manner);
                 }
             }
         }
@@ -222,19 +233,36 @@ pub(super) async fn never_begins(
     known: &Known,
     why: &str,
 ) -> Result<(), StoreError> {
-    let mut outcome = Outcome::ended(RunStatus::Ok, None, WallTime::now().as_millis());
-    outcome.aborted = Some(why.to_owned());
-    outcome.stop = StopReason::Aborted;
+    let outcome = not_begun(why);
     let (id, kept) = (run.to_owned(), outcome.clone());
     context
         .store
         .write(move |tx| journal::end(tx, &id, &kept))
         .await?;
+    tell_never_begins(context, run, known, outcome);
+    Ok(())
+}
+
+/// The end of a run that was stopped while it waited.
+pub(super) fn not_begun(why: &str) -> Outcome {
+    let mut outcome = Outcome::ended(RunStatus::Ok, None, WallTime::now().as_millis());
+    outcome.aborted = Some(why.to_owned());
+    outcome.stop = StopReason::Aborted;
+    outcome
+}
+
+/// Says that a run that waited does not begin any more, which is kept.
+pub(super) fn tell_never_begins(
+    context: &Arc<Context>,
+    run: &str,
+    known: &Known,
+    outcome: Outcome,
+) {
     let telling = Telling::new(context.clone(), run, &known.asked_as, known.feed.clone());
-    telling.is_stopped(None, outcome.ended_at, why);
+    let why = outcome.aborted.clone().unwrap_or_default();
+    telling.is_stopped(None, outcome.ended_at, &why);
     known.feed.ends(outcome);
     context.runs.ended.notify_waiters();
-    Ok(())
 }
 
 /// What this life has not begun is the next one's.

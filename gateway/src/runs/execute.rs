@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use super::aside::NOT_CARRIED_OUT;
 use super::commands;
+use super::dropped;
 use super::ending::{self, AGAIN, End};
 use super::feed::Feed;
 use super::flush::Flush;
@@ -33,7 +34,6 @@ use crate::methods::MethodError;
 use crate::services::sessions::{Conversation, Register, Used};
 use crate::services::system_events::{self, Told};
 use crate::services::transcripts;
-use crate::settings::runs::QueueMode;
 use crate::store::StoreError;
 
 /// How often it is tried to begin a run before it is tried to close it instead.
@@ -59,8 +59,12 @@ pub(crate) struct Heard {
 }
 
 /// A message as the model reads it.
-pub(crate) fn worded(message: &str, run: &str) -> String {
-    format!("{message}\n[message_id: {run}]")
+pub(crate) fn worded(work: &Work, run: &str) -> String {
+    let said = format!("{}\n[message_id: {run}]", work.message);
+    match dropped::told(&work.left_out) {
+        Some(left_out) => format!("{left_out}\n\n{said}"),
+        None => said,
+    }
 }
 
 /// Does a run.
@@ -343,7 +347,7 @@ impl Run {
         for stored in self.with.iter().chain([&self.main]) {
             let work = &stored.request.work;
             let text = match stored.request.kind {
-                RunKind::Chat => worded(&work.message, &stored.request.run_id),
+                RunKind::Chat => worded(work, &stored.request.run_id),
                 RunKind::Agent
                 | RunKind::Http
                 | RunKind::Hook
@@ -382,10 +386,6 @@ impl Run {
             with: heard,
             leaving: RefCell::new(self.all()),
             notes: RefCell::new((!notes.is_empty()).then(|| request.run_id.clone())),
-            listens: matches!(
-                settings.runs.queue,
-                QueueMode::Steer | QueueMode::SteerBacklog
-            ),
             entries: RefCell::new(entries),
             model: prepared.model.clone(),
             first: prepared.first.clone(),

@@ -5,7 +5,7 @@
 use openclaw_shared::clock::WallTime;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::lanes::{Class, Waiting};
+use super::lanes::{Class, Manner, Waiting};
 use super::request::{Outcome, RunKind, RunRequest, Work};
 use crate::services::session_key::SessionKey;
 use crate::store::StoreError;
@@ -252,7 +252,7 @@ pub(crate) fn adopt(tx: &Connection, life: &str) -> Result<Vec<(i64, RunRequest)
 }
 
 /// A run as the lanes know it.
-pub(crate) fn waiting(run: String, number: i64, kind: RunKind) -> Waiting {
+pub(crate) fn waiting(run: String, number: i64, kind: RunKind, manner: Manner) -> Waiting {
     Waiting {
         run,
         number,
@@ -265,7 +265,8 @@ pub(crate) fn waiting(run: String, number: i64, kind: RunKind) -> Waiting {
             | RunKind::Cron
             | RunKind::Heartbeat => Class::Main,
         },
-        is_message: kind == RunKind::Chat,
+        message: (kind == RunKind::Chat).then_some(manner),
+        is_heard: false,
     }
 }
 

@@ -4,6 +4,11 @@
 //! started in the order of its arrival, except where its session or its class is busy.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use openclaw_shared::clock::Moment;
+
+use crate::settings::queue::QueueMode;
 
 /// What shares a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +43,36 @@ pub(crate) struct Waiting {
     /// Grows with every run that is accepted.
     pub(crate) number: i64,
     pub(crate) class: Class,
-    /// Whether it may be answered together with others that wait in its session, or within the one that is under way.
-    pub(crate) is_message: bool,
+    /// What is to become of it while its session is busy, if it is what a person says.
+    pub(crate) message: Option<Manner>,
+    /// Whether the run that is under way has heard it already.
+    pub(crate) is_heard: bool,
+}
+
+impl Waiting {
+    /// Whether it is answered together with others of its kind that wait in its session.
+    fn merges(&self) -> bool {
+        self.message.is_some_and(|it| match it.mode {
+            QueueMode::Collect | QueueMode::Interrupt => true,
+            QueueMode::Followup | QueueMode::Steer | QueueMode::SteerBacklog => false,
+        })
+    }
+}
+
+/// How a message waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) mode: QueueMode,
+    /// How long its session is quiet before it is answered, if it was not idle when the message came.
+    pub(crate) quiet: Duration,
+}
+
+/// A message that the run under way hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Overheard {
+    pub(crate) run: String,
+    /// Whether it is answered by itself later as well.
+    pub(crate) waits_on: bool,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +82,25 @@ struct Lane {
     waiting: VecDeque<Waiting>,
     /// Another process has a run under way in this session.
     is_held: bool,
+    /// When the last message came that had to wait, and how long the session is to be quiet after it.
+    quiet: Option<(Moment, Duration)>,
+}
+
+impl Lane {
+    /// How long what is first here must not begin yet, so that whoever writes can go on.
+    fn rest(&self, now: Moment) -> Duration {
+        let (Some(first), Some((last, quiet))) = (self.waiting.front(), self.quiet) else {
+            return Duration::ZERO;
+        };
+        match first.message {
+            Some(_) => quiet.saturating_sub(now.since(last)),
+            None => Duration::ZERO,
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        self.under_way.is_none() && !self.is_held
+    }
 }
 
 /// All sessions that have something to do.
@@ -71,15 +123,27 @@ pub(crate) struct Start {
 }
 
 impl Lanes {
-    /// How many wait in a session.
-    pub(crate) fn waiting_in(&self, session: &str) -> usize {
-        self.lanes.get(session).map_or(0, |lane| lane.waiting.len())
+    fn messages(&self, session: &str) -> impl Iterator<Item = &Waiting> {
+        let waiting = self.lanes.get(session).into_iter();
+        let waiting = waiting.flat_map(|lane| &lane.waiting);
+        waiting.filter(|it| it.message.is_some())
     }
 
-    /// What has waited longest in a session.
-    pub(crate) fn oldest(&self, session: &str) -> Option<String> {
-        let lane = self.lanes.get(session)?;
-        lane.waiting.front().map(|it| it.run.clone())
+    /// How many messages wait in a session.
+    pub(crate) fn messages_in(&self, session: &str) -> usize {
+        self.messages(session).count()
+    }
+
+    /// The message that has waited longest in a session.
+    pub(crate) fn oldest_message(&self, session: &str) -> Option<String> {
+        self.messages(session).next().map(|it| it.run.clone())
+    }
+
+    /// How long it takes until something may begin that is only waiting for quiet.
+    pub(crate) fn rest(&self, now: Moment) -> Option<Duration> {
+        let free = self.lanes.values().filter(|lane| lane.is_free());
+        let rests = free.map(|lane| lane.rest(now));
+        rests.filter(|rest| !rest.is_zero()).min()
     }
 
     /// How many wait.
@@ -95,12 +159,18 @@ impl Lanes {
     }
 
     /// A run was accepted. One that is known already is not taken twice.
-    pub(crate) fn enter(&mut self, session: &str, waiting: Waiting) {
+    pub(crate) fn enter(&mut self, session: &str, waiting: Waiting, now: Moment) {
         let lane = self.lanes.entry(session.to_owned()).or_default();
         let is_known = lane.waiting.iter().any(|it| it.run == waiting.run)
             || (lane.under_way.as_ref()).is_some_and(|(run, _)| *run == waiting.run);
         if is_known {
             return;
+        }
+        let is_idle = lane.is_free() && lane.waiting.is_empty();
+        if let Some(manner) = waiting.message
+            && !is_idle
+        {
+            lane.quiet = Some((now, manner.quiet));
         }
         let at = lane
             .waiting
@@ -109,9 +179,8 @@ impl Lanes {
         self.waiting += 1;
     }
 
-    /// What may begin now, the one that has waited longest first. `merges` says whether messages that wait in a session are
-    /// answered together.
-    pub(crate) fn next(&mut self, bounds: Bounds, merges: bool) -> Option<Start> {
+    /// What may begin now, the one that has waited longest first.
+    pub(crate) fn next(&mut self, bounds: Bounds, now: Moment) -> Option<Start> {
         if self.is_closed {
             return None;
         }
@@ -127,7 +196,7 @@ impl Lanes {
         let (session, lane) = self
             .lanes
             .iter_mut()
-            .filter(|(_, lane)| lane.under_way.is_none() && !lane.is_held)
+            .filter(|(_, lane)| lane.is_free() && lane.rest(now).is_zero())
             .filter(|(_, lane)| {
                 lane.waiting.front().is_some_and(|first| match first.class {
                     Class::Main => is_main_free,
@@ -138,7 +207,7 @@ impl Lanes {
         let mut run = lane.waiting.pop_front()?;
         self.waiting -= 1;
         let mut with = Vec::new();
-        while merges && run.is_message && lane.waiting.front().is_some_and(|it| it.is_message) {
+        while run.merges() && lane.waiting.front().is_some_and(Waiting::merges) {
             if let Some(next) = lane.waiting.pop_front() {
                 self.waiting -= 1;
                 with.push(std::mem::replace(&mut run, next).run);
@@ -152,17 +221,41 @@ impl Lanes {
         })
     }
 
-    /// Messages that wait in a session, taken out: the run that is under way hears them.
-    pub(crate) fn take_messages(&mut self, session: &str) -> Vec<String> {
+    /// Messages that wait in a session for the run that is under way. Each is heard once; one that is answered by itself as well waits on.
+    pub(crate) fn overhear(&mut self, session: &str) -> Vec<Overheard> {
         let Some(lane) = self.lanes.get_mut(session) else {
             return Vec::new();
         };
-        let mut taken = Vec::new();
-        while lane.waiting.front().is_some_and(|it| it.is_message) {
-            taken.extend(lane.waiting.pop_front().map(|it| it.run));
-            self.waiting -= 1;
+        let mut heard = Vec::new();
+        let mut at = 0;
+        while let Some(waiting) = lane.waiting.get_mut(at)
+            && let Some(manner) = waiting.message
+        {
+            match manner.mode {
+                QueueMode::Steer => {
+                    let taken = lane.waiting.remove(at);
+                    self.waiting -= 1;
+                    heard.extend(taken.map(|it| Overheard {
+                        run: it.run,
+                        waits_on: false,
+                    }));
+                    continue;
+                }
+                QueueMode::SteerBacklog if !waiting.is_heard => {
+                    waiting.is_heard = true;
+                    heard.push(Overheard {
+                        run: waiting.run.clone(),
+                        waits_on: true,
+                    });
+                }
+                QueueMode::SteerBacklog
+                | QueueMode::Collect
+                | QueueMode::Followup
+                | QueueMode::Interrupt => {}
+            }
+            at += 1;
         }
-        taken
+        heard
     }
 
     /// A run is not to begin any more. What waited, if it did.
@@ -186,9 +279,9 @@ impl Lanes {
     }
 
     /// The run could not begin, because another process has one under way in the session: it waits again until that is over.
-    pub(crate) fn hold(&mut self, session: &str, waiting: Waiting) {
+    pub(crate) fn hold(&mut self, session: &str, waiting: Waiting, now: Moment) {
         self.ended(session, &waiting.run);
-        self.enter(session, waiting);
+        self.enter(session, waiting, now);
         if let Some(lane) = self.lanes.get_mut(session) {
             lane.is_held = true;
         }
@@ -223,9 +316,12 @@ impl Lanes {
 mod tests {
     use std::collections::BTreeMap;
 
+    use std::time::Duration;
+
+    use openclaw_shared::clock::Moment;
     use proptest::prelude::*;
 
-    use super::{Bounds, Class, Lanes, Waiting};
+    use super::{Bounds, Class, Lanes, Manner, Overheard, QueueMode, Start, Waiting};
 
     const BOUNDS: Bounds = Bounds {
         main: 2,
@@ -242,31 +338,38 @@ mod tests {
             run: format!("r{number}"),
             number,
             class: Class::Main,
-            is_message: false,
+            message: None,
+            is_heard: false,
         }
     }
 
-    fn message(number: i64) -> Waiting {
+    fn message(number: i64, mode: QueueMode, quiet: Duration) -> Waiting {
         Waiting {
-            is_message: true,
+            message: Some(Manner { mode, quiet }),
             ..run(number)
         }
     }
 
+    fn enter(lanes: &mut Lanes, session: &str, waiting: Waiting) {
+        lanes.enter(session, waiting, Moment::now());
+    }
+
+    fn joined(start: Start) -> String {
+        let all: Vec<String> = start.with.into_iter().chain([start.run]).collect();
+        all.join("+")
+    }
+
     fn next(lanes: &mut Lanes) -> Option<String> {
-        lanes.next(BOUNDS, true).map(|start| {
-            let with: Vec<String> = start.with.into_iter().chain([start.run]).collect();
-            with.join("+")
-        })
+        lanes.next(BOUNDS, Moment::now()).map(joined)
     }
 
     #[test]
     fn a_session_has_one_run_and_all_have_few() {
         let mut lanes = Lanes::default();
-        lanes.enter("a", run(1));
-        lanes.enter("a", run(2));
-        lanes.enter("b", run(3));
-        lanes.enter("c", run(4));
+        enter(&mut lanes, "a", run(1));
+        enter(&mut lanes, "a", run(2));
+        enter(&mut lanes, "b", run(3));
+        enter(&mut lanes, "c", run(4));
         assert_eq!(next(&mut lanes).as_deref(), Some("r1"));
         assert_eq!(next(&mut lanes).as_deref(), Some("r3"));
         assert_eq!(next(&mut lanes), None);
@@ -283,45 +386,120 @@ mod tests {
     fn agents_of_agents_do_not_wait_for_those_who_wait_for_them() {
         let mut lanes = Lanes::default();
         for (session, number) in [("a", 1), ("b", 2)] {
-            lanes.enter(session, run(number));
+            enter(&mut lanes, session, run(number));
             next(&mut lanes);
         }
         let sub = |number| Waiting {
             class: Class::Subagent,
             ..run(number)
         };
-        lanes.enter("s", sub(3));
-        lanes.enter("t", sub(4));
+        enter(&mut lanes, "s", sub(3));
+        enter(&mut lanes, "t", sub(4));
         assert_eq!(next(&mut lanes).as_deref(), Some("r3"));
         assert_eq!(next(&mut lanes), None);
     }
 
     #[test]
     fn messages_that_wait_are_answered_together_unless_that_is_not_wanted() {
-        for (merges, expected) in [(true, ["r2+r3", "r4"]), (false, ["r2", "r3"])] {
+        for (mode, expected) in [
+            (QueueMode::Collect, ["r2+r3", "r4"]),
+            (QueueMode::Followup, ["r2", "r3"]),
+        ] {
             let mut lanes = Lanes::default();
-            lanes.enter("a", message(1));
-            assert!(lanes.next(BOUNDS, merges).is_some());
-            lanes.enter("a", message(2));
-            lanes.enter("a", message(3));
-            lanes.enter("a", run(4));
+            let message = |number| message(number, mode, Duration::ZERO);
+            enter(&mut lanes, "a", message(1));
+            assert!(next(&mut lanes).is_some());
+            enter(&mut lanes, "a", message(2));
+            enter(&mut lanes, "a", message(3));
+            enter(&mut lanes, "a", run(4));
             for wanted in expected {
-                assert_eq!(lanes.next(BOUNDS, merges), None);
+                assert_eq!(next(&mut lanes), None);
                 let under_way = under_way(&lanes, "a").unwrap();
                 lanes.ended("a", &under_way);
-                let start = lanes.next(BOUNDS, merges).unwrap();
-                let all: Vec<String> = start.with.into_iter().chain([start.run]).collect();
-                assert_eq!(all.join("+"), wanted);
+                assert_eq!(next(&mut lanes).as_deref(), Some(wanted));
             }
         }
     }
 
     #[test]
+    fn what_waits_begins_when_it_is_quiet_and_what_does_not_at_once() {
+        let quiet = Duration::from_secs(3600);
+        let message = |number| message(number, QueueMode::Collect, quiet);
+        let mut lanes = Lanes::default();
+        let now = Moment::now();
+        lanes.enter("a", message(1), now);
+        assert_eq!(lanes.rest(now), None);
+        assert_eq!(lanes.next(BOUNDS, now).map(joined).as_deref(), Some("r1"));
+        lanes.enter("a", message(2), now);
+        lanes.enter("a", message(3), now);
+        assert_eq!(lanes.rest(now), None, "the session is busy");
+        lanes.ended("a", "r1");
+        assert_eq!(lanes.next(BOUNDS, now), None);
+        assert_eq!(lanes.rest(now), Some(quiet));
+        assert!(lanes.is_busy("a"));
+        // What a program asks for does not wait for people.
+        lanes.enter("b", run(4), now);
+        assert_eq!(lanes.next(BOUNDS, now).map(joined).as_deref(), Some("r4"));
+        // One that interrupts ends the quiet.
+        let interrupts = super::tests::message(5, QueueMode::Interrupt, Duration::ZERO);
+        lanes.enter("a", interrupts, now);
+        assert_eq!(
+            lanes.next(BOUNDS, now).map(joined).as_deref(),
+            Some("r2+r3+r5")
+        );
+    }
+
+    #[test]
+    fn a_message_that_steers_is_heard_once_and_one_with_a_backlog_waits_on() {
+        let mut lanes = Lanes::default();
+        let message = |number, mode| message(number, mode, Duration::ZERO);
+        enter(&mut lanes, "a", message(1, QueueMode::Steer));
+        assert!(next(&mut lanes).is_some());
+        enter(&mut lanes, "a", message(2, QueueMode::SteerBacklog));
+        enter(&mut lanes, "a", message(3, QueueMode::Steer));
+        enter(&mut lanes, "a", message(4, QueueMode::Collect));
+        enter(&mut lanes, "a", run(5));
+        enter(&mut lanes, "a", message(6, QueueMode::Steer));
+        let heard = |run: &str, waits_on| Overheard {
+            run: run.to_owned(),
+            waits_on,
+        };
+        assert_eq!(lanes.overhear("a"), [heard("r2", true), heard("r3", false)]);
+        assert_eq!(lanes.overhear("a"), []);
+        assert_eq!(lanes.waiting(), 4);
+        lanes.ended("a", "r1");
+        for expected in ["r2", "r4", "r5", "r6"] {
+            assert_eq!(next(&mut lanes).as_deref(), Some(expected));
+            lanes.ended("a", expected);
+        }
+        assert_eq!(lanes.waiting(), 0);
+    }
+
+    #[test]
+    fn only_messages_are_counted_as_such() {
+        let mut lanes = Lanes::default();
+        enter(&mut lanes, "a", run(1));
+        enter(
+            &mut lanes,
+            "a",
+            message(2, QueueMode::Collect, Duration::ZERO),
+        );
+        enter(
+            &mut lanes,
+            "a",
+            message(3, QueueMode::Steer, Duration::ZERO),
+        );
+        assert_eq!(lanes.messages_in("a"), 2);
+        assert_eq!(lanes.oldest_message("a").as_deref(), Some("r2"));
+        assert_eq!(lanes.oldest_message("b"), None);
+    }
+
+    #[test]
     fn what_another_process_does_is_waited_for() {
         let mut lanes = Lanes::default();
-        lanes.enter("a", run(1));
+        enter(&mut lanes, "a", run(1));
         assert!(next(&mut lanes).is_some());
-        lanes.hold("a", run(1));
+        lanes.hold("a", run(1), Moment::now());
         assert_eq!(next(&mut lanes), None);
         lanes.let_go();
         assert_eq!(next(&mut lanes).as_deref(), Some("r1"));
@@ -330,20 +508,18 @@ mod tests {
     #[test]
     fn a_run_is_taken_once_and_given_up_once() {
         let mut lanes = Lanes::default();
-        lanes.enter("a", run(1));
-        lanes.enter("a", run(1));
-        lanes.enter("a", run(2));
+        enter(&mut lanes, "a", run(1));
+        enter(&mut lanes, "a", run(1));
+        enter(&mut lanes, "a", run(2));
         assert_eq!(lanes.waiting(), 2);
         assert_eq!(lanes.give_up("a", "r2"), Some(run(2)));
         assert_eq!(lanes.give_up("a", "r2"), None);
         assert_eq!(next(&mut lanes).as_deref(), Some("r1"));
-        lanes.enter("a", run(1));
-        assert_eq!(lanes.waiting_in("a"), 0);
-        lanes.enter("a", message(3));
-        assert_eq!(lanes.take_messages("a"), ["r3"]);
+        enter(&mut lanes, "a", run(1));
+        assert_eq!(lanes.waiting(), 0);
         lanes.close();
         lanes.ended("a", "r1");
-        lanes.enter("a", run(4));
+        enter(&mut lanes, "a", run(4));
         assert_eq!(next(&mut lanes), None);
     }
 
@@ -359,11 +535,12 @@ mod tests {
                 let session = format!("s{session}");
                 if what < 2 {
                     entered += 1;
-                    lanes.enter(&session, Waiting { is_message: what == 0, ..run(entered) });
+                    let waiting = if what == 0 { message(entered, QueueMode::Collect, Duration::ZERO) } else { run(entered) };
+                    enter(&mut lanes, &session, waiting);
                 } else if let Some(run) = under_way.remove(&session) {
                     lanes.ended(&session, &run);
                 }
-                while let Some(start) = lanes.next(BOUNDS, true) {
+                while let Some(start) = lanes.next(BOUNDS, Moment::now()) {
                     ended += 1 + i64::try_from(start.with.len()).unwrap();
                     prop_assert!(under_way.insert(start.session, start.run).is_none());
                 }
@@ -371,7 +548,7 @@ mod tests {
             }
             while let Some((session, run)) = under_way.pop_first() {
                 lanes.ended(&session, &run);
-                while let Some(start) = lanes.next(BOUNDS, true) {
+                while let Some(start) = lanes.next(BOUNDS, Moment::now()) {
                     ended += 1 + i64::try_from(start.with.len()).unwrap();
                     prop_assert!(under_way.insert(start.session, start.run).is_none());
                 }

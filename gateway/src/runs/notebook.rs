@@ -15,6 +15,7 @@ use openclaw_shared::transcript::{Message, Usage};
 use super::execute::{Heard, worded};
 use super::flush::Flush;
 use super::journal;
+use super::lanes::Overheard;
 use super::telling::Telling;
 use crate::context::Context;
 use crate::services::system_events;
@@ -35,8 +36,6 @@ pub(crate) struct Notebook<'a> {
     pub(crate) leaving: RefCell<Vec<String>>,
     /// The run whose notes the agent is told with the next message that is kept.
     pub(crate) notes: RefCell<Option<String>>,
-    /// Whether messages that come meanwhile are heard.
-    pub(crate) listens: bool,
     /// Entries of the transcript, in the order of the messages that the model reads; none for what stands in for others.
     pub(crate) entries: RefCell<Vec<Option<String>>>,
     pub(crate) model: Rc<dyn Model>,
@@ -100,12 +99,9 @@ impl Journal for Notebook<'_> {
     }
 
     fn overheard(&self) -> Vec<Message> {
-        if !self.listens {
-            return Vec::new();
-        }
-        let heard = self.context.runs.take_messages(self.session);
+        let heard = self.context.runs.overhear(self.session);
         let mut messages = Vec::new();
-        for run in heard {
+        for Overheard { run, waits_on } in heard {
             let found = self
                 .context
                 .store
@@ -113,7 +109,11 @@ impl Journal for Notebook<'_> {
             match found {
                 Ok(Ok(Some(stored))) => {
                     let work = stored.request.work;
-                    messages.push(said(worded(&work.message, &run), work.images));
+                    messages.push(said(worded(&work, &run), work.images));
+                    if waits_on {
+                        // It is answered by itself as well, so this is not its end.
+                        continue;
+                    }
                     self.leaving.borrow_mut().push(run.clone());
                     self.with.borrow_mut().push(Heard {
                         run,

@@ -51,6 +51,9 @@ pub(crate) struct Work {
     pub(crate) agent: String,
     /// What is said to it.
     pub(crate) message: String,
+    /// Earlier messages that had to make room for it, in a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<String>,
     /// Pictures with it.
     pub(crate) images: Vec<Part>,
     /// What comes before the conversation, beside the agent's own.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use openclaw_shared::clock::Moment;
 
 use super::request::RunKind;
 use super::{Known, estate, journal, outcome};
@@ -92,7 +93,7 @@ async fn stop_own(
         if !state.is_leaving {
             let session = known.session.clone();
             state.known.insert(place.run.clone(), known);
-            state.lanes.enter(&session, place);
+            state.lanes.enter(&session, place, Moment::now());
         }
         failure = Some(error);
     }

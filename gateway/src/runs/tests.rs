@@ -8,6 +8,7 @@ mod kept;
 mod known;
 mod lives;
 mod notes;
+mod queue;
 mod tasks;
 
 /// Everything that comes until the answer that a rule names.

@@ -6,6 +6,7 @@ use openclaw_tests::client::Client;
 use openclaw_tests::model_server::{Answer, End, Script};
 
 use super::{Stage, text};
+use crate::runs_survive;
 
 async fn stage(mode: &str) -> Stage {
     Stage::with(json!({"messages": {"queue": {"mode": mode}}})).await
@@ -143,4 +144,92 @@ async fn a_message_that_interrupts_stops_what_is_under_way() {
     let asked = stage.model.asked();
     assert_eq!(asked.len(), 2);
     assert_eq!(said(&asked[1].body), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn a_message_that_steers_with_a_backlog_is_heard_and_answered_by_itself_as_well() {
+    let stage = stage("steer+backlog").await;
+    let mut client = stage.instance.client().await;
+    say_meanwhile(&stage, &mut client, &[("turn left", "c2")]).await;
+    let ends = ends(&mut client, 2).await;
+    assert_eq!(
+        ends,
+        [ended("c1", "final", "done"), ended("c2", "final", "Hello")]
+    );
+    let asked = stage.model.asked();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(said(&asked[1].body), ["first", "turn left"]);
+    assert_eq!(said(&asked[2].body), ["first", "turn left", "turn left"]);
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_quiet_is_answered_by_the_next_life() {
+    let queue = json!({"mode": "collect", "debounceMs": 3_600_000});
+    let stage = Stage::with(json!({"messages": {"queue": queue}})).await;
+    let mut client = stage.instance.client().await;
+    say_meanwhile(&stage, &mut client, &[("second", "c2")]).await;
+    assert_eq!(ends(&mut client, 1).await, [ended("c1", "final", "done")]);
+    assert_eq!(stage.model.asked().len(), 2);
+    runs_survive::kill(&stage.instance).await;
+    let second = runs_survive::ended(&stage.instance, "c2").await;
+    assert_eq!(second["status"], "ok", "{second}");
+    let asked = stage.model.asked();
+    assert_eq!(said(&asked.last().unwrap().body), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn messages_that_make_room_are_told_and_stand_in_the_next_turn_in_a_line() {
+    let queue = json!({"cap": 1, "drop": "summarize", "debounceMs": 0});
+    let stage = Stage::with(json!({"messages": {"queue": queue}})).await;
+    let mut client = stage.instance.client().await;
+    let waiting = [
+        ("buy apples", "c2"),
+        ("buy pears", "c3"),
+        ("buy plums", "c4"),
+    ];
+    say_meanwhile(&stage, &mut client, &waiting).await;
+    let mut ends = ends(&mut client, 4).await;
+    ends.sort();
+    assert_eq!(
+        ends,
+        [
+            ended("c1", "final", "done"),
+            ended("c2", "aborted", ""),
+            ended("c3", "aborted", ""),
+            ended("c4", "final", "Hello")
+        ]
+    );
+    let asked = stage.model.asked();
+    assert_eq!(asked.len(), 3);
+    let body = asked[2].body.to_string();
+    assert!(
+        body.contains(r"- buy apples\n- buy pears\n\nbuy plums"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_stops_its_run_and_begins_afresh() {
+    let stage = stage("collect").await;
+    let mut client = stage.instance.client().await;
+    let stalls = Answer::tokens(3).ending(End::Stall);
+    stage.model.play([Script::Answer(stalls)]);
+    let message = |text: &str, run: &str| json!({"sessionKey": "side", "message": text, "idempotencyKey": run});
+    let accepted = client.call("chat.send", message("first", "c1")).await;
+    assert_eq!(accepted.unwrap()["status"], "started");
+    let told = client.event("chat").await;
+    assert_eq!(told["payload"]["state"], "delta", "{told}");
+    let deleted = client.call("sessions.delete", json!({"key": "side"})).await;
+    let deleted = deleted.unwrap();
+    assert_eq!(deleted["deleted"], true, "{deleted}");
+    assert_eq!(deleted["archived"].as_array().unwrap().len(), 1);
+    assert_eq!(ends(&mut client, 1).await, [ended("c1", "aborted", "")]);
+    let waited = client.call("agent.wait", json!({"runId": "c1", "timeoutMs": 0}));
+    assert_eq!(waited.await.unwrap()["status"], "ok");
+    assert_eq!(stage.history("side").await, [json!(null); 0]);
+    let accepted = client.call("chat.send", message("again", "c2")).await;
+    assert_eq!(accepted.unwrap()["status"], "started");
+    assert_eq!(ends(&mut client, 1).await, [ended("c2", "final", "Hello")]);
+    let asked = stage.model.asked();
+    assert_eq!(said(&asked.last().unwrap().body), ["again"]);
 }

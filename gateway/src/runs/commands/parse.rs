@@ -6,6 +6,7 @@
 use openclaw_shared::transcript::Thinking;
 
 use crate::services::sessions::Dial;
+use crate::settings::queue::Wish;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Activation(Option<String>),
     /// `/subagents`.
     Subagents(String),
+    /// `/queue`.
+    Queue(Result<Wish, String>),
     /// `/skill`.
     Skill { name: String, input: String },
     /// One or several settings and nothing else.
@@ -192,6 +195,11 @@ pub(super) const KNOWN: &[Known] = &[
         "/activation mention|always",
         "when the agent answers in a group",
     ),
+    known(
+        &["queue"],
+        "/queue <mode> debounce:2s cap:25 drop:old|new|summarize",
+        "what becomes of messages while the agent is busy",
+    ),
     known(&["restart"], "/restart", "restart the gateway"),
 ];
 
@@ -207,7 +215,6 @@ const NOT_HERE: &[&str] = &[
     "dock_discord",
     "dock_slack",
     "dock_telegram",
-    "queue",
     "tts",
     "voice",
 ];
@@ -245,6 +252,11 @@ pub(crate) fn parse(text: &str) -> Option<Command> {
         "usage" => (words.len() <= 1).then(|| Command::Usage(word())),
         "send" => (words.len() <= 1).then(|| Command::Send(word())),
         "activation" => (words.len() <= 1).then(|| Command::Activation(word())),
+        // A sentence that begins with the word is a message; one word that says nothing is a slip.
+        "queue" => match Wish::parse(rest) {
+            Err(_) if words.len() > 1 && !words.iter().any(|it| it.contains([':', '='])) => None,
+            wish => Some(Command::Queue(wish)),
+        },
         "approve" => Some(Command::Approve {
             id: words.first().copied().unwrap_or_default().to_owned(),
             decision: words.get(1).copied().unwrap_or_default().to_lowercase(),
@@ -365,7 +377,7 @@ fn directives(text: &str) -> (Vec<Directive>, &str) {
 mod tests {
     use openclaw_shared::transcript::Thinking;
 
-    use super::{Command, Detail, Directive, Hints, Setting, hints, parse};
+    use super::{Command, Detail, Directive, Hints, Setting, Wish, hints, parse};
     use crate::services::sessions::Dial;
 
     fn set(directives: &[(Setting, Option<&str>)]) -> Option<Command> {
@@ -420,6 +432,13 @@ mod tests {
                     input: "green please".into(),
                 },
             ),
+            ("/queue", Command::Queue(Ok(Wish::Show))),
+            ("/queue: Reset", Command::Queue(Ok(Wish::Clear))),
+            ("/queue banana", Command::Queue(Err("banana".into()))),
+            (
+                "/queue collect debounce:soon",
+                Command::Queue(Err("debounce:soon".into())),
+            ),
             ("/tts on", Command::NotHere("tts")),
         ] {
             assert_eq!(parse(text), Some(command), "{text}");
@@ -439,6 +458,7 @@ mod tests {
             "/status of my order?",
             "/think about the weather today",
             "/usage of the word is what?",
+            "/queue up some music",
             "//help",
         ] {
             assert_eq!(parse(text), None, "{text}");

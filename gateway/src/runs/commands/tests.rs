@@ -235,3 +235,42 @@ async fn people_see_how_things_stand() {
         }
     }
 }
+
+#[tokio::test(flavor = "local")]
+async fn a_session_has_a_queue_of_its_own_until_that_is_taken_back() {
+    let gateway =
+        Gateway::start_with(&json!({"messages": {"queue": {"mode": "steer", "cap": 3}}})).await;
+    let configured = "⚙️ Queue: steer · debounce 1000 ms · cap 3 · drop summarize";
+    assert_eq!(say(&gateway, WRITER, "/queue").await.text, configured);
+    let set = say(
+        &gateway,
+        WRITER,
+        "/queue followup debounce:2s cap:25 drop:old",
+    )
+    .await;
+    let own = "⚙️ Queue: followup · debounce 2000 ms · cap 25 · drop old";
+    assert_eq!(set.text, own);
+    assert_eq!(say(&gateway, WRITER, "/queue").await.text, own);
+    let kept = entry(&gateway);
+    assert_eq!(
+        (&kept["queueMode"], &kept["queueDebounceMs"]),
+        (&json!("followup"), &json!(2000))
+    );
+    let refused = say(&gateway, WRITER, "/queue banana").await.text;
+    assert!(
+        refused.contains("banana") && refused.contains("steer-backlog"),
+        "{refused}"
+    );
+    assert_eq!(say(&gateway, WRITER, "/queue").await.text, own);
+    assert_eq!(say(&gateway, WRITER, "/queue reset").await.text, configured);
+    assert_eq!(entry(&gateway).get("queueMode"), None);
+}
+
+#[tokio::test(flavor = "local")]
+async fn what_is_not_here_says_so() {
+    let gateway = Gateway::start().await;
+    for command in ["/tts on", "/bash ls", "/debug show", "/subagents log 1"] {
+        let answer = say(&gateway, OWNER, command).await.text;
+        assert!(answer.contains("is not available"), "{command}: {answer}");
+    }
+}

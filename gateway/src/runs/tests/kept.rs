@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::testing::{Client, DEADLINE, Gateway};
 
 /// Does something to the file of the store.
-async fn execute(gateway: &Gateway, sql: &'static str) {
+pub(super) async fn execute(gateway: &Gateway, sql: &'static str) {
     let done = gateway
         .context
         .store
