@@ -13,10 +13,29 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// `cargo`, in the workspace's folder.
+///
+/// As if a person ran it: cargo tells the chore about its own package in variables, and some build scripts (ring's) would take
+/// those for their own and be run again, with everything that depends on them.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_about_a_package) {
+            command.env_remove(name);
+        }
+    }
     command.current_dir(root());
     command
+}
+
+fn is_about_a_package(variable: &str) -> bool {
+    [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ]
+    .iter()
+    .any(|start| variable.starts_with(start))
 }
 
 /// The target directory, as cargo itself resolves it from flags, environment and configuration.
@@ -44,7 +63,26 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fs;
 
-    use super::root;
+    use super::{is_about_a_package, root};
+
+    #[test]
+    fn what_cargo_says_of_the_chore_is_told_apart_from_what_a_person_has_set() {
+        for variable in [
+            "CARGO_PKG_NAME",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_MANIFEST_LINKS",
+        ] {
+            assert!(is_about_a_package(variable), "{variable}");
+        }
+        for variable in [
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_INCREMENTAL",
+            "PATH",
+        ] {
+            assert!(!is_about_a_package(variable), "{variable}");
+        }
+    }
 
     /// The crates that `[workspace.dependencies]` names.
     fn declared() -> BTreeSet<String> {
