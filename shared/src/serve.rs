@@ -37,6 +37,7 @@ mod connection;
 mod framing;
 mod guard;
 pub mod host;
+pub mod inherited;
 pub mod origin;
 mod progress;
 mod stream;

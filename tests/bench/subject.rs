@@ -123,7 +123,7 @@ impl Prepared {
         if self.subject != Subject::Ours {
             return Ok(());
         }
-        let mut command = ours::doctor(&self.programs);
+        let mut command = ours::take_over(&self.programs, &self.state_folder());
         self.isolate(&mut command);
         let done = command.output().context("cannot start the doctor")?;
         ensure!(

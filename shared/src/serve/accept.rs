@@ -14,7 +14,6 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::service::Service;
 use nix::errno::Errno;
-use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet, yield_now};
@@ -23,7 +22,7 @@ use tracing::{error, warn};
 
 use super::progress::{Floor, Progress};
 use super::stream::Stream;
-use super::{Drained, Limits, Peer, Stage, connection};
+use super::{Drained, Limits, Peer, Stage, connection, inherited};
 use crate::clock::Moment;
 
 /// How long to wait when the process or the machine is out of descriptors or memory. The
@@ -33,11 +32,6 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted before everybody else gets a turn. A thousand that come at once would otherwise all be accepted
 /// before the first of them is served, and whoever is connected already would wait for all of them.
 const ACCEPTED_PER_TURN: usize = 1;
-
-/// How much the kernel takes of what we write, in bytes, before the first byte of it is on its way. By itself it would keep
-/// megabytes for a client that has stopped reading, and nobody here would know that the client is behind.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 64 * 1024;
 
 /// The listeners, asked in turn so that a busy one cannot starve the others.
 pub(super) struct Listeners {
@@ -49,7 +43,7 @@ pub(super) struct Listeners {
 impl Listeners {
     pub(super) fn new(tcp: Vec<TcpListener>, local: Option<UnixListener>) -> Self {
         for listener in &tcp {
-            if let Err(error) = prepare(listener) {
+            if let Err(error) = inherited::set(listener) {
                 warn!(target: "http", %error, "cannot set how connections are buffered");
             }
         }
@@ -269,15 +263,6 @@ async fn turn_of_the_others() {
     let _ = tokio::spawn(yield_now()).await;
 }
 
-/// Sets what every connection inherits that is accepted here.
-fn prepare(listener: &TcpListener) -> io::Result<()> {
-    let socket = SockRef::from(listener);
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    // Without this, small answers wait for the client's delayed acknowledgement.
-    socket.set_tcp_nodelay(true)
-}
-
 fn is_exhaustion(error: &io::Error) -> bool {
     const EXHAUSTED: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     let code = error.raw_os_error().map(Errno::from_raw);
@@ -291,6 +276,7 @@ fn is_ours(stream: &tokio::net::UnixStream) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use socket2::SockRef;
     use tokio::net::TcpStream;
 
     use super::*;

@@ -21,6 +21,7 @@ use openclaw_shared::control::ChildName;
 use openclaw_shared::instance::Instance;
 use openclaw_shared::ipc;
 use openclaw_shared::paths::RunPaths;
+use openclaw_shared::serve::inherited;
 
 /// Connections that may wait for a child; deep enough for everybody to reconnect at once.
 const BACKLOG: i32 = 1_024;
@@ -195,6 +196,7 @@ fn listen_on(address: SocketAddr) -> io::Result<Public> {
     if family == AddressFamily::Inet6 {
         setsockopt(&descriptor, sockopt::Ipv6V6Only, &true)?;
     }
+    inherited::set(&descriptor)?;
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&descriptor, Backlog::new(BACKLOG)?)?;
     Ok(Public {
@@ -232,6 +234,9 @@ fn adopt(fd: RawFd) -> Option<Public> {
     match address {
         Some(address) => {
             // A shallow backlog of the unit file is deepened; listening again on a listening socket only changes that.
+            if let Err(error) = inherited::set(&descriptor) {
+                tracing::warn!(target: "supervisor", %address, %error, "cannot set what connections inherit");
+            }
             let deepened = Backlog::new(BACKLOG).and_then(|backlog| listen(&descriptor, backlog));
             if let Err(error) = deepened {
                 tracing::warn!(target: "supervisor", %address, %error, "inherited socket does not listen");

@@ -1,5 +1,6 @@
 //! This gateway: the release binaries, run as the README says.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -30,8 +31,8 @@ pub(super) fn restart(programs: &Programs) -> Command {
     command
 }
 
-pub(super) fn doctor(programs: &Programs) -> Command {
+pub(super) fn take_over(programs: &Programs, state: &Path) -> Command {
     let mut command = program(&programs.ours, "openclaw");
-    command.arg("doctor");
+    command.arg("doctor").arg("--from").arg(state);
     command
 }
