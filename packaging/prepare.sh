@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What packaging/run, packaging/test and .ci/run share: finding or installing the tools that the build needs.
 # It is sourced, not run. Each function does nothing when its tool is there, so all of them may be called again and again.
 

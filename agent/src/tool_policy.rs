@@ -95,12 +95,12 @@ impl ToolPolicy {
     /// The policy for an agent, and for a model of a provider; nobody's model when it is not known yet.
     #[must_use]
     pub fn of(tools: &Tools, agent: Option<&AgentTools>, provider: &str, model: &str) -> Self {
-        let everybodys = Said::of_tools(tools);
-        let own = agent.map(Said::of_agent).unwrap_or_default();
+        let everybodys = Said::from(tools);
+        let own = agent.map(Said::from).unwrap_or_default();
         let by_all = find(&tools.by_provider, provider, model);
         let by_own = agent.and_then(|agent| find(&agent.by_provider, provider, model));
-        let by_all = by_all.map(Said::of_section).unwrap_or_default();
-        let by_own = by_own.map(Said::of_section).unwrap_or_default();
+        let by_all = by_all.map(Said::from).unwrap_or_default();
+        let by_own = by_own.map(Said::from).unwrap_or_default();
         let layers = [
             Layer::of_profiles(own, everybodys),
             Layer::of_profiles(by_own, by_all),
@@ -141,34 +141,25 @@ struct Said<'a> {
     deny: &'a [String],
 }
 
-impl<'a> Said<'a> {
-    fn of_tools(tools: &'a Tools) -> Self {
-        Self {
-            profile: tools.profile,
-            allow: tools.allow.as_deref(),
-            also_allow: tools.also_allow.as_deref(),
-            deny: tools.deny.as_deref().unwrap_or_default(),
+/// The sections that name tools have the same four lists.
+macro_rules! sections {
+    ($($section:ty),*) => {$(
+        impl<'a> From<&'a $section> for Said<'a> {
+            fn from(section: &'a $section) -> Self {
+                Self {
+                    profile: section.profile,
+                    allow: section.allow.as_deref(),
+                    also_allow: section.also_allow.as_deref(),
+                    deny: section.deny.as_deref().unwrap_or_default(),
+                }
+            }
         }
-    }
+    )*};
+}
 
-    fn of_agent(tools: &'a AgentTools) -> Self {
-        Self {
-            profile: tools.profile,
-            allow: tools.allow.as_deref(),
-            also_allow: tools.also_allow.as_deref(),
-            deny: tools.deny.as_deref().unwrap_or_default(),
-        }
-    }
+sections!(Tools, AgentTools, ToolPolicySection);
 
-    fn of_section(section: &'a ToolPolicySection) -> Self {
-        Self {
-            profile: section.profile,
-            allow: section.allow.as_deref(),
-            also_allow: section.also_allow.as_deref(),
-            deny: section.deny.as_deref().unwrap_or_default(),
-        }
-    }
-
+impl Said<'_> {
     fn lists(self) -> Layer {
         Layer {
             allow: listed(self.allow),

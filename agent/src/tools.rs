@@ -57,13 +57,13 @@ pub fn standard(settings: ToolSettings, consent: Rc<dyn Consent>) -> Vec<Rc<dyn 
         settings.files,
     ));
     let (agent, processes) = (settings.exec.agent.clone(), settings.exec.processes.clone());
-    let mut tools: Vec<Rc<dyn Tool>> = vec![
-        Rc::new(files::Read::new(Rc::clone(&place))),
-        Rc::new(files::Edit::new(Rc::clone(&place))),
-        Rc::new(files::Write::new(place)),
-        Rc::new(exec::Exec::new(settings.workspace, settings.exec, consent)),
-        Rc::new(process::Process::new(agent, processes)),
-    ];
+    let mut tools = files::tools(&place);
+    tools.push(Rc::new(exec::Exec::new(
+        settings.workspace,
+        settings.exec,
+        consent,
+    )));
+    tools.push(Rc::new(process::Process::new(agent, processes)));
     if let Some(web) = settings.web {
         tools.push(Rc::new(web_fetch::WebFetch::new(web)));
     }

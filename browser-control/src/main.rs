@@ -15,6 +15,7 @@ use openclaw_shared::child::{self, Assignment, Fatal, Order};
 use openclaw_shared::control::ChildName;
 use openclaw_shared::serve::host::HostPolicy;
 use openclaw_shared::serve::{Guarded, Limits, Server};
+use openclaw_shared::trace::Trace;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -23,6 +24,7 @@ mod cdp;
 mod cdp_ports;
 mod executable;
 mod http;
+mod look;
 mod profile;
 mod report;
 mod routes;
@@ -36,6 +38,9 @@ use crate::service::{Ground, Service};
 const MAX_CONNECTIONS: usize = 64;
 
 fn main() -> ExitCode {
+    if look::is_wanted() {
+        return look::run();
+    }
     child::run(ChildName::BrowserControl, serve)
 }
 
@@ -78,6 +83,10 @@ async fn serve(mut assignment: Assignment) -> Result<(), Fatal> {
                     }
                     Err(fatal) => Some(fatal.message),
                 };
+                let is_applied = error.is_none();
+                Trace::from(reloaded.trace).within(
+                    || info!(target: "browser/service", is_applied, "browser control took a configuration"),
+                );
                 assignment.control.reloaded(error).await;
             }
             Some(Order::Fleet(_)) => {}

@@ -10,6 +10,7 @@ use hyper_util::service::TowerToHyperService;
 use openclaw_shared::child::{self, Assignment, Fatal, Order};
 use openclaw_shared::control::{ChildName, Drain};
 use openclaw_shared::serve::{Guarded, Limits, Server};
+use openclaw_shared::trace::Trace;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
@@ -85,6 +86,10 @@ async fn serve(mut assignment: Assignment) -> Result<(), Fatal> {
                     // Open pages take on, or lose, the script.
                     live.reload();
                 }
+                let is_applied = outcome.is_ok();
+                Trace::from(reloaded.trace).within(
+                    || info!(target: "canvas", is_applied, "canvas host took a configuration"),
+                );
                 assignment
                     .control
                     .reloaded(outcome.err().map(|fatal| fatal.message))

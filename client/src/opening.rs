@@ -12,12 +12,14 @@ use openclaw_shared::protocol::connect::{
 use openclaw_shared::protocol::scope::Role;
 use openclaw_shared::protocol::strict::{Int, NonEmpty};
 use openclaw_shared::secret::Secret;
+use openclaw_shared::trace::{self, TRACEPARENT};
 use openclaw_shared::tui;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::device::Device;
@@ -111,7 +113,17 @@ async fn reach(
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_ANSWER))
         .max_frame_size(Some(MAX_ANSWER));
-    let (socket, _) = client_async_with_config(gateway.url.as_str(), stream, Some(config))
+    let mut request = gateway
+        .url
+        .as_str()
+        .into_client_request()
+        .map_err(not_upgraded)?;
+    if let Some(trace) = trace::current() {
+        request
+            .headers_mut()
+            .insert(TRACEPARENT, trace.traceparent());
+    }
+    let (socket, _) = client_async_with_config(request, stream, Some(config))
         .await
         .map_err(not_upgraded)?;
     let mut client = Client {

@@ -281,6 +281,8 @@ public struct AgentParams: Codable, Equatable, Sendable {
     public var sessionKey: String?
     /// How much the model may think, for this run.
     public var thinking: String?
+    /// Whether clients see what tools do, for this run: `on`, `off` or `full`. Our own addition.
+    public var verbose: String?
     /// Whether the answer also goes to a channel.
     public var deliver: Bool?
     /// Images: `{type?, mimeType?, fileName?, content}`, the content in base64 or as a data URL.
@@ -314,7 +316,7 @@ public struct AgentParams: Codable, Equatable, Sendable {
     /// The session that started this one.
     public var spawnedBy: String?
 
-    public init(message: String, agentId: String? = nil, to: String? = nil, replyTo: String? = nil, sessionId: String? = nil, sessionKey: String? = nil, thinking: String? = nil, deliver: Bool? = nil, attachments: [JSONValue]? = nil, channel: String? = nil, replyChannel: String? = nil, accountId: String? = nil, replyAccountId: String? = nil, threadId: String? = nil, groupId: String? = nil, groupChannel: String? = nil, groupSpace: String? = nil, timeout: Int? = nil, lane: String? = nil, extraSystemPrompt: String? = nil, idempotencyKey: String, label: String? = nil, spawnedBy: String? = nil) {
+    public init(message: String, agentId: String? = nil, to: String? = nil, replyTo: String? = nil, sessionId: String? = nil, sessionKey: String? = nil, thinking: String? = nil, verbose: String? = nil, deliver: Bool? = nil, attachments: [JSONValue]? = nil, channel: String? = nil, replyChannel: String? = nil, accountId: String? = nil, replyAccountId: String? = nil, threadId: String? = nil, groupId: String? = nil, groupChannel: String? = nil, groupSpace: String? = nil, timeout: Int? = nil, lane: String? = nil, extraSystemPrompt: String? = nil, idempotencyKey: String, label: String? = nil, spawnedBy: String? = nil) {
         self.message = message
         self.agentId = agentId
         self.to = to
@@ -322,6 +324,7 @@ public struct AgentParams: Codable, Equatable, Sendable {
         self.sessionId = sessionId
         self.sessionKey = sessionKey
         self.thinking = thinking
+        self.verbose = verbose
         self.deliver = deliver
         self.attachments = attachments
         self.channel = channel
@@ -1303,8 +1306,12 @@ public struct ChildStatus: Codable, Equatable, Sendable {
     public var cpuMs: Nullable<Int>
     /// Why it died, or why its last replacement was discarded.
     public var lastError: Nullable<String>
+    /// How far recovery of this child had to go.
+    public var rung: Rung
+    /// How much resident memory it may use, in bytes; absent when it has no bound.
+    public var memoryLimitBytes: Int?
 
-    public init(name: ChildName, state: ChildState, generation: Generation, pid: Nullable<Int>, restarts: Int, memoryBytes: Nullable<Int>, cpuMs: Nullable<Int>, lastError: Nullable<String>) {
+    public init(name: ChildName, state: ChildState, generation: Generation, pid: Nullable<Int>, restarts: Int, memoryBytes: Nullable<Int>, cpuMs: Nullable<Int>, lastError: Nullable<String>, rung: Rung, memoryLimitBytes: Int? = nil) {
         self.name = name
         self.state = state
         self.generation = generation
@@ -1313,6 +1320,8 @@ public struct ChildStatus: Codable, Equatable, Sendable {
         self.memoryBytes = memoryBytes
         self.cpuMs = cpuMs
         self.lastError = lastError
+        self.rung = rung
+        self.memoryLimitBytes = memoryLimitBytes
     }
 }
 
@@ -3063,10 +3072,19 @@ public struct FleetStatus: Codable, Equatable, Sendable {
     public var config: ConfigStatus
     /// The children, in start order.
     public var children: [ChildStatus]
+    /// How far recovery had to go, and by which steps.
+    public var recovery: Recovery
+    /// The instance that this one watches, when it watches one.
+    public var watch: WatchedStatus?
+    /// The upgrade that is under way, or how the last one ended.
+    public var upgrade: UpgradeStatus?
 
-    public init(config: ConfigStatus, children: [ChildStatus]) {
+    public init(config: ConfigStatus, children: [ChildStatus], recovery: Recovery, watch: WatchedStatus? = nil, upgrade: UpgradeStatus? = nil) {
         self.config = config
         self.children = children
+        self.recovery = recovery
+        self.watch = watch
+        self.upgrade = upgrade
     }
 }
 
@@ -3290,6 +3308,22 @@ public enum IssueLevel: String, Codable, CaseIterable, Sendable {
 public typealias LastHeartbeatParams = [String: JSONValue]
 
 public typealias LastHeartbeatReply = Nullable<HeartbeatPayload>
+
+/// How the life of an instance ended that did not end as it should.
+public struct LastStop: Codable, Equatable, Sendable {
+    /// When, in milliseconds since the epoch.
+    public var ts: Int
+    /// The exit code.
+    public var code: Int
+    /// What the code means, and what led to it.
+    public var reason: String
+
+    public init(ts: Int, code: Int, reason: String) {
+        self.ts = ts
+        self.code = code
+        self.reason = reason
+    }
+}
 
 /// Which channel the owner is reached by, and whether it is linked.
 public struct LinkChannel: Codable, Equatable, Sendable {
@@ -4450,6 +4484,22 @@ public struct RecentSession: Codable, Equatable, Sendable {
     }
 }
 
+/// How recovery stands; `health.supervisor.recovery` on the wire.
+public struct Recovery: Codable, Equatable, Sendable {
+    /// The highest rung that is in effect.
+    public var rung: Rung
+    /// The last steps, the oldest first.
+    public var steps: [Step]
+    /// How the life before this one ended, when it ended by itself.
+    public var lastStop: LastStop?
+
+    public init(rung: Rung, steps: [Step], lastStop: LastStop? = nil) {
+        self.rung = rung
+        self.steps = steps
+        self.lastStop = lastStop
+    }
+}
+
 /// Why a change was refused.
 public enum RefusalCause: String, Codable, CaseIterable, Sendable {
     /// The file is not the one that the change was made on.
@@ -4513,6 +4563,30 @@ public struct ResponseFrame: Codable, Equatable, Sendable {
         /// Always `res`.
         case res
     }
+}
+
+/// How far recovery had to go, from nothing at all to the end of the instance. A later rung is more than an earlier one.
+public enum Rung: String, Codable, CaseIterable, Sendable {
+    /// Nothing has failed within the last minute.
+    case well
+    /// A child died and was started again at once.
+    case restarted
+    /// A child used more memory than it may, and a successor took its place.
+    case replaced
+    /// A successor did not come up; the predecessor serves on.
+    case discarded
+    /// An edit of the configuration was refused; the one before it runs.
+    case refused
+    /// A child failed again, and waits before its next start or its next replacement.
+    case backingOff = "backing-off"
+    /// A child cannot be kept alive; it is tried again once a minute.
+    case givenUp = "given-up"
+    /// A configuration could not be put in force; the one before it runs again.
+    case rolledBack = "rolled-back"
+    /// The file could not be used at the start; the last configuration that was good runs.
+    case lastGood = "last-good"
+    /// The instance ends, because it is worth nothing without a child that cannot be kept alive.
+    case stopped
 }
 
 /// Parameters of `send`.
@@ -5676,6 +5750,28 @@ public struct StatusSummary: Codable, Equatable, Sendable {
     }
 }
 
+/// One step up the ladder.
+public struct Step: Codable, Equatable, Sendable {
+    /// When, in milliseconds since the epoch.
+    public var ts: Int
+    /// To which rung.
+    public var rung: Rung
+    /// The child that failed; absent when it was the configuration.
+    public var child: ChildName?
+    /// Why.
+    public var reason: String
+    /// How long the child waits, in milliseconds.
+    public var waitMs: Int?
+
+    public init(ts: Int, rung: Rung, child: ChildName? = nil, reason: String, waitMs: Int? = nil) {
+        self.ts = ts
+        self.rung = rung
+        self.child = child
+        self.reason = reason
+        self.waitMs = waitMs
+    }
+}
+
 /// Parameters of `system-event`; unknown ones are ignored, and null counts as absent.
 public struct SystemEventParams: Codable, Equatable, Sendable {
     /// One line for people; also queued for the main session. It may not be blank.
@@ -6092,6 +6188,50 @@ public struct UpdateRunReply: Codable, Equatable, Sendable {
     }
 }
 
+/// What has come of an upgrade.
+public enum UpgradeState: String, Codable, CaseIterable, Sendable {
+    /// The binaries on disk are the ones that run.
+    case unchanged
+    /// The new binary can take over; nothing was done, because only that was asked.
+    case possible
+    /// The new binary is looked at.
+    case checking
+    /// The new binary can take over, and waits until nothing else is under way.
+    case waiting
+    /// The processes are being replaced by those of the new binaries.
+    case replacing
+    /// Everything runs from the new binaries.
+    case upgraded
+    /// The new binary cannot take over; nothing has changed.
+    case refused
+    /// The new binary failed before it had taken over; the one before it goes on with everything as it was.
+    case takenBack = "taken-back"
+    /// The supervisor runs from the new binary, and a process could not be replaced; its predecessor serves on.
+    case incomplete
+}
+
+/// An upgrade; `health.supervisor.upgrade` on the wire.
+public struct UpgradeStatus: Codable, Equatable, Sendable {
+    /// When it came to this, in milliseconds since the epoch.
+    public var ts: Int
+    /// What has come of it.
+    public var state: UpgradeState
+    /// The version that ran before.
+    public var from: String
+    /// The version of the binaries on disk, when it is known.
+    public var to: String?
+    /// Why it did not come about.
+    public var reason: String?
+
+    public init(ts: Int, state: UpgradeState, from: String, to: String? = nil, reason: String? = nil) {
+        self.ts = ts
+        self.state = state
+        self.from = from
+        self.to = to
+        self.reason = reason
+    }
+}
+
 /// Parameters of `usage.cost`; unknown ones are ignored.
 public struct UsageCostParams: Codable, Equatable, Sendable {
     /// How many days, as a number or its text; 30 when absent or neither.
@@ -6260,6 +6400,40 @@ public struct WakeReply: Codable, Equatable, Sendable {
 
     public init(ok: Bool) {
         self.ok = ok
+    }
+}
+
+/// How a watched instance is.
+public enum WatchedState: String, Codable, CaseIterable, Sendable {
+    /// Nobody has looked yet.
+    case unknown
+    /// Its supervisor answers, and its gateway may be trusted with traffic.
+    case up
+    /// Its supervisor answers, and its gateway is not ready.
+    case unwell
+    /// Its supervisor does not answer.
+    case down
+}
+
+/// What this instance knows of the one it watches; `health.supervisor.watch` on the wire.
+public struct WatchedStatus: Codable, Equatable, Sendable {
+    /// The profile of the watched instance; `default` for the one without a name.
+    public var profile: String
+    /// How it is.
+    public var state: WatchedState
+    /// Since when, in milliseconds since the epoch; absent before the first look.
+    public var sinceMs: Int?
+    /// Why it is not up.
+    public var reason: String?
+    /// How often it has fallen since this instance watches.
+    public var falls: Int
+
+    public init(profile: String, state: WatchedState, sinceMs: Int? = nil, reason: String? = nil, falls: Int) {
+        self.profile = profile
+        self.state = state
+        self.sinceMs = sinceMs
+        self.reason = reason
+        self.falls = falls
     }
 }
 

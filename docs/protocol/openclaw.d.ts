@@ -129,6 +129,8 @@ export interface AgentParams {
   sessionKey?: string;
   /** How much the model may think, for this run. */
   thinking?: string;
+  /** Whether clients see what tools do, for this run: `on`, `off` or `full`. Our own addition. */
+  verbose?: string;
   /** Whether the answer also goes to a channel. */
   deliver?: boolean;
   /** Images: `{type?, mimeType?, fileName?, content}`, the content in base64 or as a data URL. */
@@ -709,6 +711,10 @@ export interface ChildStatus {
   cpuMs: number | null;
   /** Why it died, or why its last replacement was discarded. */
   lastError: string | null;
+  /** How far recovery of this child had to go. */
+  rung: Rung;
+  /** How much resident memory it may use, in bytes; absent when it has no bound. */
+  memoryLimitBytes?: number;
 }
 
 /** Who connects, in its own words: nothing in here is verified. */
@@ -1443,6 +1449,12 @@ export interface FleetStatus {
   config: ConfigStatus;
   /** The children, in start order. */
   children: ChildStatus[];
+  /** How far recovery had to go, and by which steps. */
+  recovery: Recovery;
+  /** The instance that this one watches, when it watches one. */
+  watch?: WatchedStatus;
+  /** The upgrade that is under way, or how the last one ended. */
+  upgrade?: UpgradeStatus;
 }
 
 /** The n-th life of a child; whatever happens later carries it. */
@@ -1574,6 +1586,16 @@ export type IssueLevel = "error" | "warning";
 export type LastHeartbeatParams = { [key: string]: unknown };
 
 export type LastHeartbeatReply = HeartbeatPayload | null;
+
+/** How the life of an instance ended that did not end as it should. */
+export interface LastStop {
+  /** When, in milliseconds since the epoch. */
+  ts: number;
+  /** The exit code. */
+  code: number;
+  /** What the code means, and what led to it. */
+  reason: string;
+}
 
 /** Which channel the owner is reached by, and whether it is linked. */
 export interface LinkChannel {
@@ -2263,6 +2285,16 @@ export interface RecentSession {
   age: number | null;
 }
 
+/** How recovery stands; `health.supervisor.recovery` on the wire. */
+export interface Recovery {
+  /** The highest rung that is in effect. */
+  rung: Rung;
+  /** The last steps, the oldest first. */
+  steps: Step[];
+  /** How the life before this one ended, when it ended by itself. */
+  lastStop?: LastStop;
+}
+
 /** Why a change was refused. */
 export type RefusalCause = "changed" | "invalid" | "unusable" | "unwritable" | "busy";
 
@@ -2291,6 +2323,9 @@ export interface ResponseFrame {
   /** Why it was not done. */
   error?: ErrorShape;
 }
+
+/** How far recovery had to go, from nothing at all to the end of the instance. A later rung is more than an earlier one. */
+export type Rung = "well" | "restarted" | "replaced" | "discarded" | "refused" | "backing-off" | "given-up" | "rolled-back" | "last-good" | "stopped";
 
 /** Parameters of `send`. */
 export interface SendParams {
@@ -2995,6 +3030,20 @@ export interface StatusSummary {
   supervisor: FleetStatus;
 }
 
+/** One step up the ladder. */
+export interface Step {
+  /** When, in milliseconds since the epoch. */
+  ts: number;
+  /** To which rung. */
+  rung: Rung;
+  /** The child that failed; absent when it was the configuration. */
+  child?: ChildName;
+  /** Why. */
+  reason: string;
+  /** How long the child waits, in milliseconds. */
+  waitMs?: number;
+}
+
 /** Parameters of `system-event`; unknown ones are ignored, and null counts as absent. */
 export interface SystemEventParams {
   /** One line for people; also queued for the main session. It may not be blank. */
@@ -3233,6 +3282,23 @@ export interface UpdateRunReply {
   sentinel: unknown;
 }
 
+/** What has come of an upgrade. */
+export type UpgradeState = "unchanged" | "possible" | "checking" | "waiting" | "replacing" | "upgraded" | "refused" | "taken-back" | "incomplete";
+
+/** An upgrade; `health.supervisor.upgrade` on the wire. */
+export interface UpgradeStatus {
+  /** When it came to this, in milliseconds since the epoch. */
+  ts: number;
+  /** What has come of it. */
+  state: UpgradeState;
+  /** The version that ran before. */
+  from: string;
+  /** The version of the binaries on disk, when it is known. */
+  to?: string;
+  /** Why it did not come about. */
+  reason?: string;
+}
+
 /** Parameters of `usage.cost`; unknown ones are ignored. */
 export interface UsageCostParams {
   /** How many days, as a number or its text; 30 when absent or neither. */
@@ -3337,6 +3403,23 @@ export interface WakeParams {
 export interface WakeReply {
   /** Whether the note waits; false when it is blank. */
   ok: boolean;
+}
+
+/** How a watched instance is. */
+export type WatchedState = "unknown" | "up" | "unwell" | "down";
+
+/** What this instance knows of the one it watches; `health.supervisor.watch` on the wire. */
+export interface WatchedStatus {
+  /** The profile of the watched instance; `default` for the one without a name. */
+  profile: string;
+  /** How it is. */
+  state: WatchedState;
+  /** Since when, in milliseconds since the epoch; absent before the first look. */
+  sinceMs?: number;
+  /** Why it is not up. */
+  reason?: string;
+  /** How often it has fallen since this instance watches. */
+  falls: number;
 }
 
 /** Parameters of `web.login.start`. */

@@ -18,6 +18,7 @@ use openclaw_shared::protocol::error::ErrorShape;
 use openclaw_shared::protocol::event::{Challenge, ChallengePayload, Event as _};
 use openclaw_shared::protocol::scope::Rights;
 use openclaw_shared::serve::Upgrade;
+use openclaw_shared::trace::Trace;
 use tokio::time::{sleep, timeout};
 
 use crate::auth::tailnet;
@@ -25,6 +26,7 @@ use crate::auth::throttle::Source;
 use crate::context::Context;
 use crate::errands::Interrupted;
 use crate::limits::{BYTES_BEFORE_AUTH, HANDSHAKE_DEADLINE, LAST_WORDS, LINGER, largest_message};
+use crate::metrics::Turned;
 use crate::prepared::Prepared;
 use crate::services::devices::pair::{self, PairError, Settled};
 use crate::services::devices::standing::Ask;
@@ -61,6 +63,8 @@ pub(crate) struct Arrival {
     pub(crate) is_local: bool,
     /// Who a proxy on this machine says it is; none when nobody says anything, or it does not count.
     pub(crate) tailnet: Option<Result<tailnet::Claim, tailnet::Failure>>,
+    /// The trace that what it asks for belongs to, if it has named one.
+    pub(crate) trace: Trace,
     /// Its web origin, found to be allowed.
     pub(crate) origin: Option<String>,
     /// Where canvas pages are, as this client can reach them.
@@ -136,6 +140,7 @@ async fn live(
     };
     match judged {
         Err(_late) => {
+            context.metrics.turned_away(Turned::Late);
             link.condemn(close_code::NORMAL, "");
             Rest::Words
         }
@@ -148,6 +153,7 @@ async fn live(
             socket.lift_allowance(largest_message(admission.rights.role()));
             let caller = hello::welcome(context, link, *admission, secret_generation, arrival);
             let rest = Conversation::new(context.clone(), link.clone(), caller.clone(), socket)
+                .within(arrival.trace)
                 .run()
                 .await;
             context.farewell(&caller);
@@ -206,6 +212,7 @@ async fn shake_hands(
             secret_generation,
         },
         Verdict::Close { code, reason } => {
+            context.metrics.turned_away(Turned::FirstFrame);
             if let Some(left_out) = context.may_log_stranger() {
                 tracing::info!(target: "gateway/ws", conn = %link.id, code, reason, left_out, "refused a first frame");
             }
@@ -318,6 +325,7 @@ async fn settle(context: &Arc<Context>, ask: Ask, now: WallTime) -> Result<Settl
 }
 
 async fn refuse(context: &Context, link: &Link, arrival: &Arrival, refusal: &Refusal) -> Handshake {
+    context.metrics.turned_away(refusal.error.code.into());
     if refusal.is_guess {
         let place = Source::Place {
             address: arrival.address,

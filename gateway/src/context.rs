@@ -30,6 +30,7 @@ use crate::errands::Errands;
 use crate::hub::Hub;
 use crate::machine::Machine;
 use crate::methods::Routes;
+use crate::metrics::Metrics;
 use crate::nodes;
 use crate::phase::Phases;
 use crate::prepared::Prepared;
@@ -114,6 +115,8 @@ pub(crate) struct Context {
     pub(crate) idempotency: Idempotency,
     /// Who answers for agents.
     pub(crate) models: ModelPool,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
     /// What agents do.
     pub(crate) runs: Runs,
     /// What agents do among themselves.
@@ -203,6 +206,7 @@ impl Context {
             invokes: Mutex::new(Invokes::default()),
             approvals: Mutex::new(Waiting::default()),
             models: ModelPool::default(),
+            metrics: Metrics::default(),
             runs: Runs::new(idempotency.life()),
             aftermath: crate::toolbox::aftermath::Aftermath::default(),
             cron: crate::cron::Bells::default(),

@@ -15,7 +15,7 @@ use openclaw_shared::clock::{Moment, WallTime, local_zone};
 use openclaw_shared::protocol::error::ErrorCode;
 use openclaw_shared::protocol::event::Cron;
 use openclaw_shared::protocol::params::cron::{
-    CronAction, CronEventPayload, CronJob, CronPayload, Turn,
+    CronAction, CronEventPayload, CronJob, CronPayload, CronStatus, Turn,
 };
 use openclaw_shared::protocol::params::heartbeat::WakeMode;
 use openclaw_shared::transcript::Thinking;
@@ -444,6 +444,12 @@ fn tell_started(context: &Context, job_id: &str, began: u64) {
 fn tell_finished(context: &Context, finished: &Finished) {
     let entry = finished.entry.clone();
     let job = &finished.job;
+    let tally = &context.metrics.jobs;
+    match entry.status {
+        Some(CronStatus::Error) => tally.error.one(),
+        Some(CronStatus::Skipped) => tally.skipped.one(),
+        Some(CronStatus::Ok) | None => tally.ok.one(),
+    }
     tracing::info!(target: "cron", job = job.id, status = ?entry.status, error = entry.error, "job finished");
     tell(
         context,

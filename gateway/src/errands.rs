@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use openclaw_shared::trace::{following, inherited};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 
@@ -43,10 +44,10 @@ impl Errands {
         work: impl Future<Output = T> + 'static,
     ) -> Result<T, Interrupted> {
         let place = self.places.clone().acquire_owned().await;
-        let errand = spawn_local(async move {
+        let errand = spawn_local(following(inherited(), async move {
             let _place = place;
             work.await
-        });
+        }));
         errand.await.map_err(|_| Interrupted)
     }
 

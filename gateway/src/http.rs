@@ -36,6 +36,7 @@ mod fetch;
 mod fields;
 pub(crate) mod hooks;
 pub(crate) mod media;
+mod metrics;
 mod models;
 pub(crate) mod mounts;
 mod probes;
@@ -113,6 +114,9 @@ fn for_programs(context: &Arc<Context>) -> BoxedFilter<(Reply,)> {
     let tools = warp::path!("tools" / "invoke")
         .and(asked.clone())
         .then(tools_invoke::answer);
+    let metrics = warp::path!("metrics")
+        .and(asked.clone())
+        .then(metrics::answer);
     hooks
         .or(tools)
         .unify()
@@ -123,6 +127,8 @@ fn for_programs(context: &Arc<Context>) -> BoxedFilter<(Reply,)> {
         .or(models)
         .unify()
         .or(model)
+        .unify()
+        .or(metrics)
         .unify()
         .boxed()
 }
@@ -234,18 +240,18 @@ where
         }
         match &self.mounts {
             Some(mounts) if settings.has_canvas && Mounts::is_mounted(request.uri().path()) => {
-                let mounts = mounts.clone();
+                let (mounts, context) = (mounts.clone(), self.context.clone());
                 Box::pin(async move {
-                    Ok(mounts
-                        .handle(request)
-                        .await
-                        .map(|body| Either::Left(Either::Right(body))))
+                    let reply = mounts.handle(request).await;
+                    context.metrics.answered(reply.status());
+                    Ok(reply.map(|body| Either::Left(Either::Right(body))))
                 })
             }
             Some(_) | None => {
-                let answering = self.pages.call(request);
+                let (answering, context) = (self.pages.call(request), self.context.clone());
                 Box::pin(async move {
                     let Ok(reply) = answering.await;
+                    context.metrics.answered(reply.status());
                     Ok(reply.map(|body| Either::Left(Either::Left(body))))
                 })
             }

@@ -19,12 +19,14 @@ use tokio::sync::Notify;
 use crate::connection::link::{Admitted, Leave, Link, LinkId};
 use crate::connection::notice::{Notice, event_head};
 use crate::limits::{BYTES_OF_STRANGERS, UNAUTHENTICATED_SOCKETS, UNAUTHENTICATED_SOCKETS_OF_ONE};
+use crate::metrics::Traffic;
 use crate::prepared::Prepared;
 
 /// All connections.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     next: AtomicU64,
+    traffic: Arc<Traffic>,
     links: Mutex<Links>,
     /// Rings when the last connection has gone.
     empty: Notify,
@@ -90,6 +92,11 @@ impl Hub {
         lock(&self.links)
     }
 
+    /// What goes to clients, counted.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// A number that no connection has, for a caller within this process.
     pub(crate) fn number(&self) -> LinkId {
         LinkId(self.next.fetch_add(1, Ordering::Relaxed) + 1)
@@ -99,7 +106,8 @@ impl Hub {
     /// makes room.
     pub(crate) fn enter(&self, address: Option<IpAddr>) -> Arc<Link> {
         let address = address.filter(|address| !address.is_loopback());
-        let link = Arc::new(Link::new(self.number()));
+        self.traffic.opened.one();
+        let link = Arc::new(Link::new(self.number(), self.traffic.clone()));
         let mut links = self.links();
         if let Some(oldest) = links.in_the_way_of(address) {
             links.evict(oldest);
@@ -198,9 +206,11 @@ impl Hub {
 
     fn offer(&self, mut notice: Notice) {
         notice.is_followed = self.gathering.load(Ordering::Relaxed) > 0;
+        let mut sent = 0;
         for link in self.links().admitted.values() {
-            link.offer(&mut notice);
+            sent += u64::from(link.offer(&mut notice));
         }
+        self.traffic.events.add(sent);
     }
 
     /// Publishes several events at once: each client is written to once for all of them. Nothing is awaited in between.

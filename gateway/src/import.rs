@@ -27,8 +27,9 @@ mod pairings;
 
 use ledger::Thing;
 
+const MIB: u64 = 1024 * 1024;
 /// The largest file that is read, in bytes.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+const LARGEST_FILE: u64 = 64 * MIB;
 /// How many names of a folder are looked at.
 const MOST_NAMES: usize = 100_000;
 
@@ -264,10 +265,15 @@ impl Import<'_> {
                 None
             }
             None => {
-                self.note(
-                    shown,
-                    "it is no file that can be read, or is larger than 64 MiB",
-                );
+                let why = match folder.size(name) {
+                    Some(size) if size > LARGEST_FILE => format!(
+                        "it has {} MiB, and no file of more than {} MiB is taken over",
+                        size.div_ceil(MIB),
+                        LARGEST_FILE / MIB
+                    ),
+                    Some(_) | None => "it is no file that can be read".to_owned(),
+                };
+                self.note(shown, why);
                 None
             }
         }

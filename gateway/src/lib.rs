@@ -14,8 +14,10 @@ mod connection;
 mod context;
 mod cron;
 mod desk;
+mod discovery;
 mod drain;
 mod errands;
+mod examine;
 #[cfg(test)]
 mod family_tests;
 mod heartbeat;
@@ -29,6 +31,7 @@ mod limits;
 mod loopback_tests;
 mod machine;
 mod methods;
+mod metrics;
 mod nodes;
 mod phase;
 mod prepared;
@@ -42,6 +45,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod toolbox;
+mod watched;
 
 #[cfg(fuzzing)]
 pub use connection::fuzzing;
@@ -51,6 +55,12 @@ pub use connection::fuzzing;
 pub fn run() -> ExitCode {
     if import::is_wanted() {
         return import::run();
+    }
+    if examine::is_wanted() {
+        return examine::run();
+    }
+    if discovery::is_wanted() {
+        return discovery::run();
     }
     child::run(ChildName::Gateway, life::serve)
 }

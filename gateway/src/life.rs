@@ -11,10 +11,12 @@ use openclaw_shared::control::{ChildName, Drain, Generation, Launch, Reloaded};
 use openclaw_shared::instance::{Environment, Instance};
 use openclaw_shared::model_providers::Keyring;
 use openclaw_shared::serve::{Limits, Server};
+use openclaw_shared::trace::Trace;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::context::{Context, Parts};
+use crate::discovery::Announcer;
 use crate::drain::drain;
 use crate::http;
 use crate::http::mounts::Mounts;
@@ -23,6 +25,7 @@ use crate::methods;
 use crate::phase::Phase;
 use crate::rounds;
 use crate::settings::Settings;
+use crate::watched;
 
 /// How long serving waits for the store. Between one life and the next it takes a moment.
 const OPENING: Duration = Duration::from_secs(3);
@@ -33,6 +36,7 @@ struct House {
     generation: Generation,
     server: Server,
     mounts: Option<Mounts>,
+    announcer: Announcer,
 }
 
 /// Lives the life of the gateway.
@@ -64,6 +68,7 @@ pub(crate) async fn serve(assignment: Assignment) -> Result<(), Fatal> {
         generation,
         server,
         mounts,
+        announcer: Announcer::default(),
     };
     control.ready().await;
     let lived = tokio::select! {
@@ -132,7 +137,7 @@ fn keyring(config: &Config, instance: &Instance) -> Keyring {
 }
 
 async fn obey(
-    house: House,
+    mut house: House,
     control: &Control,
     orders: &mut tokio::sync::mpsc::Receiver<Order>,
 ) -> Result<(), Fatal> {
@@ -144,12 +149,13 @@ async fn obey(
                 house.context.phases.set(Phase::Active);
                 tracing::info!(target: "gateway", port = house.context.instance.ports.gateway, "gateway serves");
                 control.activated().await;
+                house.announcer = Announcer::begin(&house.context, house.generation);
             }
-            Order::Fleet(fleet) => house.context.set_fleet(fleet),
+            Order::Fleet(fleet) => watched::take(&house.context, fleet),
             Order::Reload(reloaded) => {
-                control
-                    .reloaded(reload(&house.context, *reloaded).err())
-                    .await
+                let mut trace = Trace::from(reloaded.trace);
+                let outcome = trace.within(|| reload(&house.context, *reloaded));
+                control.reloaded(outcome.err()).await
             }
             Order::Drain(order) => {
                 leave(house, &order).await;
@@ -182,8 +188,10 @@ async fn leave(house: House, order: &Drain) {
         context,
         server,
         mounts,
+        announcer,
         generation: _,
     } = house;
+    announcer.end(order.reason).await;
     // Whoever asked for the change that this life leaves for hears of it first.
     context.config.settled().await;
     // A secret that the change has replaced is worth nothing here either, neither to those who are here nor to the late.

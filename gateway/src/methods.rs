@@ -26,9 +26,11 @@ use crate::connection::validate::Validator;
 use crate::connection::{Answer, Caller, Outgoing};
 use crate::context::Context;
 use crate::errands::Interrupted;
+use crate::metrics::{SharedTally, Tally};
 use crate::prepared::Prepared;
 use crate::store::StoreError;
 
+mod activity;
 mod agents;
 mod channels;
 mod chat;
@@ -52,6 +54,7 @@ mod voicewake;
 pub(crate) fn routes() -> Result<Routes, Misrouted> {
     let routes = Routes::default();
     let routes = system::register(routes);
+    let routes = activity::register(routes);
     let routes = talk::register(routes);
     let routes = config::register(routes);
     let routes = devices::register(routes);
@@ -177,12 +180,25 @@ type Handler =
 struct Route {
     scope: Scope,
     handler: Handler,
+    tally: SharedTally,
+}
+
+impl Route {
+    fn new(scope: Scope, handler: Handler) -> Self {
+        Self {
+            scope,
+            handler,
+            tally: SharedTally::default(),
+        }
+    }
 }
 
 /// Handlers by method.
 #[derive(Default)]
 pub(crate) struct Routes {
     by_name: BTreeMap<&'static str, Route>,
+    /// Requests for methods that there are not.
+    unknown: SharedTally,
     twice: Vec<&'static str>,
 }
 
@@ -324,10 +340,7 @@ impl Routes {
             .by_name
             .insert(
                 M::NAME,
-                Route {
-                    scope: M::SCOPE,
-                    handler,
-                },
+                Route::new(M::SCOPE, handler),
             )
             .is_some()
         {
@@ -391,16 +404,43 @@ impl Routes {
         });
         if self
             .by_name
-            .insert(name, Route { scope, handler })
+            .insert(name, Route::new(scope, handler))
             .is_some()
         {
             self.twice.push(name);
         }
     }
 
+    /// The requests for each method, and for those that there are not.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
+        let known = self.by_name.iter().map(|(name, route)| (*name, &*route.tally));
+        known.chain([("other", &*self.unknown)])
+    }
+
+    /// Checks a request and starts its handler, and says where the request counts.
+    pub(crate) fn call_counted(
+        &self,
+        context: &Arc<Context>,
+        caller: &Arc<Caller>,
+        request: &Request<'_>,
+    ) -> (&SharedTally, Called) {
+        let route = self.by_name.get(&*request.method);
+        let tally = route.map_or(&self.unknown, |route| &route.tally);
+        (tally, Self::start(route, context, caller, request))
+    }
+
     /// Checks a request and starts its handler. The scope is looked at before the parameters are.
     pub(crate) fn call(
         &self,
+        context: &Arc<Context>,
+        caller: &Arc<Caller>,
+        request: &Request<'_>,
+    ) -> Called {
+        Self::start(self.by_name.get(&*request.method), context, caller, request)
+    }
+
+    fn start(
+        route: Option<&Route>,
         context: &Arc<Context>,
         caller: &Arc<Caller>,
         request: &Request<'_>,
@@ -419,7 +459,6 @@ impl Routes {
         if name == "connect" {
             return refuse("connect is only valid as the first request".to_owned());
         }
-        let route = self.by_name.get(name);
         if let Err(denied) = caller
             .rights
             .check(route.map_or(Scope::Admin, |route| route.scope))

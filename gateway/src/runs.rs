@@ -16,8 +16,9 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use openclaw_shared::clock::{Moment, WallTime};
 use openclaw_shared::protocol::event::{Chat, Event};
+use openclaw_shared::protocol::params::activity::RunActivity;
 use openclaw_shared::protocol::params::chat::ChatPayload;
-use serde_json::json;
+use openclaw_shared::trace::{Trace, following, inherited};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -26,14 +27,11 @@ use crate::context::Context;
 use crate::methods::MethodError;
 use crate::phase::Phase;
 use crate::prepared::Prepared;
-use crate::services::idempotency::fingerprint;
-use crate::services::sessions;
-use crate::settings::queue::{DropPolicy, Queue, QueueMode};
-use crate::store::StoreError;
 
 mod aside;
 pub(crate) mod attachments;
 pub(crate) mod commands;
+mod door;
 mod dropped;
 mod ending;
 mod estate;
@@ -50,14 +48,15 @@ mod stopping;
 pub(crate) mod telling;
 
 pub(crate) use aside::command;
+pub(crate) use door::{Entered, Standing, enter, queue_of, say};
 pub(crate) use feed::{Follower, Step};
-pub(crate) use lanes::Bounds;
+pub(crate) use lanes::{Bounds, Load};
 pub(crate) use request::{Outcome, RunKind, RunRequest, RunStatus, Work};
 pub(crate) use stopping::{Which, clear, find, stop};
 
 pub(crate) use execute::{SHUTDOWN, TIMEOUT};
 
-use dropped::Dropped;
+use door::{enter_within, line_up, queue_for, write_down};
 use execute::Done;
 use feed::Feed;
 use lanes::{Lanes, Manner, Overheard, Start};
@@ -109,7 +108,11 @@ struct Known {
     spawned_by: Option<String>,
     feed: Arc<Feed>,
     stop: watch::Sender<Option<String>>,
+    /// What it was asked for within.
+    trace: Trace,
     is_under_way: bool,
+    /// Since when it has waited, or been under way.
+    since: Moment,
 }
 
 impl Known {
@@ -122,7 +125,9 @@ impl Known {
             spawned_by: request.work.spawned_by.clone().filter(|_| is_task),
             feed: Arc::default(),
             stop: watch::Sender::new(None),
+            trace: inherited(),
             is_under_way: false,
+            since: Moment::now(),
         }
     }
 
@@ -134,26 +139,6 @@ impl Known {
             is_first
         });
     }
-}
-
-/// What became of a request for a run.
-#[derive(Debug, Clone)]
-pub(crate) struct Entered {
-    pub(crate) run_id: String,
-    /// When it was accepted, in milliseconds since the epoch.
-    pub(crate) accepted_at: u64,
-    pub(crate) standing: Standing,
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Standing {
-    /// It was just taken in.
-    New,
-    /// It was asked for before.
-    UnderWay,
-    /// It was asked for before, and is over.
-    Done(Box<Outcome>),
 }
 
 impl State {
@@ -206,6 +191,29 @@ impl Runs {
         context.hub.counts().0 > 0 || context.phases.get() == Phase::Draining
     }
 
+    /// How much there is to do.
+    pub(crate) fn load(&self) -> Load {
+        self.state().lanes.load()
+    }
+
+    /// What waits and what is under way, in the order of the sessions.
+    pub(crate) fn list(&self, now: Moment, most: usize) -> Vec<RunActivity> {
+        let state = self.state();
+        let runs = state.known.iter().map(|(run, it)| RunActivity {
+            run_id: run.clone(),
+            session_key: it.session.clone(),
+            kind: it.kind.as_str().to_owned(),
+            is_active: it.is_under_way,
+            for_ms: u64::try_from(now.since(it.since).as_millis()).unwrap_or(u64::MAX),
+        });
+        let mut runs: Vec<RunActivity> = runs.collect();
+        drop(state);
+        let order = |run: &RunActivity| (run.session_key.clone(), !run.is_active);
+        runs.sort_by_cached_key(order);
+        runs.truncate(most);
+        runs
+    }
+
     /// Whether a session has a run under way, or one that waits.
     pub(crate) fn is_busy(&self, session: &str) -> bool {
         self.state().lanes.is_busy(session)
@@ -228,202 +236,6 @@ impl Runs {
             state.handed_on.push((E::NAME, text));
         }
     }
-}
-
-/// Takes a run in. When this returns it is written down, and will be done or be said not to have been.
-///
-/// # Errors
-/// When it was not taken in; then nothing was done.
-pub(crate) async fn enter(
-    context: &Arc<Context>,
-    request: RunRequest,
-) -> Result<Entered, MethodError> {
-    enter_instead(context, request, None).await
-}
-
-async fn enter_instead(
-    context: &Arc<Context>,
-    request: RunRequest,
-    instead_of: Option<&Dropped>,
-) -> Result<Entered, MethodError> {
-    let (entered, number) = write_down(context, &request, instead_of).await?;
-    if let Some(number) = number {
-        line_up(context, number, &request).await;
-    }
-    Ok(entered)
-}
-
-/// Writes a run down, and in the same commit the end of one that has to make room for it. Its number, if it is a new one and this life is
-/// to do it.
-async fn write_down(
-    context: &Arc<Context>,
-    request: &RunRequest,
-    instead_of: Option<&Dropped>,
-) -> Result<(Entered, Option<i64>), MethodError> {
-    let runs = &context.runs;
-    if runs.state().lanes.waiting() >= MOST_WAITING {
-        return Err(MethodError::unavailable(
-            "too many runs wait already; try again when some are done",
-        ));
-    }
-    let now = WallTime::now();
-    let print = print_of(request);
-    let life = runs.life_that_stays();
-    let mut written = request.clone();
-    let kept = life.clone();
-    let leaves = instead_of.map(Dropped::leaves);
-    let entered = context
-        .store
-        .write(move |tx| {
-            if let Some(leaves) = &leaves {
-                leaves.hand_over(tx, &mut written)?;
-            }
-            let entered = journal::enter(tx, &written, &print, kept.as_deref(), now)?;
-            if let (journal::Entered::New(_), Some(leaves)) = (&entered, &leaves) {
-                leaves.end(tx)?;
-            }
-            Ok::<_, StoreError>(entered)
-        })
-        .await?;
-    let standing = |accepted_at: u64, standing: Standing| Entered {
-        run_id: request.run_id.clone(),
-        accepted_at,
-        standing,
-    };
-    Ok(match entered {
-        journal::Entered::New(number) => (
-            standing(now.as_millis(), Standing::New),
-            life.is_some().then_some(number),
-        ),
-        journal::Entered::UnderWay { accepted_ms } => {
-            (standing(accepted_ms, Standing::UnderWay), None)
-        }
-        journal::Entered::Done {
-            accepted_ms,
-            outcome,
-        } => (standing(accepted_ms, Standing::Done(outcome)), None),
-        journal::Entered::Conflict => {
-            return Err(
-                MethodError::invalid("idempotencyKey was used with other parameters")
-                    .with_details(json!({ "code": "IDEMPOTENCY_CONFLICT" })),
-            );
-        }
-    })
-}
-
-/// What tells a request from others under the same key.
-fn print_of(request: &RunRequest) -> String {
-    fingerprint(&json!({
-        "session": request.session.as_str(),
-        "kind": request.kind,
-        "work": request.work,
-    }))
-}
-
-/// Writes a run down that comes of another one, in the commit that says so of that one. Its number, if it is a new one and this life is to
-/// do it.
-fn enter_within(
-    tx: &rusqlite::Connection,
-    request: &RunRequest,
-    life: Option<&str>,
-    now: WallTime,
-) -> Result<Option<i64>, StoreError> {
-    let entered = journal::enter(tx, request, &print_of(request), life, now)?;
-    Ok(match entered {
-        journal::Entered::New(number) => life.map(|_| number),
-        journal::Entered::UnderWay { .. }
-        | journal::Entered::Done { .. }
-        | journal::Entered::Conflict => None,
-    })
-}
-
-/// A run that is written down waits for its turn from here on.
-async fn line_up(context: &Arc<Context>, number: i64, request: &RunRequest) {
-    let queue = queue_of(context, request.session.as_str());
-    let manner = Manner {
-        mode: queue.mode,
-        quiet: queue.quiet(),
-    };
-    let is_leaving = {
-        let mut state = context.runs.state();
-        if !state.is_leaving {
-            state.take(number, request, manner);
-        }
-        state.is_leaving
-    };
-    if is_leaving {
-        // This life was asked to leave while the run was written down: its successor looks for such rows.
-        estate::release(context).await;
-    }
-    context.runs.bell.notify_one();
-}
-
-/// What becomes of messages that come while this session is busy.
-pub(crate) fn queue_of(context: &Context, session: &str) -> Queue {
-    let configured = &context.settings().runs.queue;
-    let entry = context
-        .store
-        .read(|reader| Ok(sessions::find(reader, session)));
-    match entry {
-        Ok(Ok(Some(entry))) => configured.within(&entry.other),
-        Ok(Ok(None)) => configured.clone(),
-        Ok(Err(error)) | Err(error) => {
-            tracing::warn!(target: "runs", session, %error, "how a session queues cannot be read; it does as configured");
-            configured.clone()
-        }
-    }
-}
-
-/// Takes a message of a person in, as the queue of its session is configured.
-///
-/// # Errors
-/// When it was not taken in; then nothing was done.
-pub(crate) async fn say(
-    context: &Arc<Context>,
-    request: RunRequest,
-) -> Result<Entered, MethodError> {
-    let session = request.session.as_str().to_owned();
-    let queue = queue_of(context, &session);
-    let is_known = find(context, &request.run_id).is_some();
-    let waiting = context.runs.state().lanes.messages_in(&session);
-    let mut dropped = None;
-    if !is_known && waiting >= queue.cap {
-        match queue.drop {
-            DropPolicy::Old | DropPolicy::Summarize => {
-                dropped = Dropped::oldest(context, &session, queue.drop);
-            }
-            DropPolicy::New => {
-                return Err(MethodError::unavailable(format!(
-                    "{waiting} messages wait in this session already; try again when some are answered"
-                )));
-            }
-        }
-    }
-    let run = request.run_id.clone();
-    let entered = enter_instead(context, request, dropped.as_ref()).await?;
-    if let Some(dropped) = dropped
-        && entered.standing == Standing::New
-    {
-        dropped.tell();
-    }
-    if queue.mode == QueueMode::Interrupt && entered.standing == Standing::New {
-        let older: Vec<String> = {
-            let state = context.runs.state();
-            let older = state
-                .known
-                .iter()
-                .filter(|(id, it)| it.session == session && **id != run);
-            older.map(|(id, _)| id.clone()).collect()
-        };
-        for run in older {
-            if let Err(error) = stop(context, Which::Run(&run), "interrupt").await {
-                // It ends all the same, as soon as that can be kept.
-                let error = error.into_shape().message;
-                tracing::warn!(target: "runs", run, error, "a run that waits cannot be closed");
-            }
-        }
-    }
-    Ok(entered)
 }
 
 /// How a run ended, waiting for it as long as is said; for ever when nothing is said. None when it is not known to have.
@@ -526,35 +338,45 @@ fn next<'a>(context: &Arc<Context>) -> Option<LocalBoxFuture<'a, (Start, Done)>>
     };
     let known = state.known.get_mut(&start.run)?;
     known.is_under_way = true;
+    known.since = Moment::now();
     let (feed, stopped) = (known.feed.clone(), known.stop.subscribe());
+    let trace = known.trace;
     state.under_way += 1;
     drop(state);
     let within = context.clone();
     let task = async move {
-        let done = execute::run(within, start.clone(), feed, stopped).await;
+        let doing = execute::run(within, start.clone(), feed, stopped);
+        let done = following(trace, doing).await;
         (start, done)
     };
     Some(Box::pin(task))
 }
 
 fn ended(context: &Context, start: &Start, done: Done) {
-    let mode = match &done {
-        Done::Over => QueueMode::default(),
-        Done::Held(_) => queue_of(context, &start.session).mode,
+    // Read before the lock is taken.
+    let done = match done {
+        Done::Over => None,
+        Done::Held(stored) => {
+            let of_session = queue_of(context, &start.session);
+            Some((stored, of_session))
+        }
     };
     let mut state = context.runs.state();
     state.under_way -= 1;
     match done {
-        Done::Over => {
+        None => {
             for run in start.with.iter().chain([&start.run]) {
                 state.known.remove(run);
             }
             state.lanes.ended(&start.session, &start.run);
         }
-        Done::Held(stored) => {
+        Some((stored, of_session)) => {
             let (now, quiet) = (Moment::now(), Duration::ZERO);
             for it in stored {
-                let RunRequest { run_id, kind, .. } = it.request;
+                let RunRequest {
+                    run_id, kind, work, ..
+                } = it.request;
+                let mode = of_session.within(&work.queue).mode;
                 let is_first = run_id == start.run;
                 let waiting = journal::waiting(run_id, it.number, kind, Manner { mode, quiet });
                 if is_first {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use openclaw_shared::config::Config;
-use openclaw_shared::config::section::{SessionScope, TailscaleMode};
+use openclaw_shared::config::section::{MdnsMode, Metrics, SessionScope, TailscaleMode};
 use openclaw_shared::credentials::AuthMode;
 use openclaw_shared::instance::Instance;
 use openclaw_shared::model_providers::Keyring;
@@ -72,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) serves_tailnet: bool,
     /// How the Control UI may connect without a device.
     pub(crate) control_ui: ControlUiRules,
+    /// How much of this gateway is announced in the local network.
+    pub(crate) announces: MdnsMode,
     /// Whether there is a canvas host.
     pub(crate) has_canvas: bool,
     /// The agents, the default one included; never empty.
@@ -94,6 +96,8 @@ pub(crate) struct Settings {
     pub(crate) resets: ResetRules,
     /// Which interfaces for programs are there.
     pub(crate) http: HttpSettings,
+    /// What can be read of its own doings.
+    pub(crate) metrics: Metrics,
     session_scope: SessionScope,
 }
 
@@ -146,6 +150,7 @@ impl Settings {
                 allow_insecure_auth: control_ui.allow_insecure_auth,
                 disable_device_auth: control_ui.dangerously_disable_device_auth,
             },
+            announces: config.discovery.mdns.mode,
             has_canvas: config.canvas_host.enabled,
             cron: CronSettings::of(config),
             hearts: Hearts::of(config, default_agent),
@@ -160,6 +165,7 @@ impl Settings {
             },
             resets: ResetRules::of(&config.session),
             http: HttpSettings::of(config),
+            metrics: config.gateway.metrics.clone(),
             session_scope: config.session.scope,
         }
     }

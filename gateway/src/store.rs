@@ -28,10 +28,12 @@ use openclaw_shared::control::Generation;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{oneshot, watch};
 
+pub(crate) mod examine;
 pub(crate) mod lease;
 mod schema;
 mod writer;
 
+use crate::metrics::CommitTally;
 use writer::{Job, Writer};
 
 /// How long one process waits for the other while a life hands over to its successor.
@@ -77,6 +79,7 @@ pub(crate) struct Store {
     path: PathBuf,
     state: Arc<Mutex<State>>,
     opened: Arc<watch::Sender<bool>>,
+    commits: Arc<CommitTally>,
     /// What the thread of the store ends by while it cannot open it.
     alive: Mutex<Option<mpsc::Sender<Infallible>>>,
 }
@@ -170,6 +173,7 @@ impl Store {
             path,
             state: Arc::new(Mutex::new(State::Standby)),
             opened: Arc::new(watch::Sender::new(false)),
+            commits: Arc::default(),
             alive: Mutex::new(None),
         }
     }
@@ -187,6 +191,7 @@ impl Store {
             generation,
             state: self.state.clone(),
             opened: self.opened.clone(),
+            commits: self.commits.clone(),
             stop,
         };
         let thread = std::thread::Builder::new()
@@ -209,6 +214,31 @@ impl Store {
         let tried = self.begin(generation);
         let waiting = std::thread::spawn(move || tried.blocking_recv());
         waiting.join().unwrap().unwrap();
+    }
+
+    /// The commits of this process, counted.
+    pub(crate) fn commits(&self) -> &CommitTally {
+        &self.commits
+    }
+
+    /// Whether it can be used.
+    pub(crate) fn is_open(&self) -> bool {
+        usable(&lock(&self.state)).is_ok()
+    }
+
+    /// Writes that wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        usable(&lock(&self.state)).map_or(0, |open| open.writer.waiting())
+    }
+
+    /// How large it is on the disk, its log of changes apart.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let files = [("database", ""), ("wal", "-wal")];
+        files.into_iter().filter_map(|(name, suffix)| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            Some((name, std::fs::metadata(path).ok()?.len()))
+        })
     }
 
     /// Resolves when the store is open.
@@ -278,6 +308,7 @@ struct Opener {
     generation: Generation,
     state: Arc<Mutex<State>>,
     opened: Arc<watch::Sender<bool>>,
+    commits: Arc<CommitTally>,
     /// Ends with the store.
     stop: mpsc::Receiver<Infallible>,
 }
@@ -289,7 +320,7 @@ impl Opener {
         let (connection, waiting) = loop {
             match try_open(&self.path, self.generation) {
                 Ok((writing, reader)) => {
-                    let (writer, waiting) = Writer::new();
+                    let (writer, waiting) = Writer::new(self.commits.clone());
                     *lock(&self.state) = State::Open(Box::new(Open {
                         reader,
                         writer,

@@ -21,6 +21,7 @@ use openclaw_shared::instance::{Environment, Identity, Instance, Profile, Wishes
 use openclaw_shared::log::LogSettings;
 use openclaw_shared::protocol::connect::ConnectParams;
 use openclaw_shared::protocol::strict::NonEmpty;
+use openclaw_shared::recovery::{Recovery, Rung};
 use openclaw_shared::secret::Secret;
 use openclaw_shared::serve::{Limits, Server};
 use serde_json::{Value, json};
@@ -80,7 +81,12 @@ pub(crate) fn fleet() -> FleetStatus {
             memory_bytes: None,
             cpu_ms: None,
             last_error: None,
+            rung: Rung::Well,
+            memory_limit_bytes: None,
         }],
+        recovery: Recovery::default(),
+        watch: None,
+        upgrade: None,
     }
 }
 
@@ -96,6 +102,7 @@ fn supervisor(path: PathBuf, turn: Arc<Mutex<()>>) -> Control {
                 ask,
                 base_hash,
                 text,
+                trace: _,
             } = message
             {
                 let _turn = turn.lock().await;

@@ -11,6 +11,7 @@ mod bench;
 mod codegen;
 mod command;
 mod conformance;
+mod dist;
 mod fuzz;
 mod licences;
 mod peer;
@@ -33,6 +34,8 @@ enum Chore {
     Conformance(conformance::Args),
     /// Write the artefacts that are generated from the protocol's types
     Codegen(codegen::Args),
+    /// Make a release: archive, Debian package, install script, checksums
+    Dist(dist::Args),
     /// Feed whatever parses foreign bytes with invented ones
     Fuzz(fuzz::Args),
     /// Check licences, duplicate crates and sources against deny.toml
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&args),
         Chore::Conformance(args) => conformance::run(&args),
         Chore::Codegen(args) => codegen::run(&args),
+        Chore::Dist(args) => dist::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Licences => licences::run(),
         Chore::Peer(args) => peer::run(&args),

@@ -23,7 +23,7 @@ use crate::control::{
 };
 use crate::exit::Exit;
 use crate::ipc::codec::{MessageReader, write_message};
-use crate::{ipc, log, memory};
+use crate::{ipc, log, memory, trace};
 
 mod asks;
 pub mod inheritance;
@@ -122,6 +122,7 @@ impl Control {
             ask: asked.number(),
             base_hash,
             text: ConfigText(text),
+            trace: trace::current(),
         };
         self.report(message).await;
         asked.answer().await

@@ -36,6 +36,12 @@ impl Moment {
         self.0.saturating_duration_since(earlier.0)
     }
 
+    /// The point that lies this long ago, or as long ago as the clock knows.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        Self(self.0.checked_sub(age).unwrap_or(self.0))
+    }
+
     /// The same point for `tokio::time::sleep_until`.
     #[must_use]
     pub fn into_std(self) -> Instant {

@@ -11,6 +11,7 @@ mod include;
 mod issue;
 mod legacy;
 pub mod load;
+mod misplaced;
 pub mod model;
 pub mod outcome;
 mod own_keys;
@@ -33,6 +34,7 @@ pub mod write;
 use serde_json::Value;
 
 pub use issue::{Issue, IssueLevel, LoadError};
+pub use legacy::legacy_target;
 pub use load::{Loaded, load, load_candidate, load_from_source, read_text};
 pub use outcome::{Outcome, RefusalCause};
 pub use own_keys::{OWN_KEYS, own_keys_in};
@@ -155,6 +157,7 @@ impl Config {
                 .into_iter()
                 .filter(|f| !unread.contains(&f.path.steps().first().cloned())),
         );
+        misplaced::explain(&mut findings);
         legacy::explain(effective, &mut findings);
         (config, findings)
     }

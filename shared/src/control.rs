@@ -16,6 +16,9 @@ use crate::config::Outcome;
 use crate::credentials::Credentials;
 use crate::instance::Instance;
 use crate::log::LogSettings;
+use crate::recovery::{WatchedStatus, Recovery, Rung};
+use crate::upgrade::UpgradeStatus;
+use crate::trace::TraceId;
 
 /// The version of this contract; a child of another version is refused at the hello.
 pub const CONTROL_VERSION: u32 = 2;
@@ -136,6 +139,12 @@ pub struct ChildStatus {
     pub cpu_ms: Option<u64>,
     /// Why it died, or why its last replacement was discarded.
     pub last_error: Option<String>,
+    /// How far recovery of this child had to go.
+    #[serde(default)]
+    pub rung: Rung,
+    /// How much resident memory it may use, in bytes; absent when it has no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit_bytes: Option<u64>,
 }
 
 /// How the running configuration relates to the file.
@@ -176,6 +185,15 @@ pub struct FleetStatus {
     pub config: ConfigStatus,
     /// The children, in start order.
     pub children: Vec<ChildStatus>,
+    /// How far recovery had to go, and by which steps.
+    #[serde(default)]
+    pub recovery: Recovery,
+    /// The instance that this one watches, when it watches one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchedStatus>,
+    /// The upgrade that is under way, or how the last one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
 }
 
 /// Everything a child needs to be, sent after its hello was accepted.
@@ -212,6 +230,9 @@ pub struct Reloaded {
     pub credentials: Option<Credentials>,
     /// As in [`Launch::logging`].
     pub logging: LogSettings,
+    /// What it is applied for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
 }
 
 /// The text of a configuration file. It may hold secrets in clear, so that only its length is shown.
@@ -321,6 +342,9 @@ pub enum ToSupervisor {
         base_hash: Option<String>,
         /// The whole new text.
         text: ConfigText,
+        /// What it is written for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceId>,
     },
     /// It cannot go on, and why.
     Fatal {
@@ -339,6 +363,9 @@ pub enum CliRequest {
     Restart {
         /// Only this child; all of them when absent.
         child: Option<ChildName>,
+        /// What it is done for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceId>,
     },
     /// Stop the instance; answered when the drain begins, and the socket ends when it is over.
     Stop,
@@ -348,6 +375,14 @@ pub enum CliRequest {
         base_hash: Option<String>,
         /// The whole new text.
         text: ConfigText,
+        /// What it is written for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceId>,
+    },
+    /// Take the binaries on disk into use; answered with [`CliReply::Upgrade`] when that is over.
+    Upgrade {
+        /// Only find out whether that is possible.
+        check: bool,
     },
 }
 
@@ -372,6 +407,8 @@ pub enum CliReply {
         /// One sentence that says why.
         message: String,
     },
+    /// The answer to [`CliRequest::Upgrade`].
+    Upgrade(UpgradeStatus),
 }
 
 /// What a running instance says of itself.
@@ -390,6 +427,23 @@ pub struct InstanceStatus {
     pub listening: Vec<String>,
     /// Children and configuration.
     pub fleet: FleetStatus,
+    /// What Tailscale publishes of it, or why not; absent when it is not to publish anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tailscale: Option<TailscaleStatus>,
+}
+
+/// What Tailscale publishes, or why not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TailscaleStatus {
+    /// `serve` or `funnel`.
+    pub mode: String,
+    /// Where it is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Durations as whole milliseconds.

@@ -14,6 +14,10 @@ pub enum Exit {
     Failure,
     /// The command line names no instance: a bad `--profile`.
     Usage,
+    /// A command that looks found nothing that runs.
+    NotRunning,
+    /// A command that looks found something that is not as it should be.
+    NotWell,
     /// The instance could not be kept alive: its gateway died too often.
     KeptDying,
     /// A stop had to be forced: the drain budget was over before all work was finished.
@@ -32,10 +36,12 @@ pub enum Exit {
 
 impl Exit {
     /// Every exit code, in numeric order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::Failure,
         Self::Usage,
+        Self::NotRunning,
+        Self::NotWell,
         Self::KeptDying,
         Self::Forced,
         Self::Orphaned,
@@ -52,6 +58,8 @@ impl Exit {
             Self::Ok => 0,
             Self::Failure => 1,
             Self::Usage => 2,
+            Self::NotRunning => 3,
+            Self::NotWell => 4,
             Self::KeptDying => 70,
             Self::Forced => 71,
             Self::Orphaned => 72,
@@ -69,6 +77,10 @@ impl Exit {
             Self::Ok => "done, or stopped on request after a complete drain",
             Self::Failure => "the command failed; stderr says why",
             Self::Usage => "the command line names no instance (bad `--profile`)",
+            Self::NotRunning => "`gateway status` found no gateway",
+            Self::NotWell => {
+                "`gateway status` or `doctor` found something that is not as it should be"
+            }
             Self::KeptDying => "the gateway died too often to be kept alive",
             Self::Forced => {
                 "stopped by force: the drain budget was over before all work was finished"
@@ -95,6 +107,8 @@ impl Exit {
             Self::Usage | Self::AlreadyRunning | Self::ConfigInvalid | Self::Refused => true,
             Self::Ok
             | Self::Failure
+            | Self::NotRunning
+            | Self::NotWell
             | Self::KeptDying
             | Self::Forced
             | Self::Orphaned

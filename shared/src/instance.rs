@@ -115,6 +115,15 @@ impl Identity {
         shorten_home(path, &self.home)
     }
 
+    /// A command line to type for this instance: `openclaw --profile rescue gateway status`.
+    #[must_use]
+    pub fn command(&self, rest: &str) -> String {
+        match self.profile.name() {
+            Some(name) => format!("openclaw --profile {name} {rest}"),
+            None => format!("openclaw {rest}"),
+        }
+    }
+
     /// A path as people write it: `~` is the home folder, and what is relative begins at `working_dir`.
     #[must_use]
     pub fn expand(&self, written: &str, working_dir: &Path) -> PathBuf {

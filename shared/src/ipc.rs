@@ -110,6 +110,69 @@ pub async fn connect(path: &Path) -> io::Result<Stream> {
     Stream::connect(path.to_fs_name::<GenericFilePath>()?).await
 }
 
+/// The descriptor of a stream, for a process that goes on with it.
+///
+/// # Errors
+/// As the system says.
+pub fn into_descriptor(stream: Stream) -> io::Result<OwnedFd> {
+    match stream {
+        Stream::UdSocket(stream) => OwnedFd::try_from(stream),
+    }
+}
+
+/// Goes on with a stream by its descriptor.
+///
+/// # Errors
+/// As the system says.
+pub fn stream_from(descriptor: OwnedFd) -> io::Result<Stream> {
+    interprocess::os::unix::uds_local_socket::tokio::Stream::try_from(descriptor).map(Stream::from)
+}
+
+/// The descriptor of a listener, for a process that goes on with it.
+///
+/// # Errors
+/// As the system says.
+pub fn listener_into_descriptor(listener: Listener) -> io::Result<OwnedFd> {
+    match listener {
+        Listener::UdSocket(listener) => OwnedFd::try_from(listener),
+    }
+}
+
+/// Goes on with a listener by its descriptor; the file of its socket stays as it is.
+///
+/// # Errors
+/// As the system says.
+pub fn listener_from(descriptor: OwnedFd) -> io::Result<Listener> {
+    interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(descriptor)
+        .map(Listener::from)
+}
+
+/// Checks that a socket is one that this user's own processes have made: a socket, not a link to one, of this user, in a folder that
+/// nobody else can write to or look into. Ask [`check_peer`] too: this is about the path, that about who answers.
+///
+/// # Errors
+/// `NotFound` when there is nothing, `PermissionDenied` when it is something else.
+pub fn check_private(path: &Path) -> io::Result<()> {
+    let not_ours = |path: &Path, what: &str| {
+        io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("{} is not {what} of this user alone", path.display()),
+        )
+    };
+    let own = geteuid().as_raw();
+    if let Some(folder) = path.parent() {
+        let metadata = fs::symlink_metadata(folder)?;
+        if !metadata.is_dir() || metadata.uid() != own || metadata.mode() & 0o077 != 0 {
+            return Err(not_ours(folder, "a folder"));
+        }
+    }
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.file_type().is_socket() || metadata.uid() != own {
+        return Err(not_ours(path, "a socket"));
+    }
+    Ok(())
+}
+
 /// Checks that the peer runs as our own user.
 ///
 /// # Errors

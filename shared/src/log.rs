@@ -92,6 +92,12 @@ pub fn newest_file(settings: &LogSettings, now: WallTime) -> Option<PathBuf> {
     file::newest(&rotation::Naming::of(settings), &now.local_date())
 }
 
+/// Every log file that is kept, the oldest first: what is searched when the newest does not reach far enough back.
+#[must_use]
+pub fn files(settings: &LogSettings) -> Vec<PathBuf> {
+    file::all(&rotation::Naming::of(settings))
+}
+
 /// A panic is reported where an operator looks for everything else, as one line with secrets hidden; the default
 /// hook would print it raw.
 fn log_panics() {

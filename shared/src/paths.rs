@@ -39,6 +39,24 @@ impl StatePaths<'_> {
         self.0.join("last-good.json")
     }
 
+    /// The good configuration before the last one.
+    #[must_use]
+    pub fn good_before(&self) -> PathBuf {
+        self.0.join("last-good.1.json")
+    }
+
+    /// How the last life ended, when it ended by itself.
+    #[must_use]
+    pub fn last_stop(&self) -> PathBuf {
+        self.0.join("last-stop.json")
+    }
+
+    /// The name under which the gateway is announced in the local network.
+    #[must_use]
+    pub fn announced_name(&self) -> PathBuf {
+        self.0.join("announced-name")
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> PathBuf {

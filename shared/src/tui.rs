@@ -1,4 +1,4 @@
-//! What `openclaw tui` hands to the terminal chat it becomes.
+//! What `openclaw tui` and `openclaw top` hand to the program they become.
 //!
 //! The document comes through a pipe with a descriptor of its own, because arguments and environment can be seen by others and this
 //! holds secrets; standard input is the terminal.
@@ -17,6 +17,56 @@ pub const DESCRIPTOR: i32 = 3;
 
 /// The largest document: it is written before anybody reads it, and must fit the pipe.
 pub const LARGEST: usize = 32 * 1024;
+
+/// The document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Launch {
+    /// The terminal chat.
+    Chat(Box<TuiLaunch>),
+    /// The live view.
+    Top(Box<TopLaunch>),
+}
+
+/// Where the live view goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TopOutput {
+    /// To the terminal, until it is ended.
+    Screen,
+    /// To standard output, once, as text.
+    Text,
+    /// The same as one JSON document.
+    Json,
+}
+
+/// Everything the live view needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopLaunch {
+    /// The gateway's WebSocket address.
+    pub url: String,
+    /// The gateway's token.
+    #[serde(with = "in_clear")]
+    pub token: Option<Secret<String>>,
+    /// The gateway's password.
+    #[serde(with = "in_clear")]
+    pub password: Option<Secret<String>>,
+    /// Whether the secret was given for this very start, and so counts before what the gateway has issued.
+    pub secret_is_given: bool,
+    /// Whether the gateway is this machine, or what the configuration names as remote.
+    pub is_ours: bool,
+    /// Where the key of this user's device is, or will be.
+    pub identity: Option<PathBuf>,
+    /// The control socket of the supervisor; absent when the gateway is on another machine.
+    pub supervisor: Option<PathBuf>,
+    /// Between two looks, in milliseconds.
+    pub interval_ms: u64,
+    /// Where it goes.
+    pub output: TopOutput,
+    /// Whether there are colours.
+    pub color: bool,
+}
 
 /// Everything the terminal chat needs to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]

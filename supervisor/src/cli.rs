@@ -10,43 +10,56 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, ProfileError, VERSION};
+use openclaw_shared::trace;
 
 mod agent;
 mod agents;
 mod answer;
 mod approvals;
 mod args;
+mod belongings;
 mod call_failure;
 mod channels;
 mod completion;
 mod config;
 mod config_edit;
 mod context;
-mod control_client;
+pub(crate) mod control_client;
 mod cron;
+mod dashboard;
 mod devices;
 mod doctor;
 mod failure;
 mod gateway;
 mod gateway_call;
+mod gateway_discover;
 mod gateway_health;
+mod gateway_install;
 mod gateway_lifecycle;
 mod gateway_probe;
+mod gateway_rescue;
 mod gateway_run;
 mod gateway_status;
+mod gateway_upgrade;
 mod gateway_usage_cost;
+mod gateway_watch;
 mod guard;
 mod health;
 mod interrupt;
 mod logs;
+mod man;
 mod models;
 mod named;
 mod node;
 mod nodes;
+mod onboard;
 mod output;
+mod own_program;
 mod pairing;
 mod probe;
+mod prompt;
 mod request;
+mod reset;
 mod rpc;
 mod sessions;
 mod setup;
@@ -57,12 +70,16 @@ mod status;
 mod system;
 mod table;
 mod target;
+mod top;
 mod tui;
+mod uninstall;
 
 use args::Globals;
 use context::Context;
 use failure::{Failure, Kind};
 use output::Output;
+
+use crate::supervise::upgrade::handed::HandedOver;
 
 /// Run and talk to an OpenClaw gateway
 #[derive(Debug, Parser)]
@@ -84,9 +101,15 @@ pub(crate) struct CommandLine {
 enum Command {
     /// Run the gateway, look at it, stop it
     Gateway(Box<gateway::GatewayArgs>),
+    /// Go through the first steps: the gateway, its token, a model, the workspace, the service
+    Onboard(Box<onboard::OnboardArgs>),
+    /// Go through single ones of the first steps
+    Configure(onboard::ConfigureArgs),
     /// Write a first configuration and create the folders
     Setup(setup::SetupArgs),
-    /// Take over what another version has left here
+    /// Open the gateway's web page
+    Dashboard(Box<dashboard::DashboardArgs>),
+    /// Say what is wrong with this instance, and repair it
     Doctor(doctor::DoctorArgs),
     /// Show how this machine's gateway is doing, whether it runs or not
     Status(status::StatusArgs),
@@ -108,6 +131,8 @@ enum Command {
     Cron(Box<cron::CronArgs>),
     /// Say something to an agent, and show its answer
     Agent(Box<agent::AgentArgs>),
+    /// Watch processes, clients, runs and queues
+    Top(top::TopArgs),
     /// Chat with an agent in the terminal
     Tui(Box<tui::TuiArgs>),
     /// Show conversations, begin them again, delete them
@@ -122,8 +147,15 @@ enum Command {
     Skills(skills::SkillsArgs),
     /// Make this machine a node, which runs commands for a gateway
     Node(Box<node::NodeArgs>),
+    /// Begin anew, with a backup of what was there
+    Reset(reset::ResetArgs),
+    /// Remove the service, the state, the workspace
+    Uninstall(uninstall::UninstallArgs),
     /// Print a completion script for a shell
     Completion(completion::CompletionArgs),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// Reads a command line. What cannot be read, and what only asks for help, is answered here.
@@ -150,7 +182,9 @@ pub(crate) fn parse(
 }
 
 /// Does what the command line says.
-pub(crate) fn dispatch(line: CommandLine) -> ExitCode {
+///
+/// `handed` is what the program before in this process has left to a gateway.
+pub(crate) fn dispatch(line: CommandLine, handed: Option<&HandedOver>) -> ExitCode {
     let context = match Context::new(&line.globals, Environment::from_process()) {
         Ok(context) => context,
         Err(failure) => {
@@ -164,7 +198,14 @@ pub(crate) fn dispatch(line: CommandLine) -> ExitCode {
             .write(&CommandLine::command().render_help().to_string());
         return Exit::Ok.into();
     };
-    match in_runtime(perform(&context, command)) {
+    // Whoever started the command may have a trace, and otherwise what it asks for gets one.
+    let trace = trace::of_environment(&context.environment).into();
+    let done = in_runtime(trace::following(trace, perform(&context, command)));
+    let code = done.and_then(|done| match done {
+        Done::Ended(code) => Ok(code),
+        Done::Runs(flags) => gateway_run::perform(&context, *flags, handed).map(Into::into),
+    });
+    match code {
         Ok(code) => code,
         Err(failure) => {
             context.out.failure(&failure);
@@ -173,26 +214,43 @@ pub(crate) fn dispatch(line: CommandLine) -> ExitCode {
     }
 }
 
-async fn perform(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+/// How a command ended.
+enum Done {
+    Ended(ExitCode),
+    /// It is the gateway, which has runtimes of its own: it is executed anew within one process.
+    Runs(Box<gateway_run::RunFlags>),
+}
+
+async fn perform(context: &Context, command: Command) -> Result<Done, Failure> {
     let done = match command {
         Command::Gateway(arguments) => match arguments.into_task()? {
-            gateway::Task::Run(flags) => gateway_run::perform(context, *flags).await,
+            gateway::Task::Run(flags) => return Ok(Done::Runs(flags)),
             gateway::Task::Other(task) => task.perform(context).await,
         },
+        Command::Onboard(arguments) => onboard::perform(context, *arguments).await,
+        Command::Configure(arguments) => onboard::configure(context, arguments).await,
         Command::Setup(arguments) => setup::perform(context, arguments).await,
-        Command::Doctor(arguments) => doctor::perform(context, arguments),
+        Command::Dashboard(arguments) => dashboard::perform(context, *arguments).await,
+        Command::Reset(arguments) => reset::perform(context, arguments).await,
+        Command::Uninstall(arguments) => uninstall::perform(context, arguments).await,
+        Command::Doctor(arguments) => doctor::perform(context, arguments).await,
         Command::Status(arguments) => status::perform(context, arguments).await,
         Command::Health(arguments) => health::perform(context, arguments).await,
         Command::Logs(arguments) => logs::perform(context, arguments).await,
         Command::Config(arguments) => config::perform(context, arguments).await,
         // A program that runs on a node ends with a code of its own.
-        Command::Nodes(arguments) => return nodes::perform(context, *arguments).await,
+        Command::Nodes(arguments) => {
+            return nodes::perform(context, *arguments).await.map(Done::Ended);
+        }
         Command::Devices(arguments) => devices::perform(context, arguments).await,
         Command::Approvals(arguments) => approvals::perform(context, arguments).await,
         Command::System(arguments) => system::perform(context, arguments).await,
         Command::Cron(arguments) => cron::perform(context, *arguments).await,
         // Shells know how a command ended that was interrupted.
-        Command::Agent(arguments) => return agent::perform(context, *arguments).await,
+        Command::Agent(arguments) => {
+            return agent::perform(context, *arguments).await.map(Done::Ended);
+        }
+        Command::Top(arguments) => top::perform(context, arguments).await,
         Command::Tui(arguments) => tui::perform(context, *arguments).await,
         Command::Sessions(arguments) => sessions::perform(context, arguments).await,
         Command::Agents(arguments) => agents::perform(context, arguments).await,
@@ -201,16 +259,21 @@ async fn perform(context: &Context, command: Command) -> Result<ExitCode, Failur
         Command::Skills(arguments) => skills::perform(context, arguments).await,
         Command::Node(arguments) => node::perform(context, *arguments).await,
         Command::Completion(arguments) => completion::perform(context, arguments),
+        Command::Man(arguments) => man::perform(context, &arguments),
     };
-    done.map(Into::into)
+    done.map(|exit| Done::Ended(exit.into()))
 }
 
 fn in_runtime<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()
+        .map_err(|error| Failure::new(Kind::Failed, format!("no runtime: {error}")))?
+        .block_on(command)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Kind::Failed, format!("no runtime: {error}")))?
-        .block_on(command)
 }
 
 fn read(arguments: &[OsString]) -> Result<CommandLine, clap::Error> {

@@ -1,22 +1,72 @@
-//! The service manager of the system, as far as it can be asked about and told to stop or restart our service.
+//! The service manager of the system: what it knows of our service, and how it is told to run it.
+//!
+//! What is written for it is rendered by pure functions (`definition.rs`, `systemd/unit.rs`, `launchd/agent.rs`) and can be looked at on any
+//! machine; the shells around them write files and call `systemctl` or `launchctl`.
 //!
 //! A service is the business of the system (systemd or launchd); a child is ours. What the service manager says is reported
 //! beside what the supervisor says, never instead of it.
 
-use openclaw_shared::instance::Profile;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use openclaw_shared::instance::{Environment, Identity};
 use serde::Serialize;
 
 mod command;
+pub(crate) mod definition;
 mod extra;
+mod file;
+mod launchd;
+pub(crate) mod linger;
+mod names;
 mod none;
+mod program;
 mod systemd;
 
+pub(crate) use definition::{Definition, Variant};
 pub(crate) use extra::{ExtraService, extra};
+pub(crate) use file::ServiceFile;
+pub(crate) use names::Names;
+pub(crate) use program::stable_program;
 
-/// A service manager.
+use launchd::Launchd;
+use systemd::{Scope, Systemd};
+
+/// A service manager, for the service of one profile.
 pub(crate) trait ServiceManager {
     /// What is installed and whether it runs. An absent service is an answer, not an error.
     fn view(&self) -> ServiceView;
+    /// Whether it can be asked to do anything.
+    ///
+    /// # Errors
+    /// With what is missing, and what to do instead.
+    fn check(&self) -> Result<(), Unavailable>;
+    /// The files that define a service: text, and where each goes. Nothing is written.
+    ///
+    /// # Errors
+    /// When the definition cannot be written in this manager's syntax.
+    fn files(&self, definition: &Definition) -> Result<Vec<ServiceFile>, String>;
+    /// Writes the files and has the service started with the session or the machine. Says what else was done.
+    ///
+    /// # Errors
+    /// With a sentence that says what the service manager said.
+    fn install(&self, files: &[ServiceFile], begin: Begin) -> Result<Vec<String>, String>;
+    /// Stops the service and removes its files. Says what was done; nothing when nothing was there.
+    ///
+    /// # Errors
+    /// With a sentence that says what the service manager said.
+    fn uninstall(&self) -> Result<Vec<String>, String>;
+    /// Removes what earlier names of the product have left for this profile. Says what was done.
+    ///
+    /// # Errors
+    /// With a sentence that says what the service manager said.
+    fn remove_legacy(&self) -> Result<Vec<String>, String>;
+    /// Starts the service.
+    ///
+    /// # Errors
+    /// With a sentence that says what the service manager said.
+    fn start(&self) -> Result<(), String>;
     /// Stops the service.
     ///
     /// # Errors
@@ -29,6 +79,34 @@ pub(crate) trait ServiceManager {
     fn restart(&self) -> Result<(), String>;
     /// The command by which a person starts the service.
     fn start_hint(&self) -> Option<String>;
+    /// The command by which a person reads what the service has printed.
+    fn logs_hint(&self) -> Option<String>;
+    /// Whether the service ends with the user's last session unless the user may linger.
+    fn needs_linger(&self) -> bool {
+        false
+    }
+    /// Whether the service manager holds the ports.
+    fn has_sockets(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a service begins once it is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// It is started, anew if it runs.
+    Anew,
+    /// It waits for the next session or the next boot.
+    No,
+}
+
+/// Why a service manager cannot be used here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unavailable {
+    /// What it said.
+    pub(crate) message: String,
+    /// What to do instead, one sentence each.
+    pub(crate) hints: Vec<String>,
 }
 
 /// The service manager's view of our service; `service` in `gateway status --json`.
@@ -62,8 +140,51 @@ impl ServiceView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServiceCommand {
+    /// The program and its arguments; empty when the file does not say.
+    pub(crate) program_arguments: Vec<String>,
+    /// The folder in which it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) working_directory: Option<String>,
+    /// What tells which instance it is. Everything else in there may be a secret, and is nobody's business.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) environment: BTreeMap<String, String>,
     /// The file that defines the service.
     pub(crate) source_path: String,
+}
+
+impl ServiceCommand {
+    /// A file of which nothing else is known yet.
+    fn at(path: &Path) -> Self {
+        Self {
+            program_arguments: Vec::new(),
+            working_directory: None,
+            environment: BTreeMap::new(),
+            source_path: path.display().to_string(),
+        }
+    }
+
+    fn say(
+        &mut self,
+        command: Vec<String>,
+        environment: Vec<(String, String)>,
+        working_dir: Option<String>,
+    ) {
+        const SHOWN: [&str; 7] = [
+            "OPENCLAW_PROFILE",
+            "OPENCLAW_STATE_DIR",
+            "OPENCLAW_CONFIG_PATH",
+            "OPENCLAW_GATEWAY_PORT",
+            "OPENCLAW_NIX_MODE",
+            "OPENCLAW_SERVICE_MARKER",
+            "OPENCLAW_SERVICE_VERSION",
+        ];
+        self.program_arguments = command;
+        self.working_directory = working_dir;
+        self.environment = environment
+            .into_iter()
+            .filter(|(name, _)| SHOWN.contains(&name.as_str()))
+            .collect();
+    }
 }
 
 /// Whether a service runs.
@@ -84,6 +205,12 @@ pub(crate) struct ServiceRuntime {
     /// How the last one ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_exit_status: Option<i32>,
+    /// Why, in the service manager's word (`exit-code`, `watchdog`, `start-limit-hit`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_exit_reason: Option<String>,
+    /// How often the service manager has started it again by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) restarts: Option<u32>,
     /// Why nothing is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<String>,
@@ -105,10 +232,87 @@ pub(crate) enum RuntimeStatus {
     Unknown,
 }
 
-/// The service manager of this system, for the service of `profile`.
-pub(crate) fn manager(profile: &Profile) -> Box<dyn ServiceManager> {
-    match systemd::Systemd::find(profile) {
-        Some(systemd) => Box::new(systemd),
-        None => Box::new(none::NoServiceManager),
+/// Which service manager is meant, where a person says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Which {
+    /// systemd, for this user.
+    SystemdUser,
+    /// systemd, for the whole system.
+    SystemdSystem,
+    /// launchd, for this user.
+    Launchd,
+}
+
+/// The service manager that has the service of this instance, or would get it: the user's own, unless a service of the whole system is
+/// all there is.
+pub(crate) fn manager(identity: &Identity, environment: &Environment) -> Box<dyn ServiceManager> {
+    let names = || Names::of(&identity.profile, environment);
+    if let Some(launchd) = Launchd::find(identity, names()) {
+        return Box::new(launchd);
     }
+    let user = Systemd::find(identity, names(), Scope::User);
+    let system = Systemd::find(identity, names(), Scope::System);
+    match (user, system) {
+        (Some(user), Some(system)) if !user.has_file() && system.has_file() => Box::new(system),
+        (Some(user), _) => Box::new(user),
+        (None, _) => Box::new(none::NoServiceManager),
+    }
+}
+
+/// The service manager that is asked for; absent when this system does not have it.
+pub(crate) fn manager_of(
+    which: Which,
+    identity: &Identity,
+    environment: &Environment,
+) -> Option<Box<dyn ServiceManager>> {
+    let names = Names::of(&identity.profile, environment);
+    Some(match which {
+        Which::SystemdUser => Box::new(Systemd::find(identity, names, Scope::User)?),
+        Which::SystemdSystem => Box::new(Systemd::find(identity, names, Scope::System)?),
+        Which::Launchd => Box::new(Launchd::find(identity, names)?),
+    })
+}
+
+/// What writes the files of a service manager, also for another machine.
+pub(crate) fn writer_of(
+    which: Which,
+    identity: &Identity,
+    environment: &Environment,
+) -> Box<dyn ServiceManager> {
+    let names = Names::of(&identity.profile, environment);
+    match which {
+        Which::SystemdUser => Box::new(Systemd::anywhere(identity, names, Scope::User)),
+        Which::SystemdSystem => Box::new(Systemd::anywhere(identity, names, Scope::System)),
+        Which::Launchd => Box::new(Launchd::anywhere(identity, names)),
+    }
+}
+
+/// The text that `install` would write over an installed file, for whoever looks for drift. What only tells the version is taken from
+/// the installed file: a newer program runs from an older unit as well as from a new one.
+pub(crate) fn recommended(
+    identity: &Identity,
+    environment: &Environment,
+    installed: &Path,
+) -> Option<String> {
+    let manager = manager(identity, environment);
+    let text = std::fs::read_to_string(installed).ok()?;
+    let marker = "OPENCLAW_SERVICE_VERSION=";
+    let version = text.split_once(marker).map(|(_, rest)| rest);
+    let version = version.and_then(|rest| rest.split(['"', '<', '\n']).next());
+    let user = text.lines().find_map(|line| line.strip_prefix("User="));
+    let variant = Variant {
+        version: version.map(str::to_owned),
+        user: user.map(str::to_owned),
+        // That there are some is all that the service's own file says about them.
+        sockets: match manager.has_sockets() {
+            true => vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            false => Vec::new(),
+        },
+    };
+    let names = Names::of(&identity.profile, environment);
+    let program = stable_program(environment).ok()?;
+    let definition = Definition::of(identity, names, &program, variant).ok()?;
+    let files = manager.files(&definition).ok()?;
+    let file = files.into_iter().find(|file| file.path == installed)?;
+    Some(file.text)
 }

@@ -9,18 +9,23 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use openclaw_shared::config::section::{self, AuthMode, BindMode, GatewayMode, ReloadMode};
+use openclaw_shared::config::section::{
+    self, AuthMode, BindMode, GatewayMode, ReloadMode, TailscaleMode,
+};
+use openclaw_shared::config::setting::MemoryBound;
 use openclaw_shared::config::{Config, Issue, Loaded, Source};
 use openclaw_shared::control::ChildName;
 use openclaw_shared::credentials::Credentials;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::instance::{Environment, Identity, Instance, Wishes};
+use openclaw_shared::instance::{Environment, Identity, Instance, InstanceError, Wishes};
 use openclaw_shared::log::{LogSettings, WsLog};
 use openclaw_shared::ports::PortWishes;
 use openclaw_shared::secret::Secret;
 use serde_json::{Map, Value};
 
+use crate::supervise::bounds::Bound;
 use crate::supervise::child::Timing;
+use crate::supervise::tailscale::{Audience, Publication};
 
 /// What the command line of `gateway run` says; it wins over configuration and environment, also after a reload.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +35,8 @@ pub(crate) struct Flags {
     pub(crate) auth: Option<AuthMode>,
     pub(crate) token: Option<Secret<String>>,
     pub(crate) password: Option<Secret<String>>,
+    pub(crate) tailscale: Option<TailscaleMode>,
+    pub(crate) tailscale_reset_on_exit: bool,
     pub(crate) allow_unconfigured: bool,
     pub(crate) verbose: bool,
     pub(crate) no_color: bool,
@@ -55,6 +62,12 @@ pub(crate) struct Settings {
     pub(crate) may_restart_by_signal: bool,
     /// The children that the configuration and the environment want.
     pub(crate) children: Vec<ChildName>,
+    /// How much memory a child may use; one without a bound is not here.
+    pub(crate) bounds: BTreeMap<ChildName, Bound>,
+    /// How often that is looked at.
+    pub(crate) check_bounds: Duration,
+    /// What Tailscale publishes.
+    pub(crate) publication: Option<Publication>,
 }
 
 /// Why an instance does not start, or a configuration is not taken.
@@ -103,13 +116,23 @@ pub(crate) fn resolve(
     generated: Option<Secret<String>>,
 ) -> Result<Settings, Refusal> {
     let Loaded {
-        config,
-        effective,
+        mut config,
+        mut effective,
         source,
         warnings,
         exists,
         ..
     } = loaded;
+    if let Some(mode) = flags.tailscale {
+        config.gateway.tailscale.mode = mode;
+        // The gateway reads it too: it is then reached by the names of the tailnet.
+        effective["gateway"]["tailscale"]["mode"] = mode.as_str().into();
+    }
+    let publication = Audience::of(config.gateway.tailscale.mode).map(|to| Publication {
+        to,
+        port: 0,
+        reset_on_exit: flags.tailscale_reset_on_exit || config.gateway.tailscale.reset_on_exit,
+    });
     let bind = flags.bind.unwrap_or(config.gateway.bind);
     let hosts = hosts(bind, config.gateway.custom_bind_host)?;
     let wishes = Wishes {
@@ -127,7 +150,7 @@ pub(crate) fn resolve(
     };
     let on_disk = |path: &Path| path.exists();
     let instance = Instance::resolve(identity.clone(), wishes, environment, &on_disk)
-        .map_err(|error| Refusal::new(Exit::ConfigInvalid, format!("{error}.")))?;
+        .map_err(|error| unresolved(identity, &error))?;
     let (credentials, secret_is_chosen) =
         credentials(&config.gateway.auth, flags, environment, generated);
     let logging = logging(&config.logging, &instance, flags, environment);
@@ -137,6 +160,12 @@ pub(crate) fn resolve(
         debounce: Duration::from_millis(config.gateway.reload.debounce_ms.get()),
         may_restart_by_signal: config.commands.restart,
         children: children(&config, environment),
+        bounds: bounds(&config.gateway.limits),
+        check_bounds: Duration::from_millis(config.gateway.limits.check_ms.get()),
+        publication: publication.map(|publication| Publication {
+            port: instance.ports.gateway,
+            ..publication
+        }),
         config_exists: exists,
         config,
         effective,
@@ -147,6 +176,17 @@ pub(crate) fn resolve(
         secret_is_chosen,
         logging,
     })
+}
+
+fn unresolved(identity: &Identity, error: &InstanceError) -> Refusal {
+    let refusal = Refusal::new(Exit::ConfigInvalid, format!("{error}."));
+    match error {
+        InstanceError::Ports(_) => refusal.hint(format!(
+            "The ports follow from gateway.port, canvasHost.port and browser.controlPort in {}.",
+            identity.display(&identity.config_path)
+        )),
+        InstanceError::NoHome | InstanceError::BadPort { .. } => refusal,
+    }
 }
 
 impl Settings {
@@ -160,10 +200,21 @@ impl Settings {
             Some(GatewayMode::Local) => {}
             _ if flags.allow_unconfigured => {}
             Some(GatewayMode::Remote) => {
+                let remote = self.config.gateway.remote.url.as_deref();
+                let command = |rest: &str| self.instance.identity.command(rest);
                 return Err(Refusal::new(
                     Exit::ConfigInvalid,
                     "Gateway start blocked: set gateway.mode=local (current: remote) or pass --allow-unconfigured.",
-                ));
+                )
+                .hint(format!(
+                    "This machine is to use the gateway at {}: {}",
+                    remote.unwrap_or("gateway.remote.url (not set)"),
+                    command("health")
+                ))
+                .hint(format!(
+                    "To run one here: {}",
+                    command("config set gateway.mode local")
+                )));
             }
             None if !self.config_exists => {
                 return Err(Refusal::new(
@@ -175,7 +226,11 @@ impl Settings {
                 return Err(Refusal::new(
                     Exit::ConfigInvalid,
                     "Gateway start blocked: set gateway.mode=local (current: unset) or pass --allow-unconfigured.",
-                ));
+                )
+                .hint(format!(
+                    "Set it: {}",
+                    self.instance.identity.command("config set gateway.mode local")
+                )));
             }
         }
         self.check_safe()
@@ -196,6 +251,9 @@ impl Settings {
                 "Set gateway.auth.password (or OPENCLAW_GATEWAY_PASSWORD), or pass --password.",
             ));
         }
+        if let Some(publication) = self.publication {
+            self.check_published(publication.to)?;
+        }
         if let Some(host) = self.instance.hosts.iter().find(|host| !host.is_loopback())
             && !self.secret_is_chosen
         {
@@ -204,6 +262,25 @@ impl Settings {
                 format!("Refusing to bind the gateway to {host} without auth."),
             )
             .hint("Set gateway.auth.token (or OPENCLAW_GATEWAY_TOKEN), or pass --token."));
+        }
+        Ok(())
+    }
+
+    /// Refuses what must not be published.
+    fn check_published(&self, to: Audience) -> Result<(), Refusal> {
+        if !self.instance.hosts.iter().all(IpAddr::is_loopback) {
+            return Err(Refusal::new(
+                Exit::Refused,
+                "gateway.tailscale.mode needs the gateway on loopback: Tailscale reaches it there.",
+            )
+            .hint("Set gateway.bind to \"loopback\" (or leave out --bind)."));
+        }
+        if to == Audience::Everybody && self.credentials.mode != AuthMode::Password {
+            return Err(Refusal::new(
+                Exit::Refused,
+                "Tailscale Funnel publishes the gateway to everybody and needs password auth.",
+            )
+            .hint("Set gateway.auth.mode to \"password\" and gateway.auth.password, or use \"serve\"."));
         }
         Ok(())
     }
@@ -348,6 +425,30 @@ const fn timing(configured: &section::Supervisor) -> Timing {
         missed_beats: 3,
         retry: Duration::from_secs(60),
     }
+}
+
+/// Nobody's gateway needs more than these, and machines have more.
+const MEMORY: [(ChildName, MemoryBound); 3] = [
+    (ChildName::Gateway, MemoryBound::of(2_000_000_000)),
+    (ChildName::CanvasHost, MemoryBound::of(512_000_000)),
+    (ChildName::BrowserControl, MemoryBound::of(1_000_000_000)),
+];
+
+fn bounds(limits: &section::Limits) -> BTreeMap<ChildName, Bound> {
+    let of = |(child, usual): (ChildName, MemoryBound)| {
+        let process = match child {
+            ChildName::Gateway => &limits.gateway,
+            ChildName::CanvasHost => &limits.canvas_host,
+            ChildName::BrowserControl => &limits.browser_control,
+        };
+        let memory = process.memory.unwrap_or(usual).bytes()?;
+        let twice = MemoryBound::of(memory.saturating_mul(2));
+        // Without a ceiling it is only replaced.
+        let ceiling = process.memory_ceiling.unwrap_or(twice).bytes();
+        let ceiling = ceiling.unwrap_or(u64::MAX);
+        Some((child, Bound { memory, ceiling }))
+    };
+    MEMORY.into_iter().filter_map(of).collect()
 }
 
 fn children(config: &Config, environment: &Environment) -> Vec<ChildName> {

@@ -6,30 +6,38 @@
 //! Invariant: one thread, one task that owns everything. Processes are spawned on it, because the parent-death signal follows
 //! the thread that forks.
 
+pub(crate) mod bounds;
 mod change;
 mod channel;
 pub(crate) mod child;
 mod claims;
+mod doors;
 mod fleet;
 mod intensity;
 pub(crate) mod last_good;
-mod listeners;
+pub(crate) mod life;
+pub(crate) mod listeners;
 mod lives;
-mod neighbours;
+pub(crate) mod neighbours;
 mod notify;
 mod perform;
 mod predecessor;
+mod recover;
+mod recovery;
 mod reload;
 mod rewrite;
 mod sample;
 mod signals;
 mod spawn;
-mod start;
+pub(crate) mod start;
+pub(crate) mod tailscale;
+pub(crate) mod upgrade;
+mod traces;
 mod view;
+pub(crate) mod vigil;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,10 +52,10 @@ use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, VERSION};
 use openclaw_shared::log;
 use openclaw_shared::memory;
-use openclaw_shared::paths::RunPaths;
+use openclaw_shared::trace::Trace;
 use tokio::sync::{mpsc, oneshot};
 
-use self::channel::Arrival;
+use self::channel::{Arrival, Freeze};
 use self::child::{Revision, Timer};
 use self::claims::Claims;
 pub(crate) use self::claims::holder_of;
@@ -55,15 +63,23 @@ use self::fleet::Fleet;
 use self::intensity::Limits;
 use self::listeners::Listeners;
 use self::lives::{Ended, Lives};
+use self::life::Wires;
 use self::notify::Notice;
+use self::recover::Record;
+pub(crate) use self::recover::last_stop;
+use self::recovery::Climb;
 use self::rewrite::{Asker, Rewrite};
 use self::sample::Usage;
-use self::signals::{Asked, Signals};
+use self::signals::Asked;
 use self::start::Prepared;
 pub(crate) use self::start::{RunOptions, read_token};
+use self::traces::Traces;
+use self::upgrade::image::Image;
+use self::upgrade::{Caller, Upgrade};
 use self::view::ConfigView;
+use self::tailscale::Tailscale;
 use self::watch::Watch;
-use crate::settings::{Flags, Refusal, Settings};
+use crate::settings::{Flags, Settings};
 
 /// Five failures within a minute are more than chance.
 const LIMITS: Limits = Limits {
@@ -78,14 +94,10 @@ const LIMITS: Limits = Limits {
 const SAMPLE_PERIOD: Duration = Duration::from_secs(60);
 /// How long after a change the children are sampled, once they have settled.
 const SETTLING: Duration = Duration::from_secs(1);
-/// Arrivals that may wait for the loop; senders wait when it is full.
-const MAX_ARRIVALS: usize = 256;
-
 /// Everything that can wake the loop.
 #[derive(Debug)]
 enum Waking {
     Signalled(Asked),
-    Ended(Ended),
     Arrived(Arrival),
     Nudged,
     Due,
@@ -98,6 +110,14 @@ enum Due {
     Reload,
     Sample,
     Watchdog,
+    /// What an upgrade waits for has taken too long.
+    Upgrade,
+    /// A minute has passed since the last step of the ladder.
+    Quiet,
+    /// A look at the memory of the children.
+    Bounds,
+    /// A look at the watched instance.
+    Look,
 }
 
 /// Who waits for a revision to be in force, or for a restart to end.
@@ -145,7 +165,6 @@ enum WaitsFor {
 #[derive(Debug)]
 struct Supervisor {
     started: Moment,
-    programs: PathBuf,
     environment: Environment,
     flags: Flags,
     claims: Claims,
@@ -165,100 +184,33 @@ struct Supervisor {
     /// know of it.
     put_back: Option<String>,
     waiters: Vec<Waiter>,
+    /// What the revisions on their way are rolled out for.
+    traces: Traces,
     /// By time; the number keeps two of the same moment apart.
     due: BTreeMap<(Moment, u64), Due>,
     due_count: u64,
     watch: Watch,
     arrivals: mpsc::Sender<Arrival>,
+    freeze: Freeze,
+    upgrade: Upgrade,
+    /// Whether the instance was started in a terminal.
+    has_terminal: bool,
     usage: BTreeMap<u32, Usage>,
+    record: Record,
+    tailscale: Tailscale,
     told: Option<FleetStatus>,
     is_ready: bool,
     exit: Option<Exit>,
-}
-
-/// Runs an instance until it is told to stop or cannot be kept alive.
-///
-/// # Errors
-/// When it does not start at all; nothing has been changed then.
-pub(crate) async fn run(options: RunOptions) -> Result<Exit, Refusal> {
-    let prepared = start::prepare(&options).await?;
-    let mut signals = Signals::install()
-        .map_err(|error| Refusal::new(Exit::Failure, format!("No signal handlers: {error}.")))?;
-    let (arrivals, mut arrived) = mpsc::channel(MAX_ARRIVALS);
-    let (ended, mut endings) = mpsc::channel(MAX_ARRIVALS);
-    let (nudge, mut nudges) = mpsc::channel(1);
-    let run_dir = prepared.settings.instance.run_dir.clone();
-    serve_sockets(&run_dir, &arrivals)?;
-    let (mut supervisor, _log) = Supervisor::new(prepared, options, arrivals, ended, nudge)?;
-    supervisor.launch();
-    loop {
-        if let Some(exit) = supervisor.exit {
-            remove_sockets(&run_dir);
-            return Ok(exit);
-        }
-        let next_due = supervisor
-            .due
-            .keys()
-            .next()
-            .map(|(moment, _)| moment.into_std());
-        let waking = tokio::select! {
-            asked = signals.next() => Waking::Signalled(asked),
-            Some(ended) = endings.recv() => Waking::Ended(ended),
-            Some(arrival) = arrived.recv() => Waking::Arrived(arrival),
-            Some(()) = nudges.recv() => Waking::Nudged,
-            () = sleep_until(next_due) => Waking::Due,
-        };
-        supervisor.wake(waking);
-        supervisor.tell_the_gateway();
-    }
-}
-
-async fn sleep_until(moment: Option<std::time::Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn serve_sockets(
-    run_dir: &std::path::Path,
-    arrivals: &mpsc::Sender<Arrival>,
-) -> Result<(), Refusal> {
-    let paths = RunPaths(run_dir);
-    let children = ChildName::ALL.into_iter().try_for_each(|child| {
-        channel::serve_children(&paths.control(child), child, arrivals.clone())
-    });
-    children
-        .and_then(|()| channel::serve_cli(&paths.supervisor(), arrivals.clone()))
-        .map_err(|error| {
-            Refusal::new(
-                Exit::Failure,
-                format!("A local socket cannot be bound: {error}."),
-            )
-        })
-}
-
-/// Leaves no socket files behind; after a crash the next start finds that nobody answers on them.
-fn remove_sockets(run_dir: &std::path::Path) {
-    let paths = RunPaths(run_dir);
-    let of_children = ChildName::ALL
-        .into_iter()
-        .flat_map(|child| [paths.control(child), paths.service(child)]);
-    for path in of_children.chain([paths.supervisor()]) {
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::debug!(target: "supervisor", path = %path.display(), %error, "socket file stays");
-        }
-    }
 }
 
 impl Supervisor {
     fn new(
         prepared: Prepared,
         options: RunOptions,
-        arrivals: mpsc::Sender<Arrival>,
-        ended: mpsc::Sender<Ended>,
-        nudge: mpsc::Sender<()>,
-    ) -> Result<(Self, log::Guard), Refusal> {
+        image: Image,
+        wires: Wires,
+        freeze: Freeze,
+    ) -> (Self, log::Guard) {
         let Prepared {
             settings,
             fallback,
@@ -267,35 +219,17 @@ impl Supervisor {
             claims,
             log,
         } = prepared;
-        let programs = std::env::current_exe()
-            .ok()
-            .and_then(|program| Some(program.parent()?.to_path_buf()))
-            .ok_or_else(|| {
-                Refusal::new(Exit::Failure, "The folder of the binaries is not known.")
-            })?;
-        for child in &settings.children {
-            let program = spawn::program(&programs, *child);
-            if !program.is_file() {
-                return Err(Refusal::new(
-                    Exit::Failure,
-                    format!(
-                        "{} is missing; install it beside `openclaw`.",
-                        program.display()
-                    ),
-                ));
-            }
-        }
         let config = degraded.map_or_else(ConfigView::ok, |error| {
             ConfigView::not_ok(ConfigState::Degraded, error)
         });
         let mut supervisor = Self {
             started: Moment::now(),
-            programs,
+            tailscale: Tailscale::new(&options.environment),
             environment: options.environment,
             flags: options.flags,
             claims,
             listeners,
-            lives: Lives::new(ended),
+            lives: Lives::default(),
             fleet: Fleet::new(LIMITS, settings.timing),
             settings: BTreeMap::new(),
             in_force: Revision(1),
@@ -305,11 +239,16 @@ impl Supervisor {
             rewrites: Vec::new(),
             put_back: None,
             waiters: Vec::new(),
+            traces: Traces::default(),
             due: BTreeMap::new(),
             due_count: 0,
-            watch: Watch::new(nudge),
-            arrivals,
+            watch: signals::aside(|| Watch::new(wires.nudge)),
+            arrivals: wires.arrivals,
+            freeze,
+            upgrade: Upgrade::new(image),
+            has_terminal: false,
             usage: BTreeMap::new(),
+            record: Record::recall(&settings.instance.identity.state_dir),
             told: None,
             is_ready: false,
             exit: None,
@@ -319,12 +258,11 @@ impl Supervisor {
             supervisor.last_revision = Revision(2);
             supervisor.settings.insert(Revision(2), Arc::new(fallback));
         }
-        Ok((supervisor, log))
+        (supervisor, log)
     }
 
     fn launch(&mut self) {
         let settings = self.settings_in_force();
-        self.watch.follow(settings.source.watched());
         for line in self
             .listeners
             .describe(&settings.instance, &settings.children)
@@ -342,8 +280,12 @@ impl Supervisor {
             log_file = %settings.instance.identity.display(&log_file),
             "starting"
         );
+        self.watch.follow(settings.source.watched());
         if let Some(period) = notify::watchdog_period() {
             self.arm(period, Due::Watchdog);
+        }
+        if let Some(error) = self.config.error.clone() {
+            self.climb(&Climb::of(self.config.rung, None, error));
         }
         let fallback = self
             .settings
@@ -360,23 +302,17 @@ impl Supervisor {
     fn wake(&mut self, waking: Waking) {
         match waking {
             Waking::Signalled(asked) => self.signalled(asked),
-            Waking::Ended(Ended {
-                child,
-                generation,
-                how,
-            }) => {
-                let how = self.lives.ended(child, generation, how);
-                self.exited(child, generation, how);
-            }
             Waking::Arrived(Arrival::Silent(child, generation)) => {
-                let how = self.lives.silent(child, generation);
-                self.exited(child, generation, how);
+                self.fell_silent(child, generation);
             }
             Waking::Arrived(Arrival::Greeting(greeting)) => self.greeted(greeting),
             Waking::Arrived(Arrival::Said(child, generation, message)) => {
                 self.said(child, generation, message);
             }
             Waking::Arrived(Arrival::Asked(request, reply)) => self.asked(request, reply),
+            Waking::Arrived(Arrival::Saw(profile, sight)) => self.saw(&profile, sight),
+            Waking::Arrived(Arrival::Examined(answer)) => self.examined(answer),
+            Waking::Arrived(Arrival::Replaced(result)) => self.replaced(result),
             Waking::Nudged => {
                 // Waits until the file is quiet: every further nudge begins the wait anew.
                 self.due.retain(|_, due| *due != Due::Reload);
@@ -384,6 +320,25 @@ impl Supervisor {
             }
             Waking::Due => self.due(),
         }
+    }
+
+    /// Learns which processes have ended.
+    fn reap(&mut self) {
+        for Ended {
+            child,
+            generation,
+            how,
+        } in self.lives.reap()
+        {
+            let how = self.lives.ended(child, generation, how);
+            self.exited(child, generation, how);
+        }
+    }
+
+    /// A life will say nothing more.
+    fn fell_silent(&mut self, child: ChildName, generation: Generation) {
+        let how = self.lives.silent(child, generation);
+        self.exited(child, generation, how);
     }
 
     /// A life is over, when there is a `how`.
@@ -402,6 +357,7 @@ impl Supervisor {
             }
             Asked::Restart => self.restart_signal(),
             Asked::Reload => self.reload_files(),
+            Asked::Reap => self.reap(),
         }
     }
 
@@ -409,7 +365,11 @@ impl Supervisor {
     fn restart_signal(&mut self) {
         if self.settings_in_force().may_restart_by_signal {
             tracing::info!(target: "supervisor", "restart requested by SIGUSR1");
-            self.restart(&ChildName::ALL, None);
+            if self.upgrade.is_due() {
+                self.ask_upgrade(None, false);
+            } else {
+                self.restart(&ChildName::ALL, None);
+            }
         } else {
             tracing::warn!(
                 target: "supervisor",
@@ -422,6 +382,7 @@ impl Supervisor {
         if !self.fleet.is_stopping() {
             notify::tell(Notice::Stopping, "stopping");
             self.defer_changes();
+            self.abandon_upgrade();
         }
         self.happen(fleet::Event::Stop);
     }
@@ -439,6 +400,10 @@ impl Supervisor {
                     self.sample_in(SAMPLE_PERIOD);
                     memory::rest();
                 }
+                Due::Upgrade => self.upgrade_is_late(),
+                Due::Quiet => self.quiet(),
+                Due::Bounds => self.check_bounds(),
+                Due::Look => self.look(),
                 Due::Watchdog => {
                     notify::tell(Notice::Watchdog, "");
                     if let Some(period) = notify::watchdog_period() {
@@ -469,13 +434,15 @@ impl Supervisor {
                 ask,
                 base_hash,
                 text,
+                trace,
             } => {
                 let asker = Asker::Child {
                     child,
                     generation,
                     ask,
                 };
-                self.write_config(base_hash.as_deref(), &text.0, asker);
+                Trace::from(trace)
+                    .within(|| self.write_config(base_hash.as_deref(), &text.0, asker));
             }
             ToSupervisor::Fatal { message } => self.lives.last_words(child, generation, message),
             ToSupervisor::Hello { .. } => {
@@ -491,10 +458,21 @@ impl Supervisor {
                 self.usage = sample::usage(&self.lives.pids());
                 let _ = reply.send(CliReply::Status(Box::new(self.status())));
             }
-            CliRequest::Restart { child } => {
+            CliRequest::Restart { child, trace } => {
+                if child.is_none() && self.upgrade.is_due() {
+                    tracing::info!(target: "upgrade", "restart requested, and the binaries on disk are others");
+                    self.ask_upgrade(Some(Caller::Restart(reply)), false);
+                    return;
+                }
                 let children = child.map_or_else(|| ChildName::ALL.to_vec(), |child| vec![child]);
-                tracing::info!(target: "supervisor", ?children, "restart requested");
-                self.restart(&children, Some(reply));
+                Trace::from(trace).within(|| {
+                    tracing::info!(target: "supervisor", ?children, "restart requested");
+                    self.restart(&children, Some(reply));
+                });
+            }
+            CliRequest::Upgrade { check } => {
+                tracing::info!(target: "upgrade", check, "upgrade requested");
+                self.ask_upgrade(Some(Caller::Upgrade(reply)), check);
             }
             CliRequest::Stop => {
                 tracing::info!(target: "supervisor", "stop requested");
@@ -502,8 +480,14 @@ impl Supervisor {
                 let _ = reply.send(CliReply::Done { message });
                 self.stop();
             }
-            CliRequest::WriteConfig { base_hash, text } => {
-                self.write_config(base_hash.as_deref(), &text.0, Asker::CommandLine(reply));
+            CliRequest::WriteConfig {
+                base_hash,
+                text,
+                trace,
+            } => {
+                let asker = Asker::CommandLine(reply);
+                Trace::from(trace)
+                    .within(|| self.write_config(base_hash.as_deref(), &text.0, asker));
             }
         }
     }
@@ -520,6 +504,7 @@ impl Supervisor {
                 .describe(&settings.instance, &settings.children),
             instance: settings.instance.clone(),
             fleet: self.view(),
+            tailscale: self.tailscale.status(),
         }
     }
 
@@ -531,6 +516,8 @@ impl Supervisor {
             &self.config,
             pid_of,
             &self.usage,
+            &self.record,
+            self.upgrade.status(),
         )
     }
 
@@ -550,6 +537,24 @@ impl Supervisor {
     fn settings_in_force(&self) -> Arc<Settings> {
         let settings = self.settings.get(&self.in_force);
         Arc::clone(settings.expect("the settings in force are kept as long as they are in force"))
+    }
+
+    /// When there is something to do.
+    fn next_due(&self) -> Option<std::time::Instant> {
+        let first = self.due.keys().next();
+        first.map(|(moment, _)| moment.into_std())
+    }
+
+    /// Looks again at everything that is looked at from time to time, after somebody else did.
+    fn watch_everything(&mut self) {
+        let settings = self.settings_in_force();
+        self.watch.follow(settings.source.watched());
+        if let Some(period) = notify::watchdog_period() {
+            notify::tell(Notice::Watchdog, "");
+            self.arm(period, Due::Watchdog);
+        }
+        self.sample_in(SETTLING);
+        self.keep_watch();
     }
 
     fn arm(&mut self, delay: Duration, due: Due) {

@@ -141,6 +141,35 @@ async fn a_turn_is_seen_while_it_grows() {
 }
 
 #[tokio::test]
+async fn the_tools_of_a_turn_are_seen_when_that_is_asked_for() {
+    let instance = Home::new().launch().ready().await;
+    let home = instance.home();
+    let turn = async |verbose: &str| {
+        let message = "/tool session_status {}";
+        home.run(&[
+            "agent",
+            "--session",
+            "main",
+            "-m",
+            message,
+            "--verbose",
+            verbose,
+        ])
+        .await
+    };
+    let said = turn("on").await;
+    assert!(
+        said.code == 0 && said.err.contains("[session_status]"),
+        "{said:?}"
+    );
+    let said = turn("off").await;
+    assert!(
+        said.code == 0 && !said.err.contains("[session_status]"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_turn_outlives_the_gateway_that_began_it() {
     let instance = Home::new().launch().ready().await;
     let child = begin(&instance, SLOW, &["--json"]);

@@ -22,9 +22,12 @@ use openclaw_tests::model_server::{Answer, Asked, End, ModelServer, Script};
 use serde_json::{Value, json};
 
 mod approvals;
+mod doors;
 mod keys;
 mod memory;
+mod protocols;
 mod queue;
+mod tasks;
 mod tools;
 
 /// What the provider is asked with.
@@ -63,10 +66,15 @@ impl Stage {
 
     /// Asks the agent in a session of this name, with these parameters besides.
     async fn ask(&self, session: &str, added: Value) -> Told {
+        self.ask_as(&format!("agent:main:{session}"), added).await
+    }
+
+    /// Asks whatever agent a session belongs to.
+    async fn ask_as(&self, key: &str, added: Value) -> Told {
         let mut params = json!({
             "message": "hi",
-            "sessionKey": format!("agent:main:{session}"),
-            "idempotencyKey": format!("{session}-{}", self.model.counts().asked),
+            "sessionKey": key,
+            "idempotencyKey": format!("{key}-{}", self.model.counts().asked),
         });
         merge(&mut params, added);
         let mut client = self.instance.client().await;

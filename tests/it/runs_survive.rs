@@ -6,6 +6,8 @@
 //! | is answered by the model | is closed with an error, which `agent.wait`, `chat.history` and an event tell |
 //! | runs a tool | is closed with an error, and the tool's processes are gone |
 //! | is over | is answered as before |
+//!
+//! The points in between are in `points.rs`.
 
 use std::time::Duration;
 
@@ -19,10 +21,11 @@ use openclaw_tests::model_server::{Answer, End, ModelServer, Script};
 use openclaw_tests::process;
 use serde_json::{Value, json};
 
-/// An instance whose agents ask this model server.
-async fn instance(model: &ModelServer) -> Instance {
-    let home = Home::new();
-    home.configure(&json!({
+mod points;
+
+/// What the configuration says of agents that ask this model server.
+fn config(model: &ModelServer) -> Value {
+    json!({
         "models": {"providers": {"stand-in": {
             "baseUrl": model.base_url(),
             "apiKey": "k",
@@ -33,7 +36,13 @@ async fn instance(model: &ModelServer) -> Instance {
         "tools": {"exec": {"security": "full", "ask": "off"}},
         "messages": {"queue": {"mode": "followup"}},
         "supervisor": {"drainTimeoutMs": 60_000},
-    }));
+    })
+}
+
+/// An instance whose agents ask this model server.
+async fn instance(model: &ModelServer) -> Instance {
+    let home = Home::new();
+    home.configure(&config(model));
     home.launch().ready().await
 }
 

@@ -251,6 +251,7 @@ async fn a_supervisor_killed_in_a_replacement() {
     misbehave(&home, ChildName::CanvasHost, Stub::NeverReady);
     let request = CliRequest::Restart {
         child: Some(ChildName::CanvasHost),
+        trace: None,
     };
     let asked = tokio::spawn({
         let home = home.clone();

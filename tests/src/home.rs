@@ -41,6 +41,21 @@ pub struct Said {
 }
 
 impl Said {
+    /// What a command said that has ended.
+    #[must_use]
+    pub fn of(output: &std::process::Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        Self {
+            code: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + signal.unwrap_or_default()),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+
     /// The one JSON document that it printed.
     ///
     /// # Panics
@@ -118,6 +133,33 @@ impl Home {
             programs: Arc::new(own),
             ..self
         }
+    }
+
+    /// Installs the supervisor of the build once more, as packages do: written beside, then renamed over the one that may be running.
+    /// Only for a home [`Home::with_own_programs`].
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn install_again(&self) {
+        let place = self.programs.join("openclaw");
+        let beside = self.programs.join("openclaw.new");
+        fs::copy(built_programs().join("openclaw"), &beside).expect("the supervisor can be copied");
+        fs::rename(&beside, &place).expect("a program can be replaced");
+    }
+
+    /// Installs a script in the place of the supervisor's program. Only for a home [`Home::with_own_programs`].
+    ///
+    /// # Panics
+    /// When the home uses the programs of the build.
+    pub fn install_script(&self, script: &str) {
+        assert!(
+            self.programs.starts_with(self.path()),
+            "the programs of the build are not ours"
+        );
+        let place = self.programs.join("openclaw");
+        let beside = self.programs.join("openclaw.new");
+        write_executable(&beside, script);
+        fs::rename(&beside, &place).expect("a program can be replaced");
     }
 
     /// Puts something else in the place of a child's program. Only for a home [`Home::with_own_programs`].
@@ -318,16 +360,7 @@ impl Home {
         let output = ended
             .unwrap_or_else(|_| panic!("`openclaw {}` does not end", arguments.join(" ")))
             .expect("the openclaw binary can be started");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
-        Said {
-            code: output
-                .status
-                .code()
-                .unwrap_or_else(|| 128 + signal.unwrap_or_default()),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
+        Said::of(&output)
     }
 
     /// An instance that is about to be started here.

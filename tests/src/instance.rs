@@ -289,7 +289,10 @@ impl Instance {
         match ask(&self.home, &CliRequest::Status).await? {
             CliReply::Status(status) => Ok(*status),
             other
-            @ (CliReply::Done { .. } | CliReply::Failed { .. } | CliReply::Written { .. }) => {
+            @ (CliReply::Done { .. }
+            | CliReply::Failed { .. }
+            | CliReply::Written { .. }
+            | CliReply::Upgrade(_)) => {
                 Err(format!("{other:?}"))
             }
         }
@@ -303,7 +306,7 @@ impl Instance {
     /// # Panics
     /// When the supervisor does not answer.
     pub async fn restart(&self, child: Option<ChildName>) -> Result<String, String> {
-        let request = CliRequest::Restart { child };
+        let request = CliRequest::Restart { child, trace: None };
         match soon("the restart ends", ask(&self.home, &request)).await {
             Ok(CliReply::Done { message }) => Ok(message),
             Ok(CliReply::Failed { message }) => Err(message),

@@ -23,6 +23,7 @@ pub mod model_server;
 pub mod ports;
 pub mod process;
 pub mod raw;
+pub mod systemd;
 pub mod terminal;
 pub mod tmux;
 

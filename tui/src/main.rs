@@ -1,6 +1,6 @@
-//! The terminal chat: what `openclaw tui` becomes.
+//! What draws on terminals: the chat, which `openclaw tui` becomes, and the live view, which `openclaw top` becomes ([`top`]).
 //!
-//! Its life: read the launch document → take the terminal → connect, and again whenever the connection ends → tell the chat what
+//! The life of the chat: read the launch document → take the terminal → connect, and again whenever the connection ends → tell the chat what
 //! happens, do what it wants, show it → give the terminal back. What is decided is decided in `chat.rs`, which knows neither
 //! terminal nor socket.
 
@@ -10,6 +10,7 @@ mod link;
 mod names;
 mod scrollback;
 mod terminal;
+mod top;
 mod view;
 mod wrap;
 
@@ -23,7 +24,7 @@ use futures_util::StreamExt as _;
 use openclaw_client::Gateway;
 use openclaw_shared::clock::Moment;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::tui::{DESCRIPTOR, LARGEST, TuiLaunch};
+use openclaw_shared::tui::{DESCRIPTOR, LARGEST, Launch, TuiLaunch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
@@ -37,7 +38,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 64;
 
 fn main() -> ExitCode {
-    match launch().and_then(|launch| live(&launch)) {
+    let lived = launch().and_then(|launch| match launch {
+        Launch::Chat(launch) => needs_terminal().and_then(|()| live(&launch)),
+        Launch::Top(launch) => top::live(&launch),
+    });
+    match lived {
         Ok(()) => Exit::Ok.into(),
         Err(message) => {
             // Nobody is left to be told when standard error is gone.
@@ -47,8 +52,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn launch() -> Result<TuiLaunch, String> {
-    let stranger = "This is OpenClaw's terminal chat; `openclaw tui` starts it.";
+fn launch() -> Result<Launch, String> {
+    let stranger = "This draws on terminals for OpenClaw; `openclaw tui` and `openclaw top` start it.";
     let file = File::open(format!("/dev/fd/{DESCRIPTOR}")).map_err(|_| stranger)?;
     // A file or a terminal would not be the pipe of `openclaw tui`.
     if file.is_terminal() {
@@ -59,13 +64,16 @@ fn launch() -> Result<TuiLaunch, String> {
     file.take(most)
         .read_to_string(&mut text)
         .map_err(|_| stranger)?;
-    let launch = serde_json::from_str(&text).map_err(|_| stranger)?;
+    serde_json::from_str(&text).map_err(|_| stranger.to_owned())
+}
+
+fn needs_terminal() -> Result<(), String> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(
             "The terminal chat needs a terminal; for scripts there is `openclaw agent`.".to_owned(),
         );
     }
-    Ok(launch)
+    Ok(())
 }
 
 fn live(launch: &TuiLaunch) -> Result<(), String> {

@@ -12,6 +12,7 @@ use openclaw_shared::clock::Moment;
 use openclaw_shared::protocol::frame::Request;
 use openclaw_shared::protocol::method::Method as _;
 use openclaw_shared::protocol::method::config::{ConfigApply, ConfigPatch, ConfigSet};
+use openclaw_shared::trace::Trace;
 use tokio::time::{Sleep, sleep};
 
 use super::chronicle::Chronicle;
@@ -23,6 +24,7 @@ use super::{Caller, Outgoing, Rest, close_for, queue_answer};
 use crate::context::Context;
 use crate::limits::{FRAMES_PER_TURN, REQUESTS_IN_FLIGHT, REVOKED_GRACE};
 use crate::methods::{Answering, Called, Reply};
+use crate::metrics::SharedTally;
 
 /// The reason that a client reads which is refused whatever it asks.
 const NOTHING_BUT_REFUSALS: &str = "too many refused requests";
@@ -32,6 +34,9 @@ struct Pending {
     id: String,
     method: String,
     begun: Moment,
+    trace: Trace,
+    /// Where it counts; none when it has been counted.
+    tally: Option<SharedTally>,
     answering: Answering,
 }
 
@@ -47,11 +52,17 @@ impl Future for Pending {
     type Output = Done;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Wake<'_>) -> Poll<Done> {
-        self.answering.as_mut().poll(cx).map(|reply| Done {
+        let Self {
+            trace, answering, ..
+        } = &mut *self;
+        let polled = trace.within(|| answering.as_mut().poll(cx));
+        polled.map(|reply| Done {
             id: std::mem::take(&mut self.id),
             method: std::mem::take(&mut self.method),
             reply,
             took: Moment::now().since(self.begun),
+            trace: self.trace,
+            tally: self.tally.take(),
         })
     }
 }
@@ -62,6 +73,8 @@ struct Done {
     method: String,
     reply: Reply,
     took: Duration,
+    trace: Trace,
+    tally: Option<SharedTally>,
 }
 
 /// What is known of the rest of the conversation.
@@ -95,6 +108,8 @@ pub(super) struct Conversation<'a> {
     link: Arc<Link>,
     caller: Arc<Caller>,
     socket: &'a mut Socket,
+    /// What its requests belong to: one trace for all of them, or one for each.
+    trace: Trace,
     pending: FuturesUnordered<Pending>,
     chronicle: Chronicle,
     has_read_the_last: bool,
@@ -116,11 +131,18 @@ impl<'a> Conversation<'a> {
             link,
             caller,
             socket,
+            trace: Trace::Unnamed,
             pending: FuturesUnordered::new(),
             has_read_the_last: false,
             refusals: Refusals::default(),
             grace: None,
         }
+    }
+
+    /// What is asked for belongs to this trace.
+    pub(super) fn within(mut self, trace: Trace) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// Runs until one side leaves.
@@ -229,13 +251,25 @@ impl<'a> Conversation<'a> {
         if self.pending.is_empty() {
             return;
         }
-        while let Poll::Ready(Some(done)) = self.pending.poll_next_unpin(cx) {
+        while let Poll::Ready(Some(mut done)) = self.pending.poll_next_unpin(cx) {
             let Reply { answer, then } = done.reply;
-            self.chronicle
-                .answered(&done.method, &answer, Some(done.took));
-            self.answer(&done.id, &answer);
+            if let Some(tally) = done.tally {
+                tally.answered(&answer, done.took);
+            }
+            done.trace.within(|| {
+                self.chronicle
+                    .answered(&done.method, &answer, Some(done.took));
+                self.answer(&done.id, &answer);
+            });
             if let Some(answering) = then {
-                self.wait_for(done.id, done.method, answering);
+                self.pending.push(Pending {
+                    id: done.id,
+                    method: done.method,
+                    begun: Moment::now(),
+                    trace: done.trace,
+                    tally: None,
+                    answering,
+                });
             }
         }
     }
@@ -293,33 +327,43 @@ impl<'a> Conversation<'a> {
     }
 
     fn call(&mut self, request: &Request<'_>, cx: &mut Wake<'_>) {
-        let id = request.id.get();
-        self.chronicle.read(id, &request.method);
-        let routes = self.context.routes();
-        let Reply { answer, then } = match routes.call(&self.context, &self.caller, request) {
-            Called::Answered(answer) => answer.into(),
-            Called::Started(mut answering) => match answering.as_mut().poll(cx) {
-                Poll::Ready(reply) => reply,
-                Poll::Pending => {
-                    return self.wait_for(id.to_owned(), request.method.to_string(), answering);
-                }
-            },
-        };
-        self.chronicle.answered(&request.method, &answer, None);
-        self.answer(id, &answer);
-        if let Some(answering) = then {
-            self.wait_for(id.to_owned(), request.method.to_string(), answering);
+        let (mut trace, begun) = (self.trace, Moment::now());
+        let left = trace.within(|| self.begin(request, begun, cx));
+        // The answer, or the next one, comes later.
+        if let Some((answering, tally)) = left {
+            self.pending.push(Pending {
+                id: request.id.get().to_owned(),
+                method: request.method.to_string(),
+                begun,
+                trace,
+                tally,
+                answering,
+            });
         }
     }
 
-    /// The answer, or the next one, comes later.
-    fn wait_for(&mut self, id: String, method: String, answering: Answering) {
-        self.pending.push(Pending {
-            id,
-            method,
-            begun: Moment::now(),
-            answering,
-        });
+    /// Begins with a request, which most are answered by. What is left to do, and where it counts then.
+    fn begin(
+        &mut self,
+        request: &Request<'_>,
+        begun: Moment,
+        cx: &mut Wake<'_>,
+    ) -> Option<(Answering, Option<SharedTally>)> {
+        let id = request.id.get();
+        self.chronicle.read(id, &request.method);
+        let routes = self.context.routes();
+        let (tally, called) = routes.call_counted(&self.context, &self.caller, request);
+        let Reply { answer, then } = match called {
+            Called::Answered(answer) => answer.into(),
+            Called::Started(mut answering) => match answering.as_mut().poll(cx) {
+                Poll::Ready(reply) => reply,
+                Poll::Pending => return Some((answering, Some(tally.clone()))),
+            },
+        };
+        tally.answered(&answer, Moment::now().since(begun));
+        self.chronicle.answered(&request.method, &answer, None);
+        self.answer(id, &answer);
+        then.map(|answering| (answering, None))
     }
 
     /// Queues an answer. A client that gets nothing but refusals is sent away.

@@ -22,6 +22,7 @@ use super::handshake::close_code;
 use super::notice::{AT_ONCE, Notice};
 use super::outbound::{Budget, Offered, Outbound};
 use crate::limits::WAITING_ANSWERS;
+use crate::metrics::Traffic;
 
 /// The reason that a client reads which does not read.
 pub(crate) const SLOW_CONSUMER: &str = "slow consumer";
@@ -87,6 +88,7 @@ pub(crate) struct Link {
     waker: AtomicWaker,
     /// What it has sent of a frame that is not complete, in bytes, while it is a stranger. Changed under the lock of the hub.
     held: AtomicUsize,
+    traffic: Arc<Traffic>,
     state: Mutex<State>,
 }
 
@@ -167,7 +169,7 @@ impl State {
 }
 
 impl Link {
-    pub(crate) fn new(id: LinkId) -> Self {
+    pub(crate) fn new(id: LinkId, traffic: Arc<Traffic>) -> Self {
         let budget = Budget {
             events: MAX_BUFFERED_BYTES,
             answers: WAITING_ANSWERS,
@@ -176,6 +178,7 @@ impl Link {
             id,
             waker: AtomicWaker::new(),
             held: AtomicUsize::new(0),
+            traffic,
             state: Mutex::new(State {
                 outbound: Outbound::new(budget),
                 admitted: None,
@@ -223,15 +226,16 @@ impl Link {
         self.state().admitted.as_ref()?.device.clone()
     }
 
-    /// Sends an event to the client, if it may see it: at once if that is possible, and otherwise by its task.
-    pub(crate) fn offer(&self, notice: &mut Notice) {
+    /// Sends an event to the client, if it may see it: at once if that is possible, and otherwise by its task. Whether it was sent, or
+    /// will be.
+    pub(crate) fn offer(&self, notice: &mut Notice) -> bool {
         let mut state = self.state();
         if !state
             .admitted
             .as_ref()
             .is_some_and(|admitted| may_see(admitted.rights, notice.audience))
         {
-            return;
+            return false;
         }
         state.seq += 1;
         notice.address(state.seq);
@@ -241,17 +245,21 @@ impl Link {
         {
             sent = state.write_at_once(frame);
             if sent == frame.len() {
-                return;
+                return true;
             }
         }
-        match state
+        let offered = state
             .outbound
-            .event(notice.head(), notice.tail(), notice.may_be_lost)
-        {
+            .event(notice.head(), notice.tail(), notice.may_be_lost);
+        match offered {
             Offered::Queued => state.outbound.advance(sent),
-            Offered::Skipped => return,
+            Offered::Skipped => {
+                self.traffic.skipped.one();
+                return false;
+            }
             Offered::Overflow => {
                 tracing::info!(target: "gateway/ws", conn = %self.id, waiting = state.outbound.waiting(), "closed a slow consumer");
+                self.traffic.slow_readers.one();
                 state.outbound.condemn(close_code::POLICY, SLOW_CONSUMER);
             }
         }
@@ -260,6 +268,7 @@ impl Link {
         if !notice.is_followed {
             self.waker.wake();
         }
+        offered == Offered::Queued
     }
 
     /// Writes the events that were queued to go out together, if that can be done at once; otherwise the task does.
@@ -287,10 +296,12 @@ impl Link {
             }
             let offered = state.outbound.event(head, b"}", false);
             if offered == Offered::Overflow {
+                self.traffic.slow_readers.one();
                 state.outbound.condemn(close_code::POLICY, SLOW_CONSUMER);
             }
             offered == Offered::Queued
         };
+        self.traffic.events.add(taken.into());
         self.waker.wake();
         taken
     }
@@ -351,6 +362,7 @@ impl Link {
             }
             Care::Stalled => {
                 tracing::info!(target: "gateway/ws", conn = %self.id, waiting = state.outbound.waiting(), "gave up a client that does not read");
+                self.traffic.slow_readers.one();
                 state.outbound.condemn(close_code::POLICY, SLOW_CONSUMER);
             }
         }
@@ -383,7 +395,7 @@ mod tests {
     use crate::connection::notice::{AT_ONCE, Notice};
 
     fn admitted() -> Link {
-        let link = Link::new(LinkId(1));
+        let link = Link::new(LinkId(1), std::sync::Arc::default());
         link.admit(Admitted {
             rights: Rights::new(Role::Operator, ["operator.read"]),
             by: AdmittedBy::DeviceToken,

@@ -11,6 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use openclaw_shared::serve::host::{Host, HostName};
 use openclaw_shared::serve::origin::{Scheme, origin_allowed};
 use openclaw_shared::serve::{self, Peer};
+use openclaw_shared::trace::Trace;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::reply::Response as Reply;
 
@@ -18,6 +19,7 @@ use super::client;
 use crate::auth::tailnet;
 use crate::connection::{self, Arrival, Entered};
 use crate::context::Context;
+use crate::metrics::Turned;
 
 /// Whether the client asks for a WebSocket.
 pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
@@ -53,7 +55,12 @@ pub(crate) fn answer(
 ) -> Reply {
     match accept(context, peer, host, headers, pending) {
         Ok(reply) => reply,
-        Err(refused) => refuse(refused),
+        Err(refused) => {
+            if refused == Refused::Origin {
+                context.metrics.turned_away(Turned::Origin);
+            }
+            refuse(refused)
+        }
     }
 }
 
@@ -150,6 +157,7 @@ pub(super) fn arrival(
             .then(|| tailnet::claim(peer, headers))
             .flatten(),
         origin: origin.map(str::to_owned),
+        trace: Trace::of(headers),
         canvas_host_url: settings
             .has_canvas
             .then(|| canvas_host_url(is_proxied, scheme, host, context.instance.ports.gateway)),

@@ -286,7 +286,7 @@ fn rule_58_what_is_broken_is_named_and_left_out_whole() {
         notes,
         [
             "agents/main/sessions/broken.jsonl: line 7 is not JSON: expected ident at line 1 column 2",
-            "agents/main/sessions/linked.jsonl: it is no file that can be read, or is larger than 64 MiB",
+            "agents/main/sessions/linked.jsonl: it is no file that can be read",
             "cron/runs/145f37e8-181f-4bba-8876-284d3bbd1c90.jsonl: line 1 is no run: expected value at line 1 column 1",
             "devices/paired.json: the device f4ed9077f806fc41e6b85c2c7350e2ee60167f401a7fa839d291c02a262e9f4e has another key",
             "nodes/paired.json: it is no JSON object",
@@ -298,4 +298,27 @@ fn rule_58_what_is_broken_is_named_and_left_out_whole() {
         (5, 2)
     );
     assert!(!house.everything().contains("broken"));
+}
+
+#[test]
+fn what_is_too_large_is_named_with_its_size_and_the_rest_is_taken_over() {
+    let house = House::new();
+    let path = house.path("agents/main/sessions").join("vast.jsonl");
+    // A hole: nothing of it is on the disk, and nothing of it is read.
+    let vast = fs::File::create(path).unwrap();
+    vast.set_len(64 * 1024 * 1024 + 1).unwrap();
+    let report = house.import();
+    let notes: Vec<String> = report
+        .notes
+        .iter()
+        .map(|note| format!("{}: {}", note.file, note.text))
+        .collect();
+    assert_eq!(
+        notes,
+        ["agents/main/sessions/vast.jsonl: it has 65 MiB, and no file of more than 64 MiB is taken over"]
+    );
+    assert_eq!(
+        (report.transcripts.added, report.transcripts.skipped),
+        (5, 1)
+    );
 }

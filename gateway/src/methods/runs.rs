@@ -20,12 +20,13 @@ use super::{MethodError, Routes};
 use crate::connection::{Caller, Outgoing};
 use crate::context::Context;
 use crate::prepared::Prepared;
+use crate::runs::commands::Hints;
 use crate::runs::{
     self, Outcome, RunKind, RunRequest, RunStatus, Standing, Which, Work, attachments, commands,
 };
 use crate::services::channels;
 use crate::services::session_key::{SessionKey, agent_id};
-use crate::services::sessions::{self, Register};
+use crate::services::sessions::{self, Dial, Register};
 
 /// How long `agent.wait` waits when nobody says.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,6 +60,17 @@ fn thinking(text: Option<&String>) -> Result<Option<Thinking>, MethodError> {
         .ok_or_else(|| {
             MethodError::invalid("invalid thinking (use off|minimal|low|medium|high|xhigh)")
         })
+}
+
+/// Whether people see what tools do.
+fn verbose(word: Option<&String>) -> Result<Option<String>, MethodError> {
+    let Some(word) = words(word) else {
+        return Ok(None);
+    };
+    match Dial::Verbose.word(word) {
+        Some(word) => Ok(Some(word.to_owned())),
+        None => Err(MethodError::invalid("invalid verbose (use on|off|full)")),
+    }
 }
 
 /// Whether the owner has forbidden to send in a session.
@@ -185,6 +197,7 @@ async fn agent(
             images,
             extra_system: params.extra_system_prompt,
             thinking: thinking(params.thinking.as_ref())?,
+            verbose: verbose(params.verbose.as_ref())?,
             timeout_ms: (params.timeout)
                 .map(|seconds| seconds.get_unsigned().saturating_mul(1000))
                 .filter(|timeout| *timeout > 0),
@@ -354,10 +367,12 @@ async fn send(
         true => commands::parse(&params.message),
         false => None,
     };
-    let hints = commands::hints(&params.message);
-    let (message, hinted, model) = match hints {
-        Some(hints) if command.is_none() => (hints.message, hints.thinking, hints.model),
-        Some(_) | None => (params.message, None, None),
+    let hints = match commands::hints(&params.message) {
+        Some(hints) if command.is_none() => hints,
+        Some(_) | None => Hints {
+            message: params.message,
+            ..Hints::default()
+        },
     };
     let request = RunRequest {
         run_id: run_id.clone(),
@@ -365,10 +380,12 @@ async fn send(
         asked_as: params.session_key.to_string(),
         work: Work {
             agent: (key.agent().unwrap_or(settings.default_agent())).to_owned(),
-            message,
+            message: hints.message,
             images,
-            thinking: hinted.or(thinking(params.thinking.as_ref())?),
-            model,
+            thinking: hints.thinking.or(thinking(params.thinking.as_ref())?),
+            model: hints.model,
+            verbose: hints.verbose,
+            queue: hints.queue,
             timeout_ms: timeout_ms.filter(|timeout| *timeout > 0),
             ..Work::default()
         },

@@ -12,11 +12,12 @@ use tokio::time::sleep;
 use super::execute::Heard;
 use super::feed::Feed;
 use super::journal;
-use super::request::{Outcome, RunKind, RunRequest};
+use super::request::{Outcome, RunKind, RunRequest, RunStatus};
 use super::telling::Telling;
 use super::{enter_within, line_up};
 use crate::context::Context;
 use crate::methods::MethodError;
+use crate::metrics::RunEnd;
 use crate::services::heartbeats::{self, Meaning};
 use crate::services::sessions::{Register, Used};
 use crate::services::system_events;
@@ -122,6 +123,26 @@ fn is_silent(context: &Context, request: &RunRequest, outcome: &Outcome) -> bool
     }
 }
 
+/// Counts a run that is over.
+fn count(context: &Context, outcome: &Outcome) {
+    let tally = &context.metrics.runs;
+    let how = match (&outcome.aborted, outcome.status, &outcome.model_error) {
+        (Some(_), _, _) => RunEnd::Aborted,
+        (None, RunStatus::Ok, None) => RunEnd::Ok,
+        (None, RunStatus::Ok, Some(_)) => RunEnd::ModelError,
+        (None, _, _) => RunEnd::Error,
+    };
+    let took = outcome
+        .started_at
+        .map(|began| Duration::from_millis(outcome.ended_at.saturating_sub(began)));
+    tally.ended(how, took);
+    let usage = &outcome.usage;
+    tally.input.add(usage.input);
+    tally.output.add(usage.output);
+    tally.cache_read.add(usage.cache_read);
+    tally.cache_write.add(usage.cache_write);
+}
+
 /// Tells everybody how a run ended, and lets go whoever waits for it.
 pub(super) fn tell(
     context: &Arc<Context>,
@@ -131,6 +152,7 @@ pub(super) fn tell(
     end: End,
 ) {
     let End { outcome, heard, .. } = end;
+    count(context, &outcome);
     match (&outcome.aborted, &outcome.error) {
         (Some(why), _) => telling.is_stopped(outcome.started_at, outcome.ended_at, why),
         (None, error) => {

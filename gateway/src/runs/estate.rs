@@ -16,7 +16,7 @@ use super::journal::{self, Orphan};
 use super::lanes::Manner;
 use super::request::{Outcome, RunStatus};
 use super::telling::{self, Telling};
-use super::{GLANCE, Known, enter_within, lives, queue_of, stopping};
+use super::{GLANCE, Known, enter_within, lives, queue_for, stopping};
 use crate::context::Context;
 use crate::prepared::Prepared;
 use crate::services::sessions::{self, Register};
@@ -92,7 +92,7 @@ async fn adopt(context: &Arc<Context>) {
             let adopted: Vec<_> = adopted
                 .into_iter()
                 .map(|(number, request)| {
-                    let mode = queue_of(context, request.session.as_str()).mode;
+                    let mode = queue_for(context, &request).mode;
                     let quiet = Duration::ZERO;
                     (number, request, Manner { mode, quiet })
                 })

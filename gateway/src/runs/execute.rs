@@ -371,9 +371,8 @@ impl Run {
         };
         let specs = prepared.toolbox.specs();
         let settings = self.context.settings();
-        let verbose = entry
-            .verbose_level
-            .as_deref()
+        let verbose = (request.work.verbose.as_deref())
+            .or(entry.verbose_level.as_deref())
             .or(settings.runs.verbose.as_deref());
         self.telling.show_tools(verbose == Some("on"));
         let flush = settings.runs.flush.as_ref();

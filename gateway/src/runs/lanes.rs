@@ -112,6 +112,18 @@ pub(crate) struct Lanes {
     is_closed: bool,
 }
 
+/// How much there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Runs that wait.
+    pub(crate) waiting: usize,
+    /// Those under way, by class.
+    pub(crate) main: usize,
+    pub(crate) subagent: usize,
+    /// Sessions that have anything to do.
+    pub(crate) lanes: usize,
+}
+
 /// What is to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Start {
@@ -144,6 +156,19 @@ impl Lanes {
         let free = self.lanes.values().filter(|lane| lane.is_free());
         let rests = free.map(|lane| lane.rest(now));
         rests.filter(|rest| !rest.is_zero()).min()
+    }
+
+    /// How much there is to do.
+    pub(crate) fn load(&self) -> Load {
+        let under_way = self.lanes.values().filter_map(|it| it.under_way.as_ref());
+        let (main, subagent): (Vec<_>, Vec<_>) =
+            under_way.partition(|(_, class)| *class == Class::Main);
+        Load {
+            waiting: self.waiting,
+            main: main.len(),
+            subagent: subagent.len(),
+            lanes: self.lanes.len(),
+        }
     }
 
     /// How many wait.

@@ -67,6 +67,12 @@ pub(crate) struct Work {
     /// The model, for this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<String>,
+    /// Whether people see what tools do, for this run: `on`, `off` or `full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verbose: Option<String>,
+    /// What becomes of it while its session is busy, where that differs from the session's own; by the names a session keeps it under.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(crate) queue: Map<String, Value>,
     /// How long it may take, in milliseconds; the configured time when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_ms: Option<u64>,

@@ -51,8 +51,8 @@ impl Folder {
         names
     }
 
-    /// Reads a file in it. `None` when there is no such file, it is none to read, or it is larger than the limit.
-    pub(crate) fn read(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
+    /// Opens a file in it that is one to read.
+    fn file(&self, name: &str) -> Option<File> {
         if !is_name(name) {
             return None;
         }
@@ -60,15 +60,24 @@ impl Folder {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let file = openat(&self.0, name, flags | OFlag::O_NOCTTY, Mode::empty()).ok()?;
         let state = fstat(&file).ok()?;
-        if SFlag::from_bits_truncate(state.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        let is_regular = SFlag::from_bits_truncate(state.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+        is_regular.then(|| File::from(file))
+    }
+
+    /// How large a file in it is, in bytes. `None` when there is no such file, or it is none to read.
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
+        Some(self.file(name)?.metadata().ok()?.len())
+    }
+
+    /// Reads a file in it. `None` when there is no such file, it is none to read, or it is larger than the limit.
+    pub(crate) fn read(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
+        let file = self.file(name)?;
+        if file.metadata().ok()?.len() > limit {
             return None;
         }
         let mut bytes = Vec::new();
-        // One more than allowed tells a file that is too large from one that just fits.
-        File::from(file)
-            .take(limit + 1)
-            .read_to_end(&mut bytes)
-            .ok()?;
+        // One more than allowed tells a file that has grown too large meanwhile from one that just fits.
+        file.take(limit + 1).read_to_end(&mut bytes).ok()?;
         (bytes.len() as u64 <= limit).then_some(bytes)
     }
 

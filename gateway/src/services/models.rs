@@ -148,7 +148,8 @@ impl ModelPool {
         };
         let keys: Vec<Option<&Key>> = match provider.keys.iter().filter(own).collect::<Vec<_>>() {
             keys if !keys.is_empty() => keys.into_iter().map(Some).collect(),
-            _ if !provider.needs_key => vec![None],
+            // Whoever has signed in to it would be refused without, and told something else.
+            _ if !provider.needs_key && over(provider, agent, now).is_none() => vec![None],
             _ => return Err(no_key(provider, agent, now)),
         };
         let http = self.connections(&models.proxy)?;
@@ -248,13 +249,10 @@ fn facts(model: &model_providers::ModelFacts) -> ModelFacts {
     }
 }
 
-/// Why a provider cannot be asked for an agent, and what to do about it.
-fn no_key(provider: &Provider, agent: &str, now: WallTime) -> String {
-    let name = &provider.id;
-    let own = provider
-        .expired
-        .iter()
-        .map(|old| (&old.agent, &old.profile));
+/// The sign-in of an agent that has expired.
+fn over<'a>(provider: &'a Provider, agent: &str, now: WallTime) -> Option<&'a str> {
+    let old = provider.expired.iter();
+    let old = old.map(|old| (&old.agent, &old.profile));
     let late = provider.keys.iter().filter(|key| key.is_over(now));
     let late = late.filter_map(|key| match (&key.agent, &key.source) {
         (Some(agent), KeySource::Profile(profile)) => Some((agent, profile)),
@@ -266,8 +264,15 @@ fn no_key(provider: &Provider, agent: &str, now: WallTime) -> String {
             | KeySource::Environment(_),
         ) => None,
     });
-    match own.chain(late).find(|(whose, _)| *whose == agent) {
-        Some((_, profile)) => format!(
+    let found = old.chain(late).find(|(whose, _)| *whose == agent);
+    found.map(|(_, profile)| profile.as_str())
+}
+
+/// Why a provider cannot be asked for an agent, and what to do about it.
+fn no_key(provider: &Provider, agent: &str, now: WallTime) -> String {
+    let name = &provider.id;
+    match over(provider, agent, now) {
+        Some(profile) => format!(
             "the sign-in \"{profile}\" for the provider \"{name}\" has expired and cannot be renewed here; sign in again \
              where agents/{agent}/agent/auth-profiles.json comes from and restart the gateway, or set models.providers.{name}.apiKey"
         ),

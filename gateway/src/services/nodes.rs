@@ -58,6 +58,11 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
+    /// How many are connected.
+    pub(crate) fn count(&self) -> usize {
+        self.here.len()
+    }
+
     /// A node has come. The connection that it replaces, if any.
     #[must_use = "the connection that is replaced must be closed"]
     pub(crate) fn enter(

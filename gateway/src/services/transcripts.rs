@@ -193,7 +193,7 @@ pub(crate) fn show(tx: &Connection, session_id: &str, message: &Message) -> Resu
         Message::ToolResult(_) => String::new(),
     };
     let is_user = matches!(message, Message::User(_));
-    let text = if is_user { cleaned(&text) } else { text };
+    let text = if is_user { words::said(&text) } else { text };
     let title = is_user.then(|| in_short(&text, LONGEST_TITLE));
     let preview = in_short(&text, LONGEST_PREVIEW);
     let or_none = |text: String| Some(text).filter(|text| !text.is_empty());

@@ -41,11 +41,16 @@ const STEPS: &[&[&str]] = &[
     ],
 ];
 
+/// The newest version that this program knows.
+pub(super) fn known() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
 /// Brings the tables up to date, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let known = known();
     if found > known {
         tracing::warn!(target: "store", found, known, "the store was written by a newer version");
     }

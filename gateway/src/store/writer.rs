@@ -8,10 +8,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use openclaw_shared::clock::Moment;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
+use crate::metrics::CommitTally;
 
 /// Jobs that may wait; whoever comes later waits for room.
 const WAITING: usize = 1024;
@@ -99,23 +101,34 @@ pub(super) struct Writer {
 pub(super) struct Inbox {
     jobs: mpsc::Receiver<Box<dyn Job>>,
     commits: Arc<AtomicU64>,
+    tally: Arc<CommitTally>,
 }
 
 impl Writer {
     /// The way in, and the way out, for [`work`].
-    pub(super) fn new() -> (Self, Inbox) {
+    pub(super) fn new(tally: Arc<CommitTally>) -> (Self, Inbox) {
         let (sender, jobs) = mpsc::channel(WAITING);
         let commits = Arc::new(AtomicU64::new(0));
         let writer = Self {
             jobs: sender,
             commits: commits.clone(),
         };
-        (writer, Inbox { jobs, commits })
+        let inbox = Inbox {
+            jobs,
+            commits,
+            tally,
+        };
+        (writer, inbox)
     }
 
     /// How many commits there were, each counted before it is acknowledged.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Acquire)
+    }
+
+    /// Jobs that wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
     }
 
     pub(super) fn sender(&self) -> mpsc::Sender<Box<dyn Job>> {
@@ -127,13 +140,17 @@ impl Writer {
 pub(super) fn work(connection: &Connection, mut inbox: Inbox) {
     let mut batch = Vec::with_capacity(BATCH);
     while inbox.jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-        commit(connection, &mut batch, &inbox.commits);
+        commit(connection, &mut batch, &inbox);
     }
 }
 
-fn commit(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, commits: &AtomicU64) {
+fn commit(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, inbox: &Inbox) {
+    let begun = Moment::now();
     let committed = try_commit(connection, batch);
+    inbox.tally.took.observe(Moment::now().since(begun));
+    inbox.tally.writes.add(batch.len() as u64);
     if let Err(error) = &committed {
+        inbox.tally.failed.one();
         tracing::error!(target: "store", %error, writes = batch.len(), "a commit failed");
         if !connection.is_autocommit()
             && let Err(error) = connection.execute_batch("ROLLBACK")
@@ -141,7 +158,7 @@ fn commit(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, commits: &Atom
             tracing::error!(target: "store", %error, "a failed transaction cannot be undone");
         }
     }
-    commits.fetch_add(1, Ordering::Release);
+    inbox.commits.fetch_add(1, Ordering::Release);
     for job in batch.drain(..) {
         job.settle(committed.clone());
     }

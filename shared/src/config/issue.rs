@@ -54,6 +54,12 @@ impl Issue {
     pub fn is_legacy(&self) -> bool {
         self.message == super::legacy::MESSAGE
     }
+
+    /// Whether it is about a key that means nothing.
+    #[must_use]
+    pub fn is_unknown_key(&self) -> bool {
+        self.message == super::setting::UNKNOWN_KEY
+    }
 }
 
 impl fmt::Display for Issue {

@@ -102,9 +102,20 @@ pub fn read_text(path: &Path) -> Result<Option<String>, LoadError> {
 
 fn refused(path: &Path, error: &ReadError) -> LoadError {
     let finding = Finding::error(super::path::KeyPath::root(), error.to_string());
+    let (line, column) = match error {
+        ReadError::NotText { line, column } => (Some(*line), Some(*column)),
+        ReadError::Missing
+        | ReadError::NotAFile
+        | ReadError::TooLarge
+        | ReadError::Utf16
+        | ReadError::Unreadable(_) => (None, None),
+    };
     LoadError {
         issues: vec![Issue {
             file: Some(path.to_owned()),
+            line,
+            column,
+            hint: error.hint().map(str::to_owned),
             ..finding.without_place()
         }],
         readable: None,

@@ -6,6 +6,8 @@ use super::Config;
 use super::issue::Finding;
 use super::path::KeyPath;
 use super::section::{BindMode, TailscaleMode};
+use super::setting::MemoryBound;
+use crate::instance::Profile;
 
 /// Every rule the configuration breaks.
 pub(crate) fn broken(config: &Config) -> Vec<Finding> {
@@ -13,6 +15,7 @@ pub(crate) fn broken(config: &Config) -> Vec<Finding> {
     agents(config, &mut found);
     ports(config, &mut found);
     gateway(config, &mut found);
+    limits_and_watch(config, &mut found);
     hooks(config, &mut found);
     browser_profiles(config, &mut found);
     found
@@ -96,6 +99,33 @@ fn gateway(config: &Config, found: &mut Vec<Finding>) {
             "\"{}\" needs gateway.bind \"loopback\"",
             gateway.tailscale.mode
         );
+        found.push(Finding::error(path, message));
+    }
+}
+
+/// A ceiling below what is allowed, and a name that no profile can have.
+fn limits_and_watch(config: &Config, found: &mut Vec<Finding>) {
+    let limits = &config.gateway.limits;
+    let processes = [
+        ("gateway", &limits.gateway),
+        ("canvasHost", &limits.canvas_host),
+        ("browserControl", &limits.browser_control),
+    ];
+    for (name, process) in processes {
+        let bytes = |bound: Option<MemoryBound>| bound.and_then(MemoryBound::bytes);
+        if let (Some(memory), Some(ceiling)) =
+            (bytes(process.memory), bytes(process.memory_ceiling))
+            && ceiling < memory
+        {
+            let path = KeyPath::of_keys(["gateway", "limits", name, "memoryCeiling"]);
+            found.push(Finding::error(path, "expected no less than \"memory\""));
+        }
+    }
+    if let Some(profile) = &config.gateway.watch.profile
+        && (profile.is_empty() || Profile::parse(profile).is_err())
+    {
+        let path = KeyPath::of_keys(["gateway", "watch", "profile"]);
+        let message = "expected the name of a profile (letters, numbers, \"_\", \"-\")";
         found.push(Finding::error(path, message));
     }
 }

@@ -10,12 +10,14 @@ use serde_json::Value;
 use super::model::Shape;
 
 mod plain;
+mod size;
 mod untyped;
 mod walk;
 mod whole;
 
+pub use size::MemoryBound;
 pub use untyped::{Block, Untyped};
-pub(crate) use walk::Walk;
+pub(crate) use walk::{UNKNOWN_KEY, Walk};
 pub use whole::Whole;
 
 /// A type that a value of the configuration can be read into.
@@ -146,7 +148,7 @@ macro_rules! choice {
                 let read = value.as_str().and_then(|word| word.parse().ok());
                 read.or_else(|| {
                     let what = $crate::config::setting::UnknownWord { known: Self::WORDS }.one_of();
-                    walk.expected(&what, value)
+                    walk.expected_word(&what, value, Self::WORDS)
                 })
             }
 
@@ -213,7 +215,15 @@ mod tests {
             (json!(-1), "the number -1"),
             (json!(1.5), "the number 1.5"),
             (json!(null), "null"),
-            (json!("18789"), "the string \"18789\""),
+            (
+                json!("18789"),
+                "the string \"18789\"; write it without quotes",
+            ),
+            (
+                json!("5s"),
+                "the string \"5s\"; write the number alone, without a unit and without quotes",
+            ),
+            (json!("x"), "the string \"x\""),
             (json!([1]), "an array"),
             (json!(true), "true"),
         ] {
@@ -229,7 +239,7 @@ mod tests {
         );
         check::<bool>(
             json!("true"),
-            "expected true or false, found the string \"true\"",
+            "expected true or false, found the string \"true\"; write it without quotes",
         );
         check::<String>(json!(1), "expected a string, found the number 1");
         check::<u64>(

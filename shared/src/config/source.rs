@@ -7,8 +7,11 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use serde::{Deserialize, Serialize};
+
+use super::tree::position;
 
 /// How much text a configuration may consist of, the main file and its includes together.
 pub const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -84,8 +87,14 @@ pub(crate) enum ReadError {
     NotAFile,
     #[error("the file is larger than {MAX_BYTES} bytes")]
     TooLarge,
-    #[error("the file is not UTF-8 text; byte {0} is where it stops being so")]
-    NotText(usize),
+    #[error("the file is not UTF-8 text")]
+    NotText {
+        /// Where it stops being so.
+        line: u32,
+        column: u32,
+    },
+    #[error("the file is UTF-16 text and has to be UTF-8")]
+    Utf16,
     #[error("the file cannot be read: {0}")]
     Unreadable(io::Error),
 }
@@ -112,5 +121,31 @@ pub(crate) fn read(path: &Path) -> Result<String, ReadError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ReadError::TooLarge);
     }
-    String::from_utf8(bytes).map_err(|error| ReadError::NotText(error.utf8_error().valid_up_to()))
+    String::from_utf8(bytes).map_err(|error| not_text(&error))
+}
+
+fn not_text(error: &FromUtf8Error) -> ReadError {
+    let bytes = error.as_bytes();
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return ReadError::Utf16;
+    }
+    let end = error.utf8_error().valid_up_to();
+    let before = String::from_utf8_lossy(&bytes[..end]);
+    let (line, column) = position(&before, end);
+    ReadError::NotText { line, column }
+}
+
+impl ReadError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotText { .. } | Self::Utf16 => Some("save it as UTF-8"),
+            Self::NotAFile => Some("put a file in its place"),
+            Self::TooLarge => Some("a configuration is some kilobytes; is this another file?"),
+            Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Some("let the user that runs the gateway read it")
+            }
+            Self::Unreadable(_) | Self::Missing => None,
+        }
+    }
 }

@@ -76,6 +76,24 @@ impl Environment {
         })
     }
 
+    /// This environment without what it says of our own instance: its folders, ports, secrets and name. What is left is good for
+    /// another instance of the same user, whose home is `home`.
+    #[must_use]
+    pub fn of_another_instance(&self, home: &Path) -> Self {
+        let is_ours = |name: &str| name.starts_with("OPENCLAW_") || name.starts_with("CLAWDBOT_");
+        let mut other = self.clone();
+        other.variables.retain(|name, _| !is_ours(name));
+        other
+            .all
+            .retain(|name, _| !name.to_str().is_some_and(is_ours));
+        let home = home.as_os_str().to_owned();
+        if let Some(text) = home.to_str() {
+            other.variables.insert("HOME".to_owned(), text.to_owned());
+        }
+        other.all.insert("HOME".into(), home);
+        other
+    }
+
     /// The folder the process was started in.
     #[must_use]
     pub fn working_dir(&self) -> &Path {

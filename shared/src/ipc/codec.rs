@@ -30,6 +30,19 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         }
     }
 
+    /// Reads from `source`, of which this much was read already.
+    pub fn resumed(source: R, read: &[u8]) -> Self {
+        Self {
+            source,
+            buffer: BytesMut::from(read),
+        }
+    }
+
+    /// The source, and what was read of it that is no whole message yet.
+    pub fn into_parts(self) -> (R, BytesMut) {
+        (self.source, self.buffer)
+    }
+
     /// The next message, or `None` when the peer has closed between two messages.
     ///
     /// # Errors
@@ -84,6 +97,15 @@ where
     W: AsyncWrite + Unpin,
     T: Serialize,
 {
+    sink.write_all(&frame(message)?).await?;
+    sink.flush().await
+}
+
+/// One message as it is written.
+///
+/// # Errors
+/// `InvalidData` when it does not serialise or is over the limit.
+pub fn frame<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let mut framed = vec![0; HEADER];
     serde_json::to_writer(&mut framed, message).map_err(|error| invalid(error.to_string()))?;
     let length = framed.len() - HEADER;
@@ -92,8 +114,7 @@ where
         .filter(|_| length <= MAX_MESSAGE)
         .ok_or_else(|| invalid(format!("a message of {length} bytes is over the limit")))?;
     framed[..HEADER].copy_from_slice(&header.to_be_bytes());
-    sink.write_all(&framed).await?;
-    sink.flush().await
+    Ok(framed)
 }
 
 fn invalid(reason: String) -> io::Error {

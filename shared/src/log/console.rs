@@ -91,6 +91,9 @@ fn json(record: &Record) -> String {
         Value::from(record.subsystem.clone()),
     );
     object.insert("message".to_owned(), Value::from(record.text.clone()));
+    if let Some(trace) = record.trace {
+        object.insert("traceId".to_owned(), Value::from(trace.to_string()));
+    }
     for (name, value) in &record.fields {
         object.entry(name.clone()).or_insert_with(|| value.clone());
     }

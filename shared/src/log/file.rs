@@ -267,6 +267,14 @@ pub(super) fn newest(naming: &Naming, today: &str) -> Option<PathBuf> {
         .map(|piece| naming.dir().join(piece.name))
 }
 
+/// Every file of ours, the oldest first.
+pub(super) fn all(naming: &Naming) -> Vec<PathBuf> {
+    let mut pieces = list(naming).unwrap_or_default();
+    pieces.sort();
+    let paths = pieces.into_iter().map(|it| naming.dir().join(it.name));
+    paths.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -19,6 +19,7 @@ use super::record::{Collect, Fields, Origin, Record, put};
 use super::repeats::{Lapsed, Repeats, Verdict};
 use super::settings::LogSettings;
 use crate::clock::WallTime;
+use crate::trace;
 
 /// So many of the same line a second are written where an operator reads; the rest are summarised.
 const ALLOWANCE: u32 = 20;
@@ -272,6 +273,7 @@ where
             subsystem: subsystem(event.metadata().target()),
             text: collect.message,
             fields,
+            trace: trace::current(),
         });
     }
 }
@@ -285,6 +287,7 @@ fn summary(now: WallTime, lapsed: Lapsed<Key>) -> Record {
         subsystem: lapsed.key.subsystem,
         text: format!("last message repeated {} times", lapsed.times),
         fields,
+        trace: None,
     }
 }
 
@@ -304,6 +307,7 @@ fn own_record<const N: usize>(
         subsystem: "log".to_owned(),
         text: text.to_owned(),
         fields,
+        trace: None,
     }
 }
 

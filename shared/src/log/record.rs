@@ -14,6 +14,7 @@ use super::redact::{HIDDEN, redact};
 use super::text::{Bounded, cut, printable};
 use crate::clock::WallTime;
 use crate::secret::names_a_secret;
+use crate::trace::TraceId;
 
 /// One value of a field, in bytes.
 const VALUE_BYTES: usize = 400;
@@ -35,6 +36,8 @@ pub(super) struct Record {
     pub(super) subsystem: String,
     pub(super) text: String,
     pub(super) fields: Fields,
+    /// What it was written for.
+    pub(super) trace: Option<TraceId>,
 }
 
 /// What is the same in every record of a process.
@@ -81,6 +84,8 @@ struct Meta<'a> {
     process: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
 }
 
 impl Record {
@@ -109,6 +114,7 @@ impl Record {
                 pid: origin.pid,
                 process: &origin.process,
                 generation: origin.generation,
+                trace_id: self.trace,
             },
             time: &time,
         };
@@ -235,6 +241,7 @@ pub(super) mod tests {
             subsystem: "gateway/ws".to_owned(),
             text: text.to_owned(),
             fields: Fields::new(),
+            trace: None,
         }
     }
 
@@ -272,6 +279,17 @@ pub(super) mod tests {
         let line = line(&record);
         assert!(
             line.contains(r#""1":{"conn":"c1"},"2":"closed","_meta""#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_trace_is_named_where_only_those_look_who_know_it() {
+        let mut record = sample("closed");
+        record.trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().ok();
+        let line = line(&record);
+        assert!(
+            line.contains(r#""generation":3,"traceId":"4bf92f3577b34da6a3ce929d0e0e4736"},"time""#),
             "{line}"
         );
     }

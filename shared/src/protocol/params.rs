@@ -1,5 +1,6 @@
 //! Parameters and replies, one file per family of methods.
 
+pub mod activity;
 pub mod agent_runs;
 pub mod agents;
 pub mod approvals;

@@ -2,7 +2,7 @@
 //!
 //! It notes when a request begins and when its answer is over, tells the handler who is asking,
 //! refuses framing that can be read in two ways, and turns a panic of the handler into a 500 for
-//! that request alone.
+//! that request alone. Whatever is done for a request is done within its trace, which the answer names.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -12,14 +12,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::Service;
-use tracing::error;
+use tracing::{debug, error};
 
 use super::Peer;
 use super::progress::Progress;
+use crate::clock::Moment;
+use crate::trace::{TRACERESPONSE, Trace, TraceId, following};
 
 /// The service of one connection.
 pub(super) struct Answering<S> {
@@ -49,8 +51,12 @@ where
             return Box::pin(std::future::ready(Ok(refusal)));
         }
         request.extensions_mut().insert(self.peer);
+        let mut trace = Trace::of(request.headers());
+        // The answer names it, so that it has a name from the beginning.
+        let named = trace.id().map(TraceId::traceparent);
+        let chronicle = Chronicle::begin(&request);
         let service = self.service.clone();
-        Box::pin(async move {
+        Box::pin(following(trace, async move {
             let handled = async move { service.call(request).await };
             let Ok(Ok(response)) = AssertUnwindSafe(handled).catch_unwind().await else {
                 // The panic hook has already said where.
@@ -58,17 +64,47 @@ where
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 return Ok(refuse(status, "Internal Server Error", under_way));
             };
+            if let Some(chronicle) = chronicle {
+                chronicle.end(response.status());
+            }
             let mut response = response.map(|body| Answer {
                 body: Either::Left(body),
+                trace,
                 _under_way: under_way,
             });
+            if let Some(named) = named {
+                response.headers_mut().insert(TRACERESPONSE, named);
+            }
             let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             // The framing is not followed behind a chunked body, so nothing may come after it.
             if (coding == Coding::Chunked || progress.is_last_answer()) && !is_upgrade {
                 close_after(&mut response);
             }
             Ok(response)
+        }))
+    }
+}
+
+/// What the log says about a request, for whoever turned debugging on. Never the query: secrets are put there.
+struct Chronicle {
+    method: Method,
+    path: String,
+    begun: Moment,
+}
+
+impl Chronicle {
+    fn begin<B>(request: &Request<B>) -> Option<Self> {
+        tracing::enabled!(target: "http", tracing::Level::DEBUG).then(|| Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            begun: Moment::now(),
         })
+    }
+
+    fn end(self, status: StatusCode) {
+        let took = Moment::now().since(self.begun);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        debug!(target: "http", method = %self.method, path = self.path, status = status.as_u16(), ms, "request answered");
     }
 }
 
@@ -93,6 +129,7 @@ fn refuse<B>(status: StatusCode, text: &'static str, under_way: UnderWay) -> Res
     let body = Either::Right(Full::new(Bytes::from_static(text.as_bytes())));
     let mut response = Response::new(Answer {
         body,
+        trace: Trace::None,
         _under_way: under_way,
     });
     *response.status_mut() = status;
@@ -120,6 +157,7 @@ impl Drop for UnderWay {
 /// The body of an answer. hyper drops it when it has taken the last of it.
 pub(super) struct Answer<B> {
     body: Either<B, Full<Bytes>>,
+    trace: Trace,
     _under_way: UnderWay,
 }
 
@@ -135,7 +173,8 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let Self { body, trace, .. } = &mut *self;
+        trace.within(|| Pin::new(body).poll_frame(cx))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -163,6 +163,7 @@ impl AgentArgs {
             "sessionId": self.session_id,
             "to": self.to,
             "thinking": self.thinking,
+            "verbose": self.rpc.verbose.then_some("on"),
             "extraSystemPrompt": self.extra_system_prompt,
             "deliver": self.deliver.then_some(true),
             "channel": self.channel,

@@ -117,6 +117,7 @@ pub(crate) async fn apply(context: &Context, edits: &[Edit]) -> Result<Applied, 
     let request = CliRequest::WriteConfig {
         base_hash: base_hash.clone(),
         text: ConfigText(text.clone()),
+        trace: openclaw_shared::trace::current(),
     };
     match control_client::ask(&context.supervisor_socket(), &request, LIMIT).await {
         Asked::Answered(CliReply::Written { outcome }) => match outcome {
@@ -130,7 +131,7 @@ pub(crate) async fn apply(context: &Context, edits: &[Edit]) -> Result<Applied, 
             )),
         },
         Asked::Answered(CliReply::Failed { message }) => Err(Failure::new(Kind::Refused, message)),
-        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. }) => Err(Failure::new(
+        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Upgrade(_)) => Err(Failure::new(
             Kind::Failed,
             "The supervisor gave an answer to another question.",
         )),

@@ -59,6 +59,34 @@ impl Context {
         })
     }
 
+    /// The context of a command line for another profile of this user, on the same terminal. What the environment says of our own
+    /// instance is nothing to it.
+    ///
+    /// # Errors
+    /// As [`Context::new`].
+    pub(crate) fn of_profile(&self, profile: &str) -> Result<Self, Failure> {
+        let mut globals = Globals::default();
+        globals.profile = Some(profile.to_owned());
+        globals.json = self.out.is_json();
+        globals.no_color = self.no_color;
+        let environment = Environment::from_process().of_another_instance(&self.identity.home);
+        Self::new(&globals, environment)
+    }
+
+    /// The same instance, looked at anew: after a change nothing that was read before counts.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            out: self.out.clone(),
+            environment: self.environment.clone(),
+            identity: self.identity.clone(),
+            no_color: self.no_color,
+            loaded: OnceCell::new(),
+            last_good: OnceCell::new(),
+            settings: OnceCell::new(),
+            running: tokio::sync::OnceCell::new(),
+        }
+    }
+
     /// The configuration file, read once.
     pub(crate) fn loaded(&self) -> &Result<Loaded, LoadError> {
         self.loaded
@@ -142,10 +170,7 @@ impl Context {
 
     /// A command line to type, for the instance that is meant.
     pub(crate) fn command(&self, rest: &str) -> String {
-        match self.identity.profile.name() {
-            Some(name) => format!("openclaw --profile {name} {rest}"),
-            None => format!("openclaw {rest}"),
-        }
+        self.identity.command(rest)
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn status(socket: &Path) -> Asked<InstanceStatus> {
     match ask(socket, &CliRequest::Status, STATUS_LIMIT).await {
         Asked::Answered(CliReply::Status(status)) => Asked::Answered(*status),
         Asked::Answered(CliReply::Failed { message }) => Asked::Failed(message),
-        Asked::Answered(CliReply::Done { .. } | CliReply::Written { .. }) => {
+        Asked::Answered(CliReply::Done { .. } | CliReply::Written { .. } | CliReply::Upgrade(_)) => {
             Asked::Failed("the supervisor answered something else than its status".to_owned())
         }
         Asked::Absent => Asked::Absent,
@@ -196,13 +196,16 @@ mod tests {
                 .next::<CliRequest>()
                 .await
                 .unwrap();
-            assert!(matches!(request, Some(CliRequest::Restart { child: None })));
+            assert!(matches!(request, Some(CliRequest::Restart { child: None, .. })));
             let done = CliReply::Done {
                 message: "Replaced.".to_owned(),
             };
             write_message(&mut send, &done).await.unwrap();
         };
-        let request = CliRequest::Restart { child: None };
+        let request = CliRequest::Restart {
+            child: None,
+            trace: None,
+        };
         let (asked, ()) = tokio::join!(ask(&path, &request, LIMIT), serve);
         assert!(
             matches!(asked, Asked::Answered(CliReply::Done { message }) if message == "Replaced.")

@@ -1,207 +1,215 @@
-//! `openclaw doctor`: takes over the state of another version that lies in this instance's folder, or elsewhere.
+//! `openclaw doctor`: says what is wrong with an instance, and repairs what can be repaired.
 //!
-//! The work is done by the gateway's program, which lies beside this one and knows the store. It may be done while a gateway serves.
+//! It gathers a snapshot, has every check judge it, and does the repairs that are wanted. What another version has left in the
+//! state folder is taken over on the way, as a copy.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 
 use clap::Args;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::import::{ARGUMENT, ImportOrder, ImportReport, LARGEST_ORDER, PROGRAM, Tally};
-use openclaw_shared::ipc::private_folder;
-use openclaw_shared::log::printable;
-use openclaw_shared::paths::StatePaths;
+use openclaw_shared::import::ImportReport;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::failure::{Failure, Kind};
-use super::sibling::{hand_over, sibling};
-use super::table::Table;
+use crate::service::ServiceView;
+use consent::Consent;
+use finding::{Code, Finding, Repair};
 
-/// How many notes a person is shown.
-const MOST_NOTES: usize = 50;
+mod checks;
+mod consent;
+mod files;
+mod finding;
+mod gather;
+mod import;
+mod repair;
+mod snapshot;
+mod text;
 
 /// `doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is taken over is copied: the files of the other version are only read.\n\
-                  A second run takes over what is new there, and leaves alone what is newer here."
+    after_help = "At a terminal it asks before each repair. A file that is changed is copied first, beside itself, as\n\
+                  NAME.bak-TIME; nothing of another program is ever deleted.\n\
+                  What another version has left in the state folder is taken over as a copy; its files are only read.\n\
+                  Exits with 0 when nothing is left to do, and with 4 otherwise."
 )]
 pub(crate) struct DoctorArgs {
-    /// Look for the state of another version here [default: the state folder of this instance]
-    #[arg(long, value_name = "DIR")]
-    from: Option<PathBuf>,
-    /// Only say what would be taken over
+    /// Repair what can be repaired
+    #[arg(long, alias = "repair", conflicts_with = "dry_run")]
+    fix: bool,
+    /// Say yes to every repair; implies --fix
+    #[arg(long, short = 'y', conflicts_with = "dry_run")]
+    yes: bool,
+    /// Ask nothing, also at a terminal
+    #[arg(long)]
+    non_interactive: bool,
+    /// Change nothing and take nothing over, only say what would be
     #[arg(long)]
     dry_run: bool,
-    /// Ask nothing; accepted for scripts, since nothing is ever asked
-    #[arg(long, hide = true)]
-    non_interactive: bool,
-    /// The same
-    #[arg(long, hide = true)]
-    yes: bool,
-    /// The same, since whatever is found is taken over
-    #[arg(long, hide = true, alias = "fix")]
-    repair: bool,
-    /// The same, since nothing is suggested
+    /// Look for services of the whole system too
+    #[arg(long)]
+    deep: bool,
+    /// Only take over the state of another version that lies here
+    #[arg(long, value_name = "DIR", conflicts_with = "deep")]
+    from: Option<PathBuf>,
+    /// Make a gateway token when there is none
+    #[arg(long, conflicts_with = "dry_run")]
+    generate_gateway_token: bool,
+    /// Accepted for scripts, since nothing is suggested about workspaces
     #[arg(long, hide = true)]
     no_workspace_suggestions: bool,
-    /// Rewrite services
+    /// Rewrite services that were changed
     #[arg(long, hide = true)]
     force: bool,
-    /// Look for services of other installations
-    #[arg(long, hide = true)]
-    deep: bool,
-    /// Make a token
-    #[arg(long, hide = true)]
-    generate_gateway_token: bool,
 }
 
 impl DoctorArgs {
     /// Refuses what a script must not take for done.
     fn check(&self) -> Result<(), Failure> {
-        let why = if self.force || self.deep {
-            "error: options '--force' and '--deep' are about services of the system, which 'doctor' does not look at"
-        } else if self.generate_gateway_token {
-            "error: option '--generate-gateway-token' is not needed: the gateway makes a token when it has none"
-        } else {
-            return Ok(());
-        };
-        Err(Failure::new(Kind::Unsupported, why))
+        match self.force {
+            false => Ok(()),
+            true => Err(Failure::new(
+                Kind::Usage,
+                "error: option '--force' is not needed: --fix writes a service file that differs anew",
+            )),
+        }
     }
 }
 
-pub(crate) fn perform(context: &Context, arguments: DoctorArgs) -> Result<Exit, Failure> {
+/// What the doctor says of an installed service, for whoever shows its state.
+pub(crate) fn audit_service(context: &Context, view: &ServiceView) -> Vec<Finding> {
+    let secret = gather::secret(context);
+    match gather::unit(context, view) {
+        Some(unit) => checks::of_unit(&unit, secret.as_ref(), &context.identity),
+        None => Vec::new(),
+    }
+}
+
+/// What was looked at, and what became of it.
+struct Outcome {
+    checks: usize,
+    findings: Vec<Finding>,
+    import: Option<ImportReport>,
+}
+
+pub(crate) async fn perform(context: &Context, arguments: DoctorArgs) -> Result<Exit, Failure> {
     arguments.check()?;
-    let state = &context.identity.state_dir;
-    let from = match &arguments.from {
-        Some(from) => absolute(from)?,
-        None if !state.exists() => return Ok(found_nothing(context, state)),
-        None => state.clone(),
+    if let Some(from) = &arguments.from {
+        return take_over_only(context, import::absolute(from)?, &arguments);
+    }
+    let snapshot = gather::look(context, arguments.deep).await;
+    let mut findings = checks::all(&snapshot);
+    let import = take_over(context, &arguments, &mut findings);
+    let json = context.out.is_json();
+    if !json {
+        text::overview(context, &findings);
+        text::findings(context, &findings);
+    }
+    let silent = json || arguments.non_interactive;
+    let consent = match arguments.dry_run {
+        true => Consent::None,
+        false => Consent::of(arguments.fix, arguments.yes, silent),
     };
-    if !arguments.dry_run {
-        private_folder(state)
-            .map_err(|error| failed(format!("{} cannot be created: {error}", state.display())))?;
+    let mut wanted = consent::wanted(consent, &findings, &context.out);
+    if arguments.generate_gateway_token {
+        let makes = |index: &usize| matches!(findings[*index].repair, Some(Repair::MakeToken(_)));
+        let token: Vec<usize> = (0..findings.len()).filter(makes).collect();
+        wanted.extend(
+            token
+                .iter()
+                .filter(|index| !wanted.contains(index))
+                .collect::<Vec<_>>(),
+        );
     }
-    let report = import(&ImportOrder {
-        from: from.clone(),
-        store: StatePaths(state).store(),
-        dry_run: arguments.dry_run,
-    })?;
-    if let Some(error) = &report.error {
-        return Err(failed(error.clone()));
-    }
-    if !report.found {
-        return Ok(found_nothing(context, &from));
-    }
-    show(context, &from, &report);
-    Ok(Exit::Ok)
-}
-
-/// The program is started in no particular folder, so the path must not depend on one.
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    path.canonicalize()
-        .map_err(|error| failed(format!("{}: {error}", path.display())))
-}
-
-fn failed(why: String) -> Failure {
-    Failure::new(Kind::Failed, format!("doctor failed: {why}"))
-}
-
-fn found_nothing(context: &Context, from: &Path) -> Exit {
-    if context.out.is_json() {
-        context.out.document(&ImportReport::default());
+    repair::repair(context, &mut findings, &wanted).await;
+    let outcome = Outcome {
+        checks: checks::COUNT,
+        findings,
+        import,
+    };
+    if json {
+        context.out.document(&outcome.to_json(context));
     } else {
-        context.out.line(format!(
-            "There is nothing of another version in {}.",
-            context.shown(from)
-        ));
+        text::repaired(context, &outcome.findings);
+        if let Some(report) = outcome.import.as_ref().filter(|report| report.found) {
+            context.out.line("");
+            import::show(context, &context.identity.state_dir, report);
+        }
+        text::summary(context, outcome.checks, &outcome.findings);
     }
-    Exit::Ok
+    Ok(outcome.exit())
 }
 
-fn import(order: &ImportOrder) -> Result<ImportReport, Failure> {
-    let mut program = sibling(PROGRAM)?;
-    let done = program
-        .arg(ARGUMENT)
-        .stdin(hand_over(order, LARGEST_ORDER)?)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .output();
-    let output = done.map_err(|error| {
-        failed(format!("{PROGRAM} cannot be started: {error}"))
-            .hint("Install openclaw as a whole: its programs lie in one folder.")
-    })?;
-    serde_json::from_slice(&output.stdout).map_err(|_| {
-        failed(format!(
-            "{PROGRAM} ended without a report ({})",
-            output.status
-        ))
-    })
+impl Outcome {
+    fn exit(&self) -> Exit {
+        match self.findings.iter().any(Finding::is_left) {
+            true => Exit::NotWell,
+            false => Exit::Ok,
+        }
+    }
+
+    /// The document of `--json`.
+    fn to_json(&self, context: &Context) -> Value {
+        json!({
+            "ok": self.exit() == Exit::Ok,
+            "profile": context.identity.profile.name(),
+            "stateDir": context.identity.state_dir,
+            "configPath": context.identity.config_path,
+            "checks": self.checks,
+            "findings": self.findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
+            "import": self.import,
+        })
+    }
 }
 
-fn show(context: &Context, from: &Path, report: &ImportReport) {
-    if context.out.is_json() {
-        context.out.document(report);
-        return;
-    }
-    let out = &context.out;
-    let verb = if report.dry_run { "Would take" } else { "Took" };
-    out.line(format!(
-        "{verb} over what another version left in {}.",
-        context.shown(from)
-    ));
-    out.line("");
-    let mut table = Table::new([
-        "",
-        "Added",
-        "Updated",
-        "As before",
-        "Newer here",
-        "Left out",
-    ]);
-    for (name, tally) in [
-        ("Sessions", &report.sessions),
-        ("Conversations", &report.transcripts),
-        ("Jobs", &report.jobs),
-        ("Histories of jobs", &report.histories),
-        ("Devices", &report.devices),
-        ("Nodes", &report.nodes),
-        ("Wake words", &report.voicewake),
-    ] {
-        table.row(row(name, tally));
-    }
-    for line in table.lines() {
-        out.line(line);
-    }
-    out.line("");
-    out.line(format!(
-        "{} entries of conversations and {} runs of jobs were new.",
-        report.entries, report.runs
-    ));
-    for note in report.notes.iter().take(MOST_NOTES) {
-        out.line(printable(&format!("{}: {}.", note.file, note.text)));
-    }
-    let more = report.notes.len().saturating_sub(MOST_NOTES);
-    if more > 0 {
-        out.line(format!("And {more} more; --json shows all."));
-    }
-    if report.jobs.added > 0 && !report.dry_run {
-        out.line("The jobs run here from now on: stop the other gateway, or they run twice.");
-    }
-    out.line("The files of the other version are as they were.");
-}
-
-fn row(name: &str, tally: &Tally) -> [String; 6] {
-    let number = |count: u64| match count {
-        0 => "-".to_owned(),
-        count => count.to_string(),
+/// `--from`: nothing else is looked at.
+fn take_over_only(
+    context: &Context,
+    from: PathBuf,
+    arguments: &DoctorArgs,
+) -> Result<Exit, Failure> {
+    let report = import::take_over(context, &from, arguments.dry_run)?;
+    let outcome = Outcome {
+        checks: 0,
+        findings: Vec::new(),
+        import: Some(report),
     };
-    [
-        name.to_owned(),
-        number(tally.added),
-        number(tally.updated),
-        number(tally.unchanged),
-        number(tally.newer_here),
-        number(tally.skipped),
-    ]
+    if context.out.is_json() {
+        context.out.document(&outcome.to_json(context));
+    } else if let Some(report) = &outcome.import {
+        import::show(context, &from, report);
+    }
+    Ok(outcome.exit())
+}
+
+/// Takes over what lies in the state folder of this instance. That this fails is one finding among others.
+fn take_over(
+    context: &Context,
+    arguments: &DoctorArgs,
+    findings: &mut Vec<Finding>,
+) -> Option<ImportReport> {
+    let state = &context.identity.state_dir;
+    // A database that is damaged is not written to, and a folder that is none not read.
+    let hopeless = |finding: &Finding| {
+        matches!(
+            finding.code,
+            Code::StateUnusable | Code::DatabaseDamaged | Code::ProgramsIncomplete
+        )
+    };
+    if !state.is_dir() || findings.iter().any(hopeless) {
+        return None;
+    }
+    match import::take_over(context, state, arguments.dry_run) {
+        Ok(report) => Some(report),
+        Err(failure) => {
+            let mut finding = Finding::new(Code::ImportFailed, format!("{}.", failure.message))
+                .at(context.shown(state));
+            if !failure.hints.is_empty() {
+                finding = finding.advice(failure.hints.join(" "));
+            }
+            findings.push(finding);
+            None
+        }
+    }
 }

@@ -9,15 +9,20 @@ use super::args::{RpcFlags, millis};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::gateway_call::CallArgs;
+use super::gateway_discover::DiscoverArgs;
 use super::gateway_health::GatewayHealthArgs;
+use super::gateway_install::{InstallArgs, UninstallArgs};
 use super::gateway_lifecycle::{LifecycleArgs, Verb};
 use super::gateway_probe::ProbeArgs;
+use super::gateway_rescue::RescueArgs;
 use super::gateway_run::RunFlags;
 use super::gateway_status::GatewayStatusArgs;
+use super::gateway_upgrade::UpgradeArgs;
 use super::gateway_usage_cost::UsageCostArgs;
+use super::gateway_watch::WatchArgs;
 use super::{
-    gateway_call, gateway_health, gateway_lifecycle, gateway_probe, gateway_status,
-    gateway_usage_cost,
+    gateway_call, gateway_discover, gateway_health, gateway_install, gateway_lifecycle, gateway_probe, gateway_rescue, gateway_status,
+    gateway_upgrade, gateway_usage_cost, gateway_watch,
 };
 
 /// `openclaw gateway [options] [command]`.
@@ -51,28 +56,26 @@ enum GatewayCommand {
     Call(CallArgs),
     /// Look which gateways can be reached from here
     Probe(ProbeArgs),
+    /// Find the gateways that announce themselves in the local network
+    Discover(DiscoverArgs),
     /// Show what runs have used
     UsageCost(UsageCostArgs),
     /// Stop the gateway, after it has finished what it accepted
     Stop(LifecycleArgs),
     /// Replace the gateway's processes without refusing a connection
     Restart(LifecycleArgs),
-    /// Start the gateway's service (not available in this version)
-    #[command(hide = true)]
-    Start(ServiceArgs),
-    /// Install the gateway as a service (not available in this version)
-    #[command(hide = true)]
-    Install(ServiceArgs),
-    /// Remove the gateway's service (not available in this version)
-    #[command(hide = true)]
-    Uninstall(ServiceArgs),
-}
-
-/// Anything that may stand behind a verb whose time has not come.
-#[derive(Debug, Args)]
-pub(crate) struct ServiceArgs {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _rest: Vec<String>,
+    /// Take the binaries on disk into use without refusing a connection
+    Upgrade(UpgradeArgs),
+    /// Watch the instance of another profile, as a rescue bot does
+    Watch(WatchArgs),
+    /// Look after the instance of another profile: its log, a restart, its configuration
+    Rescue(RescueArgs),
+    /// Start the gateway's service
+    Start(LifecycleArgs),
+    /// Install the gateway as a service, which the system starts and watches
+    Install(Box<InstallArgs>),
+    /// Stop the gateway's service and remove it
+    Uninstall(UninstallArgs),
 }
 
 /// What a `gateway` command line asks for.
@@ -91,9 +94,14 @@ pub(crate) enum Other {
     Health(GatewayHealthArgs),
     Call(CallArgs),
     Probe(ProbeArgs),
+    Discover(DiscoverArgs),
     UsageCost(UsageCostArgs),
     Lifecycle(Verb, LifecycleArgs),
-    Service(&'static str),
+    Upgrade(UpgradeArgs),
+    Watch(WatchArgs),
+    Rescue(RescueArgs),
+    Install(InstallArgs),
+    Uninstall(UninstallArgs),
 }
 
 impl GatewayArgs {
@@ -149,6 +157,15 @@ impl GatewayArgs {
                 arguments.rpc = arguments.rpc.or(about_a_gateway("probe")?);
                 Other::Probe(arguments)
             }
+            GatewayCommand::Discover(mut arguments) => {
+                arguments.timeout = arguments.timeout.or(before.timeout);
+                let others = RpcFlags {
+                    timeout: None,
+                    ..before
+                };
+                nothing_before(&others, stray, "discover")?;
+                Other::Discover(arguments)
+            }
             GatewayCommand::UsageCost(mut arguments) => {
                 arguments.rpc = arguments.rpc.or(about_a_gateway("usage-cost")?);
                 Other::UsageCost(arguments)
@@ -159,9 +176,30 @@ impl GatewayArgs {
             GatewayCommand::Restart(arguments) => {
                 Other::Lifecycle(Verb::Restart, arguments.or(before, stray, "restart")?)
             }
-            GatewayCommand::Start(_) => Other::Service("start"),
-            GatewayCommand::Install(_) => Other::Service("install"),
-            GatewayCommand::Uninstall(_) => Other::Service("uninstall"),
+            GatewayCommand::Upgrade(arguments) => Other::Upgrade(arguments.or(before, stray)?),
+            GatewayCommand::Watch(arguments) => {
+                nothing_before(&before, stray, "watch")?;
+                Other::Watch(arguments)
+            }
+            GatewayCommand::Rescue(arguments) => {
+                nothing_before(&before, stray, "rescue")?;
+                Other::Rescue(arguments)
+            }
+            GatewayCommand::Start(arguments) => {
+                Other::Lifecycle(Verb::Start, arguments.or(before, stray, "start")?)
+            }
+            GatewayCommand::Install(arguments) => {
+                for (option, given) in [("--url", before.url.is_some()), ("--timeout", before.timeout.is_some())] {
+                    if given {
+                        return Err(does_not_apply(option, "install"));
+                    }
+                }
+                Other::Install(arguments.or(*self.run)?)
+            }
+            GatewayCommand::Uninstall(arguments) => {
+                LifecycleArgs::default().or(before, stray, "uninstall")?;
+                Other::Uninstall(arguments)
+            }
         };
         Ok(Task::Other(Box::new(other)))
     }
@@ -174,12 +212,38 @@ impl Other {
             Self::Health(arguments) => gateway_health::perform(context, arguments).await,
             Self::Call(arguments) => gateway_call::perform(context, arguments).await,
             Self::Probe(arguments) => gateway_probe::perform(context, arguments).await,
+            Self::Discover(arguments) => gateway_discover::perform(context, &arguments),
             Self::UsageCost(arguments) => gateway_usage_cost::perform(context, arguments).await,
+            Self::Upgrade(arguments) => gateway_upgrade::perform(context, arguments).await,
+            Self::Watch(arguments) => gateway_watch::perform(context, arguments).await,
+            Self::Rescue(arguments) => gateway_rescue::perform(context, arguments).await,
             Self::Lifecycle(verb, arguments) => {
                 gateway_lifecycle::perform(context, verb, arguments).await
             }
-            Self::Service(verb) => Err(gateway_lifecycle::not_available(context, verb)),
+            Self::Install(arguments) => gateway_install::install(context, arguments).await,
+            Self::Uninstall(arguments) => gateway_install::uninstall(context, arguments).await,
         }
+    }
+}
+
+/// These act on an instance of this machine, not on an address.
+fn nothing_before(
+    before: &RpcFlags,
+    stray: Option<&'static str>,
+    verb: &str,
+) -> Result<(), Failure> {
+    let given = [
+        ("--port", before.port.is_some()),
+        ("--token", before.token.is_some()),
+        ("--token-file", before.token_file.is_some()),
+        ("--password", before.password.is_some()),
+        ("--url", before.url.is_some()),
+        ("--timeout", before.timeout.is_some()),
+    ];
+    let given = given.into_iter().find(|(_, given)| *given);
+    match stray.or(given.map(|(name, _)| name)) {
+        Some(option) => Err(does_not_apply(option, verb)),
+        None => Ok(()),
     }
 }
 

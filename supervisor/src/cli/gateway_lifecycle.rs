@@ -1,7 +1,8 @@
-//! `openclaw gateway stop` and `restart`, and the service verbs that this version does not have.
+//! `openclaw gateway start`, `stop` and `restart`.
 //!
 //! The running instance is asked first, over its control socket, and the answer waited for: a restart is done when the
-//! successor serves, a stop when the process is gone. Only when nobody answers there is the service manager asked.
+//! successor serves, a stop when the process is gone. When nobody answers there the service manager is asked. A stop of what the service
+//! manager has started goes through it in any case, because it would start again what ends by itself.
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::context::Context;
 use super::control_client::{self, Asked};
 use super::failure::{Failure, Kind};
 use super::gateway::does_not_apply;
+use super::gateway_install;
 use crate::service::{self, RuntimeStatus, ServiceView};
 use crate::supervise::holder_of;
 
@@ -24,12 +26,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What to do with the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
+    Start,
     Stop,
     Restart,
 }
 
-/// `gateway stop` and `gateway restart`.
-#[derive(Debug, Clone, Args)]
+/// `gateway start`, `gateway stop` and `gateway restart`.
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LifecycleArgs {
     /// Only this process: gateway, canvas-host or browser-control (restart only)
     #[arg(value_name = "PROCESS", value_parser = child)]
@@ -63,8 +66,8 @@ impl LifecycleArgs {
         if let Some(option) = option {
             return Err(does_not_apply(option, verb));
         }
-        if verb == "stop" && self.child.is_some() {
-            return Err(Failure::new(Kind::Usage, "error: 'gateway stop' stops the whole instance")
+        if verb != "restart" && self.child.is_some() {
+            return Err(Failure::new(Kind::Usage, format!("error: 'gateway {verb}' is about the whole instance"))
                 .hint("Turn a single process off in the configuration, for example canvasHost.enabled=false."));
         }
         Ok(Self {
@@ -99,11 +102,28 @@ pub(crate) async fn perform(
 ) -> Result<Exit, Failure> {
     let socket = context.supervisor_socket();
     let limit = arguments.timeout.unwrap_or(LIMIT);
+    if verb == Verb::Stop
+        && let Some(unit) = stopped_as_service(context).await
+    {
+        return Ok(report(context, verb, verb.done(), unit));
+    }
     let asked = match verb {
+        Verb::Start => {
+            let status = control_client::status(&socket).await;
+            if let Some(status) = status.answer() {
+                let message = format!("Gateway is running already (pid {}).", status.pid);
+                return Ok(report(context, verb, "already-running", message));
+            }
+            match status {
+                Asked::Failed(reason) => Asked::Failed(reason),
+                Asked::Answered(_) | Asked::Absent => Asked::Absent,
+            }
+        }
         Verb::Stop => control_client::stop(&socket, limit).await,
         Verb::Restart => {
             let request = CliRequest::Restart {
                 child: arguments.child,
+                trace: openclaw_shared::trace::current(),
             };
             control_client::ask(&socket, &request, limit).await
         }
@@ -124,7 +144,7 @@ pub(crate) async fn perform(
                 context.command("gateway status")
             )));
         }
-        Asked::Answered(CliReply::Status(_) | CliReply::Written { .. }) => {
+        Asked::Answered(CliReply::Status(_) | CliReply::Written { .. } | CliReply::Upgrade(_)) => {
             return Err(Failure::new(
                 Kind::Failed,
                 "The supervisor gave an answer to another question.",
@@ -143,8 +163,12 @@ pub(crate) async fn perform(
         }
         Asked::Absent => by_service_manager(context, verb)?,
     };
+    Ok(report(context, verb, result, message))
+}
+
+fn report(context: &Context, verb: Verb, result: &'static str, message: String) -> Exit {
     if context.out.is_json() {
-        let service = service::manager(&context.identity.profile).view();
+        let service = service::manager(&context.identity, &context.environment).view();
         context.out.document(&Report {
             action: verb.name(),
             ok: true,
@@ -155,12 +179,34 @@ pub(crate) async fn perform(
     } else {
         context.out.line(message);
     }
-    Ok(Exit::Ok)
+    Exit::Ok
+}
+
+/// Stops a service through its service manager when the instance that answers is the one it has started. None when it is not, and when
+/// the service manager cannot be asked: then the instance itself is.
+async fn stopped_as_service(context: &Context) -> Option<String> {
+    let status = context.running().await.answer()?;
+    let manager = service::manager(&context.identity, &context.environment);
+    let view = manager.view();
+    if view.runtime.pid != Some(status.pid) {
+        return None;
+    }
+    match manager.stop() {
+        Ok(()) => Some(format!(
+            "Stopped {} service: {}",
+            view.label,
+            view.unit.unwrap_or_default()
+        )),
+        Err(reason) => {
+            context.out.note(format!("{reason}; it will start the gateway again."));
+            None
+        }
+    }
 }
 
 /// Nobody answers on the control socket: perhaps a service of another kind runs, or the unit waits for its next start.
 fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, String), Failure> {
-    let manager = service::manager(&context.identity.profile);
+    let manager = service::manager(&context.identity, &context.environment);
     let view = manager.view();
     let runs = view.runtime.status == RuntimeStatus::Running;
     let unit = view.unit.clone().unwrap_or_default();
@@ -182,7 +228,27 @@ fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, St
         .hint(format!("End it: kill {pid}")));
     }
     match verb {
-        Verb::Stop if runs => {
+        Verb::Start if view.is_installed() => {
+            manager
+                .check()
+                .map_err(|why| gateway_install::unavailable(context, &why))?;
+            manager.start().map_err(|reason| match manager.logs_hint() {
+                Some(logs) => failed(reason).hint(format!("See why: {logs}")),
+                None => failed(reason),
+            })?;
+            Ok((
+                verb.done(),
+                format!("Started {} service: {unit}", view.label),
+            ))
+        }
+        Verb::Start => {
+            let not_here = Failure::new(Kind::Refused, "Gateway service is not installed.")
+                .hint(format!("Install it: {}", context.command("gateway install")))
+                .hint(format!("In the foreground: {}", context.command("gateway")));
+            Err(not_here)
+        }
+        // Sockets that the service manager holds would start it again with the next connection.
+        Verb::Stop if runs || manager.has_sockets() => {
             manager.stop().map_err(failed)?;
             Ok((
                 verb.done(),
@@ -212,25 +278,10 @@ fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, St
     }
 }
 
-/// The answer to the service verbs that come with a later version.
-pub(crate) fn not_available(context: &Context, verb: &str) -> Failure {
-    let failure = Failure::new(
-        Kind::Unsupported,
-        format!("\"gateway {verb}\" is not available in this version."),
-    )
-    .hint(format!(
-        "Run the gateway in the foreground or under your own supervisor: {}",
-        context.command("gateway")
-    ));
-    match service::manager(&context.identity.profile).start_hint() {
-        Some(hint) if verb == "start" => failure.hint(format!("Start a unit of your own: {hint}")),
-        Some(_) | None => failure,
-    }
-}
-
 impl Verb {
     const fn name(self) -> &'static str {
         match self {
+            Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
         }
@@ -238,6 +289,7 @@ impl Verb {
 
     const fn done(self) -> &'static str {
         match self {
+            Self::Start => "started",
             Self::Stop => "stopped",
             Self::Restart => "restarted",
         }

@@ -7,15 +7,20 @@ use openclaw_shared::config::section::{AuthMode, BindMode, TailscaleMode};
 use openclaw_shared::exit::Exit;
 use openclaw_shared::log::WsLog;
 use openclaw_shared::secret::Secret;
+use openclaw_shared::trace::{Trace, following};
 
 use super::args::{port, secret};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::setup;
 use super::target::read_secret;
+use super::{in_runtime, runtime};
 use crate::port_owner::Force;
-use crate::settings::Flags;
-use crate::supervise::{self, RunOptions};
+use crate::settings::{Flags, Refusal};
+use crate::supervise::RunOptions;
+use crate::supervise::life::{self, Begin, Left};
+use crate::supervise::upgrade::examine;
+use crate::supervise::upgrade::handed::HandedOver;
 
 /// How to run a gateway; what is not said comes from the environment, the configuration, or the defaults, in this order.
 #[derive(Debug, Clone, Default, Args)]
@@ -75,6 +80,9 @@ pub(crate) struct RunFlags {
     /// Write what models stream to this file
     #[arg(long, hide = true, value_name = "FILE")]
     pub(crate) raw_stream_path: Option<PathBuf>,
+    /// Say whether this program could go on with the instance whose state comes in on standard input
+    #[arg(long, hide = true)]
+    pub(crate) examine_handed_over: bool,
 }
 
 impl RunFlags {
@@ -103,6 +111,7 @@ impl RunFlags {
             compact: self.compact || before.compact,
             raw_stream: self.raw_stream || before.raw_stream,
             raw_stream_path: self.raw_stream_path.or(before.raw_stream_path),
+            examine_handed_over: self.examine_handed_over || before.examine_handed_over,
         }
     }
 
@@ -123,6 +132,7 @@ impl RunFlags {
             ("--compact", self.compact),
             ("--raw-stream", self.raw_stream),
             ("--raw-stream-path", self.raw_stream_path.is_some()),
+            ("--examine-handed-over", self.examine_handed_over),
         ]
         .into_iter()
         .find_map(|(name, given)| given.then_some(name))
@@ -139,11 +149,7 @@ impl RunFlags {
 
     /// The first option given that this version cannot honour.
     fn not_available(&self) -> Option<&'static str> {
-        let published = self
-            .tailscale
-            .is_some_and(|mode| mode != TailscaleMode::Off);
         [
-            ("--tailscale", published),
             ("--claude-cli-logs", self.claude_cli_logs),
             ("--raw-stream", self.raw_stream),
             ("--raw-stream-path", self.raw_stream_path.is_some()),
@@ -153,19 +159,19 @@ impl RunFlags {
     }
 }
 
-fn bind(text: &str) -> Result<BindMode, String> {
+pub(crate) fn bind(text: &str) -> Result<BindMode, String> {
     text.parse().map_err(|_| {
         "Invalid --bind (use \"loopback\", \"lan\", \"tailnet\", \"auto\", or \"custom\")"
             .to_owned()
     })
 }
 
-fn auth(text: &str) -> Result<AuthMode, String> {
+pub(crate) fn auth(text: &str) -> Result<AuthMode, String> {
     text.parse()
         .map_err(|_| "Invalid --auth (use \"token\" or \"password\")".to_owned())
 }
 
-fn tailscale(text: &str) -> Result<TailscaleMode, String> {
+pub(crate) fn tailscale(text: &str) -> Result<TailscaleMode, String> {
     text.parse()
         .map_err(|_| "Invalid --tailscale (use \"off\", \"serve\", or \"funnel\")".to_owned())
 }
@@ -188,11 +194,75 @@ fn exit_codes() -> String {
     text
 }
 
-/// Runs the gateway until it is stopped.
+/// Runs the gateway until it is stopped. `handed` is what the program before in this process has left to it.
 ///
 /// # Errors
 /// When it is refused, before anything is started.
-pub(crate) async fn perform(context: &Context, flags: RunFlags) -> Result<Exit, Failure> {
+pub(crate) fn perform(
+    context: &Context,
+    flags: RunFlags,
+    handed: Option<&HandedOver>,
+) -> Result<Exit, Failure> {
+    if flags.examine_handed_over {
+        return examine(context, &flags);
+    }
+    if let Some(handed) = handed {
+        // The instance runs: what a start does first was done, and what comes from files was handed over.
+        let options = options(context, &flags, None);
+        let lived = lives(&options, Begin::HandedOver(handed));
+        return lived.map_err(|refusal| {
+            handed.failed(refusal.to_string());
+            failure(refusal)
+        });
+    }
+    let token = in_runtime(prepare(context, &flags))?;
+    lives(&options(context, &flags, token), Begin::Cold).map_err(failure)
+}
+
+/// One life after another, for as long as the next is in this program.
+fn lives(options: &RunOptions, begin: Begin<'_>) -> Result<Exit, Refusal> {
+    let mut begin = begin;
+    loop {
+        // What the instance does later is not done for whoever started it.
+        let life = following(Trace::None, life::run(options.clone(), begin));
+        // It ends before the next program begins: nothing of it may be left in the process.
+        let left = runtime()
+            .map_err(|error| Refusal::new(Exit::Failure, format!("No runtime: {error}.")))?
+            .block_on(life)?;
+        begin = match left {
+            Left::Ended(exit) => return Ok(exit),
+            Left::HandOver(left) => Begin::Unexecuted(Box::new(left.execute())),
+        };
+    }
+}
+
+/// Says whether this program could go on with the instance whose state comes in on standard input.
+fn examine(context: &Context, flags: &RunFlags) -> Result<Exit, Failure> {
+    let mut document = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut document)
+        .map_err(|error| Failure::new(Kind::Failed, format!("no state to look at: {error}")))?;
+    let options = options(context, flags, None);
+    let answer = examine::answer(&options, &document).map_err(failure)?;
+    context.out.document(&answer);
+    Ok(Exit::Ok)
+}
+
+fn failure(refusal: Refusal) -> Failure {
+    let kind = if refusal.exit == Exit::ConfigInvalid {
+        Kind::Config
+    } else {
+        Kind::Refused
+    };
+    let mut failure = Failure::new(kind, refusal.message).exit(refusal.exit);
+    failure.hints = refusal.hints;
+    failure
+}
+
+/// What comes before a start, and the token that it gives.
+async fn prepare(
+    context: &Context,
+    flags: &RunFlags,
+) -> Result<Option<Secret<String>>, Failure> {
     if let Some(option) = flags.not_available() {
         return Err(Failure::new(
             Kind::Unsupported,
@@ -210,17 +280,20 @@ pub(crate) async fn perform(context: &Context, flags: RunFlags) -> Result<Exit, 
     if is_dev && !context.identity.config_path.exists() {
         setup::bootstrap(context).await?;
     }
-    let token = match (&flags.token, &flags.token_file) {
-        (Some(token), _) => Some(token.clone()),
-        (None, Some(path)) => Some(read_secret(path)?),
-        (None, None) => None,
-    };
+    match (&flags.token, &flags.token_file) {
+        (Some(token), _) => Ok(Some(token.clone())),
+        (None, Some(path)) => read_secret(path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn options(context: &Context, flags: &RunFlags, token: Option<Secret<String>>) -> RunOptions {
     let force = match (flags.force_any, flags.force) {
         (true, _) => Some(Force::Any),
         (false, true) => Some(Force::Own),
         (false, false) => None,
     };
-    let options = RunOptions {
+    RunOptions {
         identity: context.identity.clone(),
         environment: context.environment.clone(),
         force,
@@ -230,20 +303,12 @@ pub(crate) async fn perform(context: &Context, flags: RunFlags) -> Result<Exit, 
             auth: flags.auth,
             token,
             password: flags.password.clone(),
+            tailscale: flags.tailscale,
+            tailscale_reset_on_exit: flags.tailscale_reset_on_exit,
             allow_unconfigured: flags.allow_unconfigured,
             verbose: flags.verbose,
             no_color: context.no_color,
             ws_log: flags.ws_log(),
         },
-    };
-    supervise::run(options).await.map_err(|refusal| {
-        let kind = if refusal.exit == Exit::ConfigInvalid {
-            Kind::Config
-        } else {
-            Kind::Refused
-        };
-        let mut failure = Failure::new(kind, refusal.message).exit(refusal.exit);
-        failure.hints = refusal.hints;
-        failure
-    })
+    }
 }

@@ -22,23 +22,32 @@ use super::failure::Failure;
 use super::probe::probe;
 use super::target::{Source, find_target, is_this_machine};
 use crate::port_owner::{self, Owner};
-use crate::service::{self, RuntimeStatus, ServiceView};
+use crate::service::{self, ServiceView};
+use crate::supervise::last_stop;
 
+mod audit;
 mod last_error;
+mod others;
+mod problems;
+pub(crate) mod recovery;
 mod text;
+
+use audit::ConfigAudit;
+use others::OtherInstance;
+use problems::{Problem, Severity};
 
 /// `gateway status`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exits with 0 whatever it finds, so that it can be run at any time; with --require-rpc it exits\n\
-                  with 1 unless the gateway answers and every process of a running instance is as it should be."
+    after_help = "Exits with 0 when it serves and nothing is wrong, with 3 when nothing runs, and with 4 when\n\
+                  something is not as it should be. Each problem is named with what to do next."
 )]
 pub(crate) struct GatewayStatusArgs {
     /// Do not ask the gateway itself
     #[arg(long)]
     no_probe: bool,
-    /// Exit with 1 unless the gateway answers and is well
-    #[arg(long, conflicts_with = "no_probe")]
+    /// Accepted for scripts: the exit code says it anyway
+    #[arg(long, hide = true, conflicts_with = "no_probe")]
     require_rpc: bool,
     /// Look for services of the whole system too
     #[arg(long)]
@@ -59,6 +68,8 @@ struct Found {
     profile: Option<String>,
     supervisor: Supervisor,
     service: ServiceView,
+    /// How the service file compares with the one that this version writes.
+    config_audit: ConfigAudit,
     config: Configs,
     gateway: GatewayView,
     port: PortView,
@@ -68,6 +79,19 @@ struct Found {
     #[serde(skip_serializing_if = "Option::is_none")]
     rpc: Option<Rpc>,
     extra_services: Vec<service::ExtraService>,
+    /// The other instances of this user.
+    other_instances: Vec<OtherInstance>,
+    /// What is wrong, and what to do next.
+    problems: Vec<Problem>,
+    /// Whether the gateway that is asked is this instance's.
+    #[serde(skip)]
+    is_local: bool,
+    /// The command by which a person starts the service.
+    #[serde(skip)]
+    start: Option<String>,
+    /// How the last life ended, when it ended by itself.
+    #[serde(skip)]
+    last_stop: Option<String>,
 }
 
 /// What the supervisor says.
@@ -148,11 +172,7 @@ pub(crate) async fn perform(
     } else {
         text::show(context, &found);
     }
-    Ok(if arguments.require_rpc && !found.ok {
-        Exit::Failure
-    } else {
-        Exit::Ok
-    })
+    Ok(problems::exit(&found))
 }
 
 async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found, Failure> {
@@ -182,7 +202,8 @@ async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found,
         target.source,
         arguments,
     )?;
-    let service = service::manager(&context.identity.profile).view();
+    let manager = service::manager(&context.identity, &context.environment);
+    let service = manager.view();
     let answers = rpc.as_ref().is_some_and(|rpc| rpc.ok);
     let port = port_view(gateway.port, local, status.is_some());
     let well = status.as_ref().is_some_and(is_well);
@@ -193,10 +214,20 @@ async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found,
         .as_deref()
         .filter(|_| troubled)
         .and_then(last_error::of);
-    Ok(Found {
-        ok: answers && (well || !local || status.is_none()),
+    let stopped = match status {
+        Some(_) => None,
+        None => last_stop(&context.identity.state_dir),
+    };
+    let mut found = Found {
+        ok: true,
+        is_local: local,
+        start: manager.start_hint(),
+        last_stop: stopped.as_ref().map(recovery::last_stop),
+        config_audit: audit::audit(context, &service),
+        other_instances: others::others(context).await,
+        problems: Vec::new(),
         profile: context.identity.profile.name().map(str::to_owned),
-        config: configs(context, status.as_ref()),
+        config: configs(context, status.as_ref(), &service),
         supervisor: Supervisor {
             running: status.is_some(),
             socket: context.supervisor_socket(),
@@ -210,7 +241,11 @@ async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found,
         log_file: newest.unwrap_or_else(|| current_file(&settings, WallTime::now())),
         last_error,
         rpc,
-    })
+    };
+    found.problems = problems::problems(&found, &|rest| context.command(rest));
+    let is_error = |problem: &Problem| problem.severity == Severity::Error;
+    found.ok = !found.problems.iter().any(is_error);
+    Ok(found)
 }
 
 /// Whether every process that is wanted serves, on the configuration of the file.
@@ -233,24 +268,30 @@ fn is_well(status: &InstanceStatus) -> bool {
         })
 }
 
-fn configs(context: &Context, status: Option<&InstanceStatus>) -> Configs {
+fn configs(context: &Context, status: Option<&InstanceStatus>, service: &ServiceView) -> Configs {
     let path = context.identity.config_path.clone();
     let (exists, valid, issues) = match context.loaded() {
         Ok(loaded) => (loaded.exists, true, loaded.warnings.clone()),
         Err(error) => (true, false, error.issues.clone()),
     };
-    let daemon = status.map(|status| {
-        use openclaw_shared::control::ConfigState;
-        let path = status.instance.identity.config_path.clone();
-        let valid = match status.fleet.config.state {
-            ConfigState::Ok | ConfigState::Pending => true,
-            ConfigState::Degraded | ConfigState::Rejected => false,
-        };
+    let daemon = match status {
+        Some(status) => {
+            use openclaw_shared::control::ConfigState;
+            let valid = match status.fleet.config.state {
+                ConfigState::Ok | ConfigState::Pending => true,
+                ConfigState::Degraded | ConfigState::Rejected => false,
+            };
+            Some((status.instance.identity.config_path.clone(), Some(valid)))
+        }
+        None => audit::config_path(context, service).map(|path| (path, None)),
+    };
+    let daemon = daemon.map(|(daemon, known)| {
+        let same = daemon == path;
         ConfigView {
-            exists: path.exists(),
-            path,
-            valid,
+            exists: daemon.exists(),
+            valid: known.unwrap_or(!same || valid),
             issues: Vec::new(),
+            path: daemon,
         }
     });
     let mismatch = daemon.as_ref().is_some_and(|daemon| daemon.path != path);
@@ -343,11 +384,6 @@ fn port_view(port: u16, local: bool, running: bool) -> PortView {
     }
 }
 
-/// Whether the service manager believes that the gateway runs.
-fn service_runs(found: &Found) -> bool {
-    found.service.runtime.status == RuntimeStatus::Running
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -413,10 +449,19 @@ mod tests {
                 "logFile": "text",
                 "rpc": {"ok": false, "error": "text", "url": "text"},
                 "extraServices": [],
+                "otherInstances": [],
+                "configAudit": {"ok": true, "issues": []},
+                "problems": [
+                    {"code": "text", "severity": "text", "message": "text", "next": "text"},
+                    {"code": "text", "severity": "text", "message": "text", "next": "text"},
+                ],
             })
         );
         assert_eq!(found.gateway.port_source, "environment");
         assert_eq!(found.port.status, "free");
+        let codes: Vec<_> = found.problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, ["config-missing", "not-running"]);
+        assert_eq!(problems::exit(&found), Exit::NotRunning);
     }
 
     #[tokio::test]

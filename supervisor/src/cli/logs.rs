@@ -8,19 +8,23 @@ use clap::Args;
 use openclaw_client::{As, CallError, Client};
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::log::newest_file;
+use openclaw_shared::log::{files, newest_file};
 
 use super::args::{RpcFlags, millis};
 use super::call_failure::IntoFailure as _;
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::output::Output;
 use super::target::{Target, find_target};
 
 mod file;
+mod filter;
+mod history;
 mod line;
 
 use file::Chunk;
+use filter::Filter;
+use history::History;
 use line::Line;
 
 /// `logs`.
@@ -44,12 +48,16 @@ pub(crate) struct LogsArgs {
     /// Accepted for scripts; the log has no final answer
     #[arg(long, hide = true)]
     expect_final: bool,
+    #[command(flatten, next_help_heading = "Which lines")]
+    filter: Filter,
     #[command(flatten)]
     rpc: RpcFlags,
 }
 
 /// The most lines the gateway gives at once.
 const MOST_LINES: u64 = 5_000;
+/// The most bytes the gateway gives at once.
+const MOST_BYTES: u64 = 1_000_000;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where lines come from at the moment.
@@ -105,11 +113,38 @@ pub(crate) async fn perform(context: &Context, arguments: LogsArgs) -> Result<Ex
             context.out.note("Output closed; the tail ends.");
             return Ok(Exit::Ok);
         }
-        if !arguments.follow {
+        if !arguments.follow || arguments.filter.is_over(WallTime::now()) {
             return Ok(Exit::Ok);
         }
         tokio::time::sleep(arguments.interval.unwrap_or(INTERVAL)).await;
     }
+}
+
+/// Shows the end of the log of an instance of this machine, from its file.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub(crate) fn show_file(context: &Context, limit: u64) -> Result<Exit, Failure> {
+    let settings = context.log_settings();
+    let failed = |reason: String| Failure::new(Kind::Failed, reason);
+    let path = newest_file(&settings, WallTime::now()).ok_or_else(|| {
+        let folder = context.shown(&settings.dir);
+        failed(format!("There is no log in {folder}."))
+    })?;
+    let name = context.shown(&path);
+    let chunk = file::read(&path, &name, None, (limit, 1_000_000))
+        .map_err(|error| failed(format!("{name} cannot be read: {error}.")))?;
+    let out = &context.out;
+    out.note(format!("Log file: {name}"));
+    for raw in &chunk.lines {
+        let line = Line::parse(raw);
+        match (out.is_json(), Output::is_terminal()) {
+            (true, _) => out.json_line(&line.to_json()),
+            (false, true) => out.line(line.for_terminal(out)),
+            (false, false) => out.line(line.plain()),
+        }
+    }
+    Ok(Exit::Ok)
 }
 
 impl Tail<'_> {
@@ -142,7 +177,7 @@ impl Tail<'_> {
         let lines = self.lines_wanted();
         let mut params = serde_json::json!({
             "limit": lines,
-            "maxBytes": self.arguments.max_bytes,
+            "maxBytes": self.bytes_wanted(),
         });
         if let Some(cursor) = self.cursor {
             params["cursor"] = cursor.into();
@@ -156,11 +191,20 @@ impl Tail<'_> {
     }
 
     /// The limit is for the first look; what comes later is wanted whole.
-    const fn lines_wanted(&self) -> u64 {
-        if self.cursor.is_some() {
+    fn lines_wanted(&self) -> u64 {
+        if self.cursor.is_some() || self.arguments.filter.chooses() {
             MOST_LINES
         } else {
             self.arguments.limit
+        }
+    }
+
+    /// What is wanted may lie far back.
+    fn bytes_wanted(&self) -> u64 {
+        if self.arguments.filter.chooses() {
+            MOST_BYTES
+        } else {
+            self.arguments.max_bytes
         }
     }
 
@@ -178,7 +222,7 @@ impl Tail<'_> {
         let cursor = self
             .cursor
             .map(|cursor| if self.file == name { cursor } else { u64::MAX });
-        let limits = (self.lines_wanted(), self.arguments.max_bytes);
+        let limits = (self.lines_wanted(), self.bytes_wanted());
         let Ok(chunk) = file::read(&path, &name, cursor, limits) else {
             return Err(error);
         };
@@ -205,15 +249,15 @@ impl Tail<'_> {
         }
         // Cut by the number of lines is what was asked for; cut by bytes may come as a surprise.
         let fewer = (chunk.lines.len() as u64) < self.arguments.limit;
-        if first && chunk.truncated && fewer {
+        let chooses = self.arguments.filter.chooses();
+        if first && chunk.truncated && fewer && !chooses {
             self.notice("Log tail truncated (increase --max-bytes).");
         }
         if !first && chunk.reset {
             self.notice("Log cursor reset (file rotated).");
         }
         let terminal = Output::is_terminal() && !self.arguments.plain;
-        for raw in &chunk.lines {
-            let line = Line::parse(raw);
+        for line in self.wanted(chunk, first) {
             if out.is_json() {
                 out.json_line(&line.to_json());
             } else if terminal {
@@ -224,6 +268,47 @@ impl Tail<'_> {
         }
         self.cursor = Some(chunk.cursor);
         self.file.clone_from(&chunk.file);
+    }
+
+    /// The lines of a piece that are wanted; the first time also those that lie further back, as far as they can be had.
+    fn wanted(&self, chunk: &Chunk, first: bool) -> Vec<Line> {
+        let filter = &self.arguments.filter;
+        if !filter.chooses() {
+            return chunk.lines.iter().map(|raw| Line::parse(raw)).collect();
+        }
+        let limit = usize::try_from(self.arguments.limit).unwrap_or(usize::MAX);
+        if first && let Some(history) = self.history(chunk) {
+            let found = history.search(filter, limit);
+            return found.iter().map(|raw| Line::parse(raw)).collect();
+        }
+        let possible = chunk.lines.iter().filter(|raw| filter.may_take(raw));
+        let mut lines: Vec<Line> = possible
+            .map(|raw| Line::parse(raw))
+            .filter(|line| filter.takes(line))
+            .collect();
+        if first {
+            if chunk.truncated {
+                self.notice("Only the newest part of the log was searched.");
+            }
+            lines.drain(..lines.len().saturating_sub(limit));
+        }
+        lines
+    }
+
+    /// All that is kept of the log that this is a piece of, if it is on this machine.
+    fn history(&self, chunk: &Chunk) -> Option<History> {
+        if !self.target.source.is_local() {
+            return None;
+        }
+        let mut files = files(&self.context.log_settings());
+        let newest = files
+            .iter()
+            .position(|path| self.context.shown(path) == chunk.file)?;
+        files.truncate(newest + 1);
+        Some(History {
+            files,
+            until: chunk.cursor,
+        })
     }
 
     /// Something about the tail itself.

@@ -206,6 +206,18 @@ fn no_sign_in(context: &Context) -> Failure {
     ))
 }
 
+/// The model that answers where nobody says otherwise.
+pub(crate) fn in_use(context: &Context) -> Option<String> {
+    let config = context.config();
+    let (providers, _) = providers(context, &config);
+    choice::Choice::of(&config, &providers).resolved
+}
+
+/// The providers of models, with their keys.
+pub(crate) fn providers_of(context: &Context) -> Providers {
+    providers(context, &context.config()).0
+}
+
 /// The providers, as a gateway of this instance would see them.
 fn providers(context: &Context, config: &Config) -> (Providers, Keyring) {
     let identity = &context.identity;

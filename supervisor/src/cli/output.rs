@@ -25,7 +25,7 @@ pub(crate) enum Tone {
 }
 
 /// Where a command's words go.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Output {
     json: bool,
     color: bool,

@@ -8,13 +8,16 @@ use openclaw_shared::config::KeyPath;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::ipc::private_folder;
 use openclaw_shared::paths::StatePaths;
+use openclaw_shared::secret::Secret;
 use serde_json::Value;
 
+use super::args::secret;
 use super::config_edit::{Applied, Edit, apply};
 use super::context::Context;
 use super::control_client::Asked;
 use super::failure::{Failure, Kind};
 use super::guard;
+use super::onboard::{self, OnboardArgs, Wishes};
 
 /// `setup`.
 #[derive(Debug, Default, Args)]
@@ -28,12 +31,28 @@ pub(crate) struct SetupArgs {
     /// The WebSocket address of the gateway elsewhere
     #[arg(long, value_name = "WS_URL")]
     remote_url: Option<String>,
-    /// Ask nothing; accepted for scripts, since nothing is ever asked
-    #[arg(long, hide = true)]
+    /// Present this token to the gateway elsewhere
+    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    remote_token: Option<Secret<String>>,
+    /// Go through the first steps, as "onboard" does
+    #[arg(long)]
+    wizard: bool,
+    /// Ask nothing, also with --wizard
+    #[arg(long)]
     non_interactive: bool,
 }
 
 pub(crate) async fn perform(context: &Context, arguments: SetupArgs) -> Result<Exit, Failure> {
+    if arguments.wizard {
+        let wishes = Wishes::of_setup(
+            arguments.mode.as_deref(),
+            arguments.remote_url,
+            arguments.remote_token,
+            arguments.workspace,
+        );
+        let steps = OnboardArgs::for_setup(arguments.non_interactive, wishes);
+        return onboard::perform(context, steps).await;
+    }
     let Done {
         applied,
         workspace,
@@ -89,17 +108,33 @@ async fn set_up(context: &Context, arguments: &SetupArgs) -> Result<Done, Failur
     let state_dir = &context.identity.state_dir;
     folder(context, state_dir, true)?;
     let applied = apply(context, &edits(context, arguments)?).await?;
-    let workspace = match &arguments.workspace {
-        Some(workspace) => context
-            .identity
-            .expand(workspace, context.environment.working_dir()),
-        None => context.instance()?.workspace,
-    };
-    folder(context, &workspace, false)?;
-    let sessions = StatePaths(state_dir).sessions("main");
-    folder(context, &sessions, true)?;
+    let Folders {
+        workspace,
+        sessions,
+    } = folders(&context.again())?;
     Ok(Done {
         applied,
+        workspace,
+        sessions,
+    })
+}
+
+/// The folders an instance lives in.
+pub(crate) struct Folders {
+    pub(crate) workspace: PathBuf,
+    pub(crate) sessions: PathBuf,
+}
+
+/// Creates the folders that the configuration names, where they are missing.
+///
+/// # Errors
+/// When one cannot be created.
+pub(crate) fn folders(context: &Context) -> Result<Folders, Failure> {
+    let workspace = context.instance()?.workspace;
+    folder(context, &workspace, false)?;
+    let sessions = StatePaths(&context.identity.state_dir).sessions("main");
+    folder(context, &sessions, true)?;
+    Ok(Folders {
         workspace,
         sessions,
     })
@@ -123,6 +158,9 @@ fn edits(context: &Context, arguments: &SetupArgs) -> Result<Vec<Edit>, Failure>
     }
     if let Some(url) = &arguments.remote_url {
         set(&["gateway", "remote", "url"], url);
+    }
+    if let Some(token) = &arguments.remote_token {
+        set(&["gateway", "remote", "token"], token.expose());
     }
     match &arguments.workspace {
         Some(workspace) => set(&["agents", "defaults", "workspace"], workspace),

@@ -38,7 +38,7 @@ pub(crate) async fn perform(context: &Context, arguments: StatusArgs) -> Result<
     let target = find_target(context, &arguments.rpc, true).await?;
     let limit = arguments.rpc.timeout.unwrap_or(LIMIT);
     let seen = probe(&target, "status", limit).await;
-    let service = service::manager(&context.identity.profile).view();
+    let service = service::manager(&context.identity, &context.environment).view();
     if context.out.is_json() {
         context
             .out

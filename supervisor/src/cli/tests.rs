@@ -48,7 +48,16 @@ fn meaning(text: &str) -> String {
                     Other::Probe(arguments) => ("probe", Some(arguments.rpc)),
                     Other::UsageCost(arguments) => ("usage-cost", Some(arguments.rpc)),
                     Other::Lifecycle(..) => ("lifecycle", None),
-                    Other::Service(verb) => (verb, None),
+                    Other::Upgrade(_) => ("upgrade", None),
+                    Other::Discover(_) => ("discover", None),
+                    Other::Watch(_) => ("watch", None),
+                    Other::Rescue(_) => ("rescue", None),
+                    Other::Install(arguments) => {
+                        words.extend(arguments.port.map(|port| format!("port={port}")));
+                        words.extend(arguments.force.then(|| "force".to_owned()));
+                        ("install", None)
+                    }
+                    Other::Uninstall(_) => ("uninstall", None),
                 };
                 words.push(name.to_owned());
                 if let Some(rpc) = rpc {
@@ -131,14 +140,16 @@ fn an_option_without_effect_is_refused() {
     check("gateway --url ws://h:1 run", &refused("--url", "run"));
     check(
         "gateway stop gateway",
-        "error: 'gateway stop' stops the whole instance",
+        "error: 'gateway stop' is about the whole instance",
     );
     check("gateway restart canvas-host", "lifecycle");
 }
 
 #[test]
-fn service_verbs_of_a_later_version_take_whatever_they_will_take() {
-    check("gateway install --port 1 --force", "install");
+fn options_of_a_service_may_stand_on_either_side_of_its_verb() {
+    check("gateway install --port 1 --force", "port=1 force install");
+    check("gateway --port 1 --force install", "port=1 force install");
+    check("gateway --verbose install", "error: option '--verbose' does not apply to 'gateway install'");
     check("gateway uninstall", "uninstall");
 }
 

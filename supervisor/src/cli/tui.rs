@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use clap::Args;
 use command_fds::{CommandFdExt as _, FdMapping};
 use openclaw_shared::exit::Exit;
-use openclaw_shared::tui::{DESCRIPTOR, LARGEST, PROGRAM, TuiLaunch};
+use openclaw_shared::tui::{DESCRIPTOR, LARGEST, Launch, PROGRAM, TuiLaunch};
 
 use super::args::RpcFlags;
 use super::context::Context;
@@ -62,12 +62,8 @@ pub(crate) async fn perform(context: &Context, arguments: TuiArgs) -> Result<Exi
         );
     }
     let gateway = find_target(context, &arguments.rpc, false).await?.gateway;
-    if gateway.url.starts_with("wss:") {
-        return Err(Failure::new(
-            Kind::Unsupported,
-            "TLS to a gateway (wss://) is not available in this build.",
-        )
-        .hint("Use an SSH tunnel: ssh -N -L 18789:127.0.0.1:18789 <gateway>, then --port 18789."));
+    if let Some(refusal) = not_reachable(&gateway.url) {
+        return Err(refusal);
     }
     let timeout = arguments.rpc.timeout;
     let launch = TuiLaunch {
@@ -85,8 +81,16 @@ pub(crate) async fn perform(context: &Context, arguments: TuiArgs) -> Result<Exi
         history_limit: arguments.history_limit,
         color: !context.no_color,
     };
+    become_program(&Launch::Chat(Box::new(launch)))
+}
+
+/// Becomes the program that draws on terminals. It comes back only when that could not be started.
+///
+/// # Errors
+/// When nothing can be started.
+pub(crate) fn become_program(launch: &Launch) -> Result<Exit, Failure> {
     let document = FdMapping {
-        parent_fd: OwnedFd::from(hand_over(&launch, LARGEST)?),
+        parent_fd: OwnedFd::from(hand_over(launch, LARGEST)?),
         child_fd: DESCRIPTOR,
     };
     let mut program = sibling(PROGRAM)?;
@@ -97,4 +101,15 @@ pub(crate) async fn perform(context: &Context, arguments: TuiArgs) -> Result<Exi
         )
     })?;
     Err(become_it(&mut program))
+}
+
+/// Why a gateway cannot be reached by this build, if so.
+pub(crate) fn not_reachable(url: &str) -> Option<Failure> {
+    url.starts_with("wss:").then(|| {
+        Failure::new(
+            Kind::Unsupported,
+            "TLS to a gateway (wss://) is not available in this build.",
+        )
+        .hint("Use an SSH tunnel: ssh -N -L 18789:127.0.0.1:18789 <gateway>, then --port 18789.")
+    })
 }

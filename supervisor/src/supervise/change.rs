@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use openclaw_shared::config::{Loaded, load};
 use openclaw_shared::control::{ChildName, CliReply, ConfigState};
-use openclaw_shared::log;
+use openclaw_shared::{log, trace};
+use openclaw_shared::recovery::Rung;
 use tokio::sync::oneshot;
 
 use super::child::Revision;
 use super::notify::{self, Notice};
 use super::reload::{self, Change};
 use super::start::read_token;
+use super::recovery::Climb;
 use super::view::ConfigView;
 use super::{Supervisor, Until, Waiter, WaitsFor, fleet};
 use crate::settings::{Settings, resolve};
@@ -236,6 +238,7 @@ impl Supervisor {
                 self.last_revision = Revision(self.last_revision.0 + 1);
                 let revision = self.last_revision;
                 self.rolling = Some(revision);
+                self.traces.begin(revision, trace::current());
                 log::reconfigure(&settings.logging);
                 self.settings.insert(revision, Arc::new(settings));
                 Taken::Ready(revision, change.effects)
@@ -261,7 +264,7 @@ impl Supervisor {
     }
 
     fn reject(&mut self, why: String) {
-        tracing::error!(target: "config", error = %why, "the configuration file was refused; the running one stays");
+        self.climb(&Climb::of(Rung::Refused, None, why.as_str()));
         let state = match self.config.state {
             ConfigState::Degraded => ConfigState::Degraded,
             ConfigState::Ok | ConfigState::Rejected | ConfigState::Pending => ConfigState::Rejected,

@@ -13,6 +13,7 @@ use openclaw_shared::control::{ChildState, Generation, StopReason};
 
 use super::intensity::{Intensity, Limits, Verdict};
 
+pub(crate) mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,8 @@ pub(crate) enum Event {
     Alive(Generation),
     /// A timer that was armed has run out.
     Fired(Timer),
+    /// A life uses more memory than can be borne, and why that is its end.
+    Overgrown(Generation, String),
     /// The configuration switches it off.
     Disable,
     /// The instance stops.
@@ -179,6 +182,13 @@ impl Child {
                 Vec::new()
             }
             Event::Fired(timer) => self.fired(timer),
+            Event::Overgrown(generation, why) => match self.life(generation) {
+                Some(life) => {
+                    life.doom = Some(why);
+                    vec![Action::Kill(generation)]
+                }
+                None => Vec::new(),
+            },
             Event::Disable => self.leave(StopReason::Disabled),
             Event::Stop => {
                 self.stopping = true;
@@ -255,6 +265,27 @@ impl Child {
         lives
             .find(|life| life.generation == generation)
             .map(|life| life.revision)
+    }
+
+    /// Why a life is being killed, when it is.
+    pub(crate) fn doom_of(&self, generation: Generation) -> Option<&str> {
+        let serving = match &self.serving {
+            Serving::Life(life) => Some(life),
+            Serving::Absent | Serving::Backoff(_) | Serving::Failed(_) => None,
+        };
+        let mut lives = serving.into_iter().chain(&self.successor);
+        let life = lives.find(|life| life.generation == generation)?;
+        life.doom.as_deref()
+    }
+
+    /// Whether a successor is on its way.
+    pub(crate) const fn has_successor(&self) -> bool {
+        self.successor.is_some()
+    }
+
+    /// Something that people should know of it, although it serves.
+    pub(crate) fn remark(&mut self, why: String) {
+        self.last_error = Some(why);
     }
 
     /// The serving life has taken this configuration in place.

@@ -25,7 +25,7 @@ pub(crate) const RETRY: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Claims {
     state: File,
-    _others: Vec<File>,
+    others: Vec<File>,
 }
 
 /// Why an instance cannot have what it needs for itself.
@@ -120,8 +120,18 @@ impl Claims {
         }
         Ok(Self {
             state,
-            _others: others,
+            others,
         })
+    }
+
+    /// Goes on with claims that were handed over.
+    pub(crate) const fn resumed(state: File, others: Vec<File>) -> Self {
+        Self { state, others }
+    }
+
+    /// All of them, to be handed over.
+    pub(crate) fn into_parts(self) -> (File, Vec<File>) {
+        (self.state, self.others)
     }
 
     /// The claim that children inherit.

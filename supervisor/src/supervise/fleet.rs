@@ -17,6 +17,7 @@ use openclaw_shared::exit::Exit;
 use super::child::{self, Child, Revision, Timing};
 use super::intensity::Limits;
 
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -172,6 +173,18 @@ impl Fleet {
         self.children
             .get(&name)
             .expect("every name has a child from the beginning")
+    }
+
+    /// Something that people should know of a child, although it serves.
+    pub(crate) fn remark(&mut self, name: ChildName, why: String) {
+        if let Some(child) = self.children.get_mut(&name) {
+            child.remark(why);
+        }
+    }
+
+    /// Whether a change, a restart or a way back is under way.
+    pub(crate) const fn is_changing(&self) -> bool {
+        self.rollout.is_some()
     }
 
     /// Whether the instance is on its way out.
@@ -336,6 +349,7 @@ impl Fleet {
             | child::Event::Activated(_)
             | child::Event::Alive(_)
             | child::Event::Fired(_)
+            | child::Event::Overgrown(..)
             | child::Event::Disable
             | child::Event::Stop
             | child::Event::Hurry => None,

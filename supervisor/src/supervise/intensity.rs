@@ -6,6 +6,8 @@ use std::time::Duration;
 use openclaw_shared::backoff::Backoff;
 use openclaw_shared::clock::Moment;
 
+mod kept;
+
 /// The limits of restarting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {

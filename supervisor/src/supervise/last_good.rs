@@ -17,12 +17,24 @@ pub(crate) fn keep(state_dir: &Path, source: &Source) -> io::Result<()> {
     if fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
         return Ok(());
     }
+    if let Ok(before) = fs::read(&path) {
+        write::replace_private(&StatePaths(state_dir).good_before(), &before)?;
+    }
     write::replace_private(&path, text.as_bytes())
+}
+
+/// The configuration kept before the last one, if it can be read.
+pub(crate) fn recall_before(state_dir: &Path) -> Option<Source> {
+    read(&StatePaths(state_dir).good_before())
 }
 
 /// The configuration kept last, if it can be read.
 pub(crate) fn recall(state_dir: &Path) -> Option<Source> {
-    let text = fs::read_to_string(StatePaths(state_dir).last_good()).ok()?;
+    read(&StatePaths(state_dir).last_good())
+}
+
+fn read(path: &Path) -> Option<Source> {
+    let text = fs::read_to_string(path).ok()?;
     match serde_json::from_str(&text) {
         Ok(source) => Some(source),
         Err(error) => {

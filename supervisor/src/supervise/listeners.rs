@@ -106,6 +106,28 @@ impl Listeners {
         })
     }
 
+    /// Goes on with sockets that were handed over.
+    pub(crate) fn resumed(
+        public: Vec<(SocketAddr, OwnedFd)>,
+        local: BTreeMap<ChildName, OwnedFd>,
+    ) -> Self {
+        let public = public.into_iter().map(|(address, descriptor)| Public {
+            address,
+            descriptor,
+        });
+        Self {
+            public: public.collect(),
+            local,
+        }
+    }
+
+    /// All sockets, to be handed over.
+    pub(crate) fn into_parts(self) -> (Vec<(SocketAddr, OwnedFd)>, BTreeMap<ChildName, OwnedFd>) {
+        let public = self.public.into_iter();
+        let public = public.map(|public| (public.address, public.descriptor));
+        (public.collect(), self.local)
+    }
+
     /// Binds what these children need and is not bound yet.
     ///
     /// # Errors

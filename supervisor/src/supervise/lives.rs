@@ -1,15 +1,23 @@
 //! The processes of all lives: spawned, spoken to, killed, reaped.
 
+//!
+//! A process is known by its number alone, so that a successor of the supervisor in the same process can go on with it. The number
+//! stays its own until [`Lives::reap`] has learned of its end, and nobody else reaps.
+
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
 
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use openclaw_shared::control::{ChildName, Generation, ToChild};
-use tokio::process::Child;
-use tokio::sync::{mpsc, oneshot};
 
+use super::channel::Orders;
 use super::spawn::{self, Recipe};
+use super::upgrade::image::FileId;
+
+pub(crate) mod kept;
 
 /// The end of a process.
 #[derive(Debug)]
@@ -22,8 +30,11 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 struct Life {
     pid: u32,
-    kill: Option<oneshot::Sender<()>>,
-    orders: Option<mpsc::Sender<ToChild>>,
+    /// The file that it runs from.
+    program: Option<FileId>,
+    orders: Option<Orders>,
+    /// Whether its end has been learned; its number may be somebody else's since.
+    is_reaped: bool,
     /// Whether something that it said may still be on its way to us.
     is_heard: bool,
     /// How it ended, until everything it said has arrived.
@@ -32,56 +43,66 @@ struct Life {
     last_words: Option<String>,
 }
 
+impl Life {
+    const fn of(pid: u32, program: Option<FileId>) -> Self {
+        Self {
+            pid,
+            program,
+            orders: None,
+            is_reaped: false,
+            is_heard: false,
+            end: None,
+            last_words: None,
+        }
+    }
+}
+
 /// Every process that lives, or whose end has not been told yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lives {
     lives: BTreeMap<(ChildName, Generation), Life>,
-    ended: mpsc::Sender<Ended>,
 }
 
 impl Lives {
-    /// No process yet; ends are told to `ended`.
-    pub(crate) const fn new(ended: mpsc::Sender<Ended>) -> Self {
-        Self {
-            lives: BTreeMap::new(),
-            ended,
-        }
-    }
-
     /// Starts a process.
     ///
     /// # Errors
     /// As the system says.
     pub(crate) fn start(&mut self, recipe: Recipe<'_>) -> io::Result<u32> {
         let key = (recipe.child, recipe.generation);
-        let process = spawn::spawn(recipe)?;
-        let pid = process
-            .id()
-            .ok_or_else(|| io::Error::other("it ended at once"))?;
-        let (kill, killed) = oneshot::channel();
-        tokio::spawn(reap(process, key, killed, self.ended.clone()));
-        let life = Life {
-            pid,
-            kill: Some(kill),
-            orders: None,
-            is_heard: false,
-            end: None,
-            last_words: None,
-        };
-        self.lives.insert(key, life);
+        let program = FileId::at(&spawn::program(recipe.programs, recipe.child));
+        let pid = spawn::spawn(recipe)?.id();
+        self.lives.insert(key, Life::of(pid, program));
         Ok(pid)
     }
 
-    /// Ends a process with SIGKILL. The signal is sent by the task that reaps it, so it cannot reach a stranger who got the
-    /// same process id.
-    pub(crate) fn kill(&mut self, child: ChildName, generation: Generation) {
-        let kill = self
-            .lives
-            .get_mut(&(child, generation))
-            .and_then(|life| life.kill.take());
-        if let Some(kill) = kill {
-            // When the task has ended, so has the process.
-            let _ = kill.send(());
+    /// The processes that have ended since this was asked last. To be asked whenever the system says that some child has.
+    pub(crate) fn reap(&mut self) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for ((child, generation), life) in &mut self.lives {
+            if life.is_reaped {
+                continue;
+            }
+            if let Some(how) = end_of(life.pid) {
+                life.is_reaped = true;
+                ended.push(Ended {
+                    child: *child,
+                    generation: *generation,
+                    how,
+                });
+            }
+        }
+        ended
+    }
+
+    /// Ends a process with SIGKILL, unless it has ended: then its number may be a stranger's.
+    pub(crate) fn kill(&self, child: ChildName, generation: Generation) {
+        if let Some(life) = self.lives.get(&(child, generation))
+            && !life.is_reaped
+            && let Some(pid) = number(life.pid)
+        {
+            // One that ended a moment ago is still ours, and does not mind.
+            let _ = kill(pid, Signal::SIGKILL);
         }
     }
 
@@ -97,7 +118,7 @@ impl Lives {
         &mut self,
         child: ChildName,
         generation: Generation,
-        orders: mpsc::Sender<ToChild>,
+        orders: Orders,
     ) {
         if let Some(life) = self.lives.get_mut(&(child, generation)) {
             life.orders = Some(orders);
@@ -138,7 +159,7 @@ impl Lives {
         else {
             return;
         };
-        if orders.try_send(order).is_err() {
+        if !orders.give(order) {
             tracing::warn!(target: "supervisor", %child, %generation, "the child takes no orders");
         }
     }
@@ -162,48 +183,33 @@ impl Lives {
         self.lives.get(&(child, generation)).map(|life| life.pid)
     }
 
+    /// The file that a life runs from.
+    pub(crate) fn program(&self, child: ChildName, generation: Generation) -> Option<FileId> {
+        self.lives.get(&(child, generation))?.program
+    }
+
     /// The process ids of all lives.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.lives.values().map(|life| life.pid).collect()
     }
 }
 
-async fn reap(
-    mut process: Child,
-    (child, generation): (ChildName, Generation),
-    killed: oneshot::Receiver<()>,
-    ended: mpsc::Sender<Ended>,
-) {
-    let status = tokio::select! {
-        status = process.wait() => status,
-        Ok(()) = killed => {
-            // It may have ended meanwhile; then there is nothing to kill.
-            let _ = process.start_kill();
-            process.wait().await
-        }
-    };
-    let how = match status {
-        Ok(status) => describe(status),
-        Err(error) => format!("its end could not be learned: {error}"),
-    };
-    // The loop that owns everything outlives its children, unless it is ending itself.
-    let _ = ended
-        .send(Ended {
-            child,
-            generation,
-            how,
-        })
-        .await;
+fn number(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().map(Pid::from_raw)
 }
 
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("it exited with code {code}"),
-        (None, Some(signal)) => {
-            let name = nix::sys::signal::Signal::try_from(signal)
-                .map_or_else(|_| signal.to_string(), |signal| signal.as_str().to_owned());
-            format!("it was killed by {name}")
+/// How a process of ours has ended, when it has.
+fn end_of(pid: u32) -> Option<String> {
+    let waited = number(pid).map_or(Err(Errno::ESRCH), |pid| {
+        waitpid(pid, Some(WaitPidFlag::WNOHANG))
+    });
+    match waited {
+        Ok(WaitStatus::Exited(_, code)) => Some(format!("it exited with code {code}")),
+        Ok(WaitStatus::Signaled(_, signal, _)) => {
+            Some(format!("it was killed by {}", signal.as_str()))
         }
-        (None, None) => "it ended".to_owned(),
+        // Nobody asked to hear of stops, and one that was stopped lives.
+        Ok(_) | Err(Errno::EINTR) => None,
+        Err(error) => Some(format!("its end could not be learned: {error}")),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use openclaw_shared::config::load;
 use openclaw_shared::instance::{Environment, Identity, Profile};
 use openclaw_shared::paths::StatePaths;
-use openclaw_shared::ports::{PortWishes, Ports};
+use openclaw_shared::ports::{INSTANCE_STEP, PortWishes, Ports};
 
 /// Another profile of this user, as its configuration describes it.
 #[derive(Debug)]
@@ -65,6 +65,11 @@ pub(crate) fn base_ports(neighbours: &[Neighbour]) -> BTreeSet<u16> {
         .iter()
         .filter_map(|neighbour| Some(neighbour.ports?.gateway))
         .collect()
+}
+
+/// The base ports that are tried, in their order, when `taken` belongs to another instance.
+pub(crate) fn steps_from(taken: u16) -> impl Iterator<Item = u16> {
+    (1..=40).filter_map(move |step| taken.checked_add(INSTANCE_STEP.checked_mul(step)?))
 }
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ use openclaw_shared::control::{
     ChildName, CliReply, Drain, Generation, Launch, Reloaded, StopReason, ToChild,
 };
 use openclaw_shared::paths::RunPaths;
+use openclaw_shared::recovery::Rung;
 use tokio::sync::oneshot;
 
 use super::channel::Greeting;
 use super::child::{self, Revision};
 use super::fleet::{self, Action};
 use super::notify::{self, Notice};
+use super::recovery::{Ending, climbs};
 use super::spawn::Recipe;
 use super::{Due, Supervisor, Until, WaitsFor, last_good, listeners};
 use openclaw_shared::child::inheritance::Use;
@@ -29,7 +31,12 @@ impl Supervisor {
     pub(super) fn happen(&mut self, event: fleet::Event) {
         let mut events = std::collections::VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            let ending = Ending::of(&event, &self.fleet);
             let actions = self.fleet.on(Moment::now(), event, jitter());
+            // Told before anything is done about it, so that the log reads in the order of things.
+            for climb in climbs(ending, &actions, self.is_ready) {
+                self.climb(&climb);
+            }
             for action in actions {
                 events.extend(self.perform(action));
             }
@@ -47,14 +54,22 @@ impl Supervisor {
             Action::Reload(child, generation, revision) => {
                 self.reload(child, generation, revision);
             }
-            Action::InForce(revision) => self.in_force(revision),
-            Action::RolledBack { from, to, why } => self.rolled_back(from, to, &why),
-            Action::Restarted(children, result) => self.restarted(&children, &result),
-            Action::GaveUp(child, why) => {
-                tracing::error!(target: "supervisor", %child, error = %why, "child cannot be kept alive");
+            Action::InForce(revision) => {
+                let mut trace = self.traces.of(revision);
+                trace.within(|| self.in_force(revision));
+                self.traces.end(revision);
             }
+            Action::RolledBack { from, to, why } => {
+                let mut trace = self.traces.of(from);
+                trace.within(|| self.rolled_back(from, to, &why));
+                self.traces.end(from);
+            }
+            Action::Restarted(children, result) => self.restarted(&children, &result),
+            // The ladder tells it.
+            Action::GaveUp(..) => {}
             Action::Finish(exit) => {
                 tracing::info!(target: "supervisor", code = exit.code(), meaning = exit.meaning(), "stopped");
+                self.keep_end(exit);
                 self.exit = Some(exit);
             }
         }
@@ -64,7 +79,9 @@ impl Supervisor {
     fn perform_child(&mut self, name: ChildName, action: child::Action) -> Option<child::Event> {
         match action {
             child::Action::Spawn(generation, revision) => {
-                return self.spawn(name, generation, revision).err().map(|error| {
+                let mut trace = self.traces.of(revision);
+                let spawned = trace.within(|| self.spawn(name, generation, revision));
+                return spawned.err().map(|error| {
                     child::Event::Exited(generation, format!("it could not be started: {error}"))
                 });
             }
@@ -108,12 +125,13 @@ impl Supervisor {
         revision: Revision,
     ) -> std::io::Result<()> {
         let settings = self.settings_of(revision);
+        let programs = self.upgrade.image.folder();
         let mut sockets = self.listeners.of(&settings.instance, child);
         sockets.push((Use::Lock, self.claims.inherited()));
         let recipe = Recipe {
             child,
             generation,
-            programs: &self.programs,
+            programs: &programs,
             environment: &self.environment,
             control: RunPaths(&settings.instance.run_dir).control(child),
             sockets,
@@ -135,7 +153,12 @@ impl Supervisor {
             tracing::warn!(target: "supervisor", %child, %generation, pid, "a stranger's hello was refused");
             return;
         }
-        let orders = channel.open(child, generation, self.arrivals.clone());
+        let orders = channel.open(
+            child,
+            generation,
+            self.arrivals.clone(),
+            self.freeze.clone(),
+        );
         self.lives.connect(child, generation, orders);
         let revision = self
             .fleet
@@ -164,6 +187,7 @@ impl Supervisor {
             config: settings.config_for(child),
             credentials: settings.credentials_for(child),
             logging: settings.logging.clone(),
+            trace: self.traces.of(revision).id(),
         };
         self.lives
             .tell(child, generation, ToChild::Reload(Box::new(reloaded)));
@@ -179,11 +203,7 @@ impl Supervisor {
         self.fleet.set_timing(settings.timing);
         self.listeners
             .release_others(&settings.instance, &settings.children);
-        let serving = self
-            .listeners
-            .describe(&settings.instance, &settings.children)
-            .join(", ");
-        notify::tell(Notice::Ready, &format!("serving: {serving}"));
+        notify::tell(Notice::Ready, &self.serving());
         if self.is_ready {
             tracing::info!(target: "config", "configuration in force");
         } else {
@@ -196,6 +216,8 @@ impl Supervisor {
             );
         }
         self.settle_rewrites(revision, None);
+        self.keep_watch();
+        self.tailscale.wish(settings.publication);
         if settings.config_exists
             && let Err(error) =
                 last_good::keep(&settings.instance.identity.state_dir, &settings.source)
@@ -211,7 +233,6 @@ impl Supervisor {
     }
 
     fn rolled_back(&mut self, from: Revision, to: Revision, why: &str) {
-        tracing::error!(target: "config", error = %why, "configuration rolled back");
         let was_launch = !self.is_ready;
         let state = if was_launch {
             ConfigState::Degraded
@@ -222,6 +243,11 @@ impl Supervisor {
         self.in_force = to;
         self.rolling.take_if(|rolling| *rolling == from);
         let kept = self.settle_rewrites(from, Some(why));
+        self.config.rung = if was_launch {
+            Rung::LastGood
+        } else {
+            Rung::RolledBack
+        };
         let outcome = Outcome::RolledBack {
             reason: why.to_owned(),
             kept: kept.map(|kept| kept.display().to_string()),
@@ -235,12 +261,7 @@ impl Supervisor {
     }
 
     fn restarted(&mut self, children: &BTreeSet<ChildName>, result: &Result<(), String>) {
-        let settings = self.settings_in_force();
-        let serving = self
-            .listeners
-            .describe(&settings.instance, &settings.children)
-            .join(", ");
-        notify::tell(Notice::Ready, &format!("serving: {serving}"));
+        notify::tell(Notice::Ready, &self.serving());
         match result {
             Ok(()) => tracing::info!(target: "supervisor", "restarted"),
             Err(why) => {
@@ -258,6 +279,15 @@ impl Supervisor {
                 (WaitsFor::Change(asker, outcome), _) => self.tell_outcome(asker, outcome),
             }
         }
+    }
+
+    /// What there is to see for whoever looks at the service.
+    pub(super) fn serving(&self) -> String {
+        let settings = self.settings_in_force();
+        let addresses = self
+            .listeners
+            .describe(&settings.instance, &settings.children);
+        format!("serving: {}", addresses.join(", "))
     }
 
     /// Takes out those whose waiting is over.

@@ -7,18 +7,22 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
 
 use command_fds::{CommandFdExt as _, FdMapping};
 use openclaw_shared::child::inheritance::{self, Use};
 use openclaw_shared::control::{ChildName, Generation};
 use openclaw_shared::instance::{Environment, without_secrets};
-use tokio::process::{Child, Command};
+
+use super::upgrade::handed::{HANDED_BACK, HANDED_OVER};
 
 const FIRST_DESCRIPTOR: RawFd = 3;
 
 /// Variables that speak to this process alone.
-const OWN_VARIABLES: [&str; 7] = [
+pub(super) const OWN_VARIABLES: [&str; 9] = [
+    HANDED_OVER,
+    HANDED_BACK,
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
@@ -104,9 +108,9 @@ pub(crate) fn spawn(recipe: Recipe<'_>) -> io::Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .process_group(0)
-        .kill_on_drop(true)
         .fd_mappings(mappings)
         .map_err(|collision| io::Error::other(collision.to_string()))?;
+    // It dies with this process by the parent-death signal and by the end of its channel; nothing here has to end it.
     command.spawn()
 }
 

@@ -6,13 +6,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use openclaw_shared::config::{KeyPath, Loaded, load, load_from_source};
+use openclaw_shared::config::{Issue, KeyPath, Loaded, load, load_from_source};
 use openclaw_shared::control::ChildName;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, Identity};
 use openclaw_shared::ipc::private_folder;
 use openclaw_shared::paths::StatePaths;
-use openclaw_shared::ports::{INSTANCE_STEP, PortSource};
+use openclaw_shared::ports::PortSource;
 use openclaw_shared::secret::Secret;
 use openclaw_shared::{config, log};
 
@@ -21,11 +21,12 @@ use super::last_good;
 use super::listeners::{self, BindError, Listeners};
 use super::neighbours::{self, Neighbour, neighbours};
 use super::predecessor;
+use super::spawn;
 use crate::port_owner::{self, Force};
 use crate::settings::{Flags, Refusal, Settings, resolve};
 
 /// What `gateway run` was asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunOptions {
     pub(crate) identity: Identity,
     pub(crate) environment: Environment,
@@ -71,8 +72,10 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
     let (mut settings, fallback, degraded) = match (from_file, good) {
         (Ok(loaded), good) => {
             // A file that reads well and forbids the start is the owner's word; nothing stands in for it.
-            let settings = resolve_loaded(loaded)?;
-            settings.check_start(&options.flags)?;
+            let odd = loaded.warnings.clone();
+            let explained = |refusal| with_warnings(refusal, &odd);
+            let settings = resolve_loaded(loaded).map_err(explained)?;
+            settings.check_start(&options.flags).map_err(explained)?;
             // By what they say, not by the bytes of the file: an included file may be what differs.
             let fallback = good.filter(|good| good.effective != settings.effective);
             (settings, fallback, None)
@@ -81,7 +84,10 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
         (Err(error), None) => {
             return Err(
                 Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}"))
-                    .hint("Run: openclaw config validate"),
+                    .hint(format!(
+                        "Mend it, then check it: {}",
+                        identity.command("config validate")
+                    )),
             );
         }
     };
@@ -93,11 +99,7 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
             format!("The state folder {path} cannot be used: {error}."),
         )
     })?;
-    let source = log::Source {
-        process: "supervisor".to_owned(),
-        generation: None,
-    };
-    let log = log::start(&settings.logging, source);
+    let log = log::start(&settings.logging, source());
     if let Some(error) = &degraded {
         tracing::error!(
             target: "config",
@@ -131,6 +133,45 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
         claims,
         log,
     })
+}
+
+/// A refusal, and what is odd in the file: a key that nobody reads is often why another one seems to be missing.
+fn with_warnings(refusal: Refusal, warnings: &[Issue]) -> Refusal {
+    const MOST: usize = 5;
+    let shown = warnings.iter().take(MOST);
+    shown.fold(refusal, |refusal, warning| {
+        refusal.hint(format!("Odd: {warning}"))
+    })
+}
+
+/// Who writes the log.
+pub(super) fn source() -> log::Source {
+    log::Source {
+        process: "supervisor".to_owned(),
+        generation: None,
+    }
+}
+
+/// Refuses a start without the programs of the children.
+///
+/// # Errors
+/// The first one that is missing.
+pub(super) fn check_programs(settings: &Settings, folder: &Path) -> Result<(), Refusal> {
+    let missing = settings
+        .children
+        .iter()
+        .map(|child| spawn::program(folder, *child))
+        .find(|program| !program.is_file());
+    match missing {
+        None => Ok(()),
+        Some(program) => Err(Refusal::new(
+            Exit::Failure,
+            format!(
+                "{} is missing; install it beside `openclaw`.",
+                program.display()
+            ),
+        )),
+    }
 }
 
 fn claimed(error: &ClaimError) -> Refusal {
@@ -283,8 +324,7 @@ fn move_on(
 ) -> Result<(), Refusal> {
     let identity = &settings.instance.identity;
     let taken = settings.instance.ports.gateway;
-    let free = (1..=40)
-        .filter_map(|step| taken.checked_add(INSTANCE_STEP.checked_mul(step)?))
+    let free = neighbours::steps_from(taken)
         .filter(|base| !others.contains(base))
         .find(|base| {
             [0, 2, 4]

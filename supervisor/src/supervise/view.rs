@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use openclaw_shared::clock::WallTime;
 use openclaw_shared::control::{
     ChildName, ChildStatus, ConfigState, ConfigStatus, FleetStatus, Generation,
 };
+use openclaw_shared::recovery::Rung;
+use openclaw_shared::upgrade::UpgradeStatus;
 
 use super::fleet::Fleet;
+use super::recover::Record;
 use super::sample::Usage;
+use super::vigil::Vigil;
 use crate::settings::Settings;
 
 /// How the running configuration relates to the file.
@@ -15,6 +20,8 @@ use crate::settings::Settings;
 pub(crate) struct ConfigView {
     pub(crate) state: ConfigState,
     pub(crate) error: Option<String>,
+    /// How far it had to go back.
+    pub(crate) rung: Rung,
 }
 
 impl ConfigView {
@@ -23,6 +30,7 @@ impl ConfigView {
         Self {
             state: ConfigState::Ok,
             error: None,
+            rung: Rung::Well,
         }
     }
 
@@ -31,6 +39,11 @@ impl ConfigView {
         Self {
             state,
             error: Some(error),
+            rung: match state {
+                ConfigState::Ok | ConfigState::Pending => Rung::Well,
+                ConfigState::Rejected => Rung::Refused,
+                ConfigState::Degraded => Rung::LastGood,
+            },
         }
     }
 }
@@ -42,12 +55,15 @@ pub(crate) fn view(
     config: &ConfigView,
     pid_of: impl Fn(ChildName, Generation) -> Option<u32>,
     usage: &BTreeMap<u32, Usage>,
+    record: &Record,
+    upgrade: Option<&UpgradeStatus>,
 ) -> FleetStatus {
+    let now = WallTime::now();
     let identity = &settings.instance.identity;
     // Clients that may only read see this too, and the layout of the disk is none of their business.
     let home = format!("{}/", identity.home.display());
     let shown = |text: &str| text.replace(&home, "~/");
-    let children = ChildName::ALL.into_iter().map(|name| {
+    let children: Vec<ChildStatus> = ChildName::ALL.map(|name| {
         let child = fleet.child(name);
         let pid = pid_of(name, child.generation());
         let used = pid.and_then(|pid| usage.get(&pid));
@@ -60,8 +76,16 @@ pub(crate) fn view(
             memory_bytes: used.map(|usage| usage.memory_bytes),
             cpu_ms: used.map(|usage| usage.cpu_ms),
             last_error: child.last_error().map(str::to_owned),
+            rung: record.ladder.of_child(now, name, child.state()),
+            memory_limit_bytes: settings.bounds.get(&name).map(|bound| bound.memory),
         }
-    });
+    })
+    .into();
+    let rungs = children.iter().map(|child| child.rung);
+    let mut recovery = record.ladder.view(rungs, config.rung);
+    for step in &mut recovery.steps {
+        step.reason = shown(&step.reason);
+    }
     FleetStatus {
         config: ConfigStatus {
             state: config.state,
@@ -74,6 +98,9 @@ pub(crate) fn view(
                 .map(|warning| shown(&warning.to_string()))
                 .collect(),
         },
-        children: children.collect(),
+        children,
+        recovery,
+        watch: record.vigil.as_ref().map(Vigil::status),
+        upgrade: upgrade.cloned(),
     }
 }

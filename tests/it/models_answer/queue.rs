@@ -127,6 +127,27 @@ async fn a_message_that_steers_is_heard_after_the_call_of_a_tool() {
 }
 
 #[tokio::test]
+async fn a_word_about_the_queue_before_a_message_holds_for_that_message_alone() {
+    let stage = stage("followup").await;
+    let mut client = stage.instance.client().await;
+    let messages = [("/queue steer turn left", "c2"), ("then stop", "c3")];
+    say_meanwhile(&stage, &mut client, &messages).await;
+    let mut ends = ends(&mut client, 3).await;
+    assert_eq!(ends.remove(2), ended("c3", "final", "Hello"));
+    ends.sort();
+    assert_eq!(
+        ends,
+        [ended("c1", "final", "done"), ended("c2", "final", "")]
+    );
+    let asked = stage.model.asked();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(said(&asked[1].body), ["first", "turn left"]);
+    assert_eq!(said(&asked[2].body), ["first", "turn left", "then stop"]);
+    let listed = client.call("sessions.list", json!({})).await.unwrap();
+    assert!(!listed.to_string().contains("queueMode"), "{listed}");
+}
+
+#[tokio::test]
 async fn a_message_that_interrupts_stops_what_is_under_way() {
     let stage = stage("interrupt").await;
     let mut client = stage.instance.client().await;

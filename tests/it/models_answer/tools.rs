@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use openclaw_tests::home::Home;
-use openclaw_tests::model_server::{Answer, Asked, End, Script};
+use openclaw_tests::model_server::{Asked, Script};
 
 use super::{KEY, Stage, roles};
 
@@ -135,50 +135,4 @@ async fn a_server_of_tools_is_called_by_the_model() {
     }
     let asked = stage.model.asked();
     assert!(offered(&asked[0]).contains(&"greeter__greet"));
-}
-
-#[tokio::test]
-async fn every_protocol_carries_thoughts_calls_and_answers() {
-    for api in [
-        "openai-completions",
-        "openai-responses",
-        "anthropic-messages",
-        "google-generative-ai",
-    ] {
-        let stage = Stage::with(json!({"models": {"providers": {"stand-in": {"api": api}}}})).await;
-        let calls = Answer {
-            thought: "let me see".to_owned(),
-            calls: vec![(
-                "exec".to_owned(),
-                json!({"command": "echo sum-$((40 + 2))"}),
-            )],
-            ..Answer::default()
-        };
-        stage
-            .model
-            .play([Script::Answer(calls), Script::say("well done")]);
-        let told = stage.ask("s", json!({"thinking": "low"})).await;
-        assert_eq!(told.texts(), ["well done"], "{api}");
-        assert_eq!(told.chat(), "well done", "{api}");
-        let asked = stage.last_asked().body.to_string();
-        assert!(asked.contains("sum-42"), "{api}: {asked}");
-        let kept = stage.history("s").await;
-        assert_eq!(
-            roles(&kept),
-            ["user", "assistant", "toolResult", "assistant"],
-            "{api}"
-        );
-        assert_eq!(kept[1]["api"], api);
-        let thought = &kept[1]["content"][0];
-        assert_eq!(thought["thinking"], "let me see", "{api}: {thought}");
-        stage
-            .model
-            .play([Script::Answer(Answer::tokens(3).ending(End::BreakOff))]);
-        let told = stage.ask("s", json!({})).await;
-        assert!(
-            told.texts()[1].contains("broke off"),
-            "{api}: {:?}",
-            told.texts()
-        );
-    }
 }

@@ -359,6 +359,41 @@ async fn what_is_killed_in_the_background_is_gone() {
 }
 
 #[tokio::test]
+async fn what_goes_on_in_the_background_is_typed_to_as_a_person_does() {
+    LocalSet::new()
+        .run_until(async {
+            let machine = open();
+            let run = json!({"command": "head -c 6 | od -An -c", "background": true});
+            let going = machine.run(run).await;
+            let id = going.details["sessionId"].as_str().unwrap().to_owned();
+            let paste = json!({"action": "paste", "sessionId": id, "text": "hello"});
+            let pasted = machine.process(paste).await;
+            assert!(text(&pasted).starts_with("Wrote 5 bytes"), "{pasted:?}");
+            let ask = |action: &str| json!({"action": action, "sessionId": id});
+            let submitted = machine.process(ask("submit")).await;
+            assert_eq!(
+                text(&submitted),
+                format!("Submitted session {id} (sent CR).")
+            );
+            let over = loop {
+                let polled = machine.process(ask("poll")).await;
+                if polled.details["status"] != "running" {
+                    break polled;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            };
+            assert!(text(&over).contains(r"h   e   l   l   o  \r"), "{over:?}");
+            // Nobody is there any more to type to.
+            for action in ["paste", "submit", "write", "kill"] {
+                let refused = machine.process(ask(action)).await;
+                assert!(refused.is_error, "{action}: {refused:?}");
+            }
+            assert!(machine.process(ask("dance")).await.is_error);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_command_ends_with_whoever_waits_for_it() {
     let machine = open();
     let run = machine.run(json!({"command": "sleep 600 & echo $!; sleep 600"}));

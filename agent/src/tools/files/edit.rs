@@ -2,13 +2,10 @@
 
 use std::rc::Rc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::LocalBoxFuture;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{PATH, Place, aside};
-use crate::model::ToolSpec;
-use crate::tool::{Call, Tool, ToolError, ToolOutput};
+use super::{FileTool, Place, Work};
+use crate::tool::{ToolError, ToolOutput};
 use crate::tools::arguments::Arguments;
 use crate::tools::spec;
 
@@ -21,65 +18,46 @@ const AROUND: usize = 4;
 const MOST_SHOWN: usize = 400;
 
 /// The tool.
-pub(in crate::tools) struct Edit {
-    spec: ToolSpec,
-    place: Rc<Place>,
-}
-
-impl Edit {
-    pub(in crate::tools) fn new(place: Rc<Place>) -> Self {
-        let spec = spec(
-            NAME,
-            "Edit a file by replacing exact text. The oldText must match exactly (including whitespace). Use this for precise, \
-             surgical edits.",
-            &["path", "oldText", "newText"],
-            json!({
-                "path": { "description": "Path to the file to edit (relative or absolute)", "type": "string" },
-                "oldText": { "description": "Exact text to find and replace (must match exactly)", "type": "string" },
-                "newText": { "description": "New text to replace the old text with", "type": "string" },
-            }),
-        );
-        Self { spec, place }
+pub(super) fn tool(place: &Rc<Place>) -> FileTool {
+    let spec = spec(
+        NAME,
+        "Edit a file by replacing exact text. The oldText must match exactly (including whitespace). Use this for precise, \
+         surgical edits.",
+        &["path", "oldText", "newText"],
+        json!({
+            "path": { "description": "Path to the file to edit (relative or absolute)", "type": "string" },
+            "oldText": { "description": "Exact text to find and replace (must match exactly)", "type": "string" },
+            "newText": { "description": "New text to replace the old text with", "type": "string" },
+        }),
+    );
+    FileTool {
+        name: NAME,
+        spec,
+        place: place.clone(),
+        read: asked,
     }
 }
 
-impl Tool for Edit {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    fn call<'a>(&'a self, call: Call<'a>) -> LocalBoxFuture<'a, Result<ToolOutput, ToolError>> {
-        async move {
-            let arguments = Arguments::new(NAME, &call.arguments);
-            let path = arguments.required(&PATH)?.to_owned();
-            let old = arguments.required(&["oldText", "old_string"])?.to_owned();
-            let new = arguments.required(&["newText", "new_string"])?.to_owned();
-            aside(NAME, &self.place, move |place| {
-                let bytes = place.read(&path, LARGEST).map_err(|error| {
-                    if error.starts_with("ENOENT") {
-                        format!("File not found: {path}")
-                    } else {
-                        error
-                    }
-                })?;
-                let text = String::from_utf8(bytes)
-                    .map_err(|_| format!("{path} is no text in UTF-8, and is not edited"))?;
-                let edited = edited(&text, &old, &new, &path)?;
-                place.write(&path, edited.as_bytes())?;
-                Ok(ToolOutput {
-                    details: difference(&text, &edited),
-                    ..ToolOutput::text(format!("Successfully replaced text in {path}."))
-                })
-            })
-            .await
-        }
-        .boxed_local()
-    }
-
-    fn summary(&self, arguments: &Map<String, Value>) -> Option<String> {
-        let arguments = Arguments::new(NAME, arguments);
-        arguments.text(&PATH).map(str::to_owned)
-    }
+fn asked(arguments: &Arguments<'_>, path: String) -> Result<Work, ToolError> {
+    let old = arguments.required(&["oldText", "old_string"])?.to_owned();
+    let new = arguments.required(&["newText", "new_string"])?.to_owned();
+    Ok(Box::new(move |place| {
+        let bytes = place.read(&path, LARGEST).map_err(|error| {
+            if error.starts_with("ENOENT") {
+                format!("File not found: {path}")
+            } else {
+                error
+            }
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| format!("{path} is no text in UTF-8, and is not edited"))?;
+        let edited = edited(&text, &old, &new, &path)?;
+        place.write(&path, edited.as_bytes())?;
+        Ok(ToolOutput {
+            details: difference(&text, &edited),
+            ..ToolOutput::text(format!("Successfully replaced text in {path}."))
+        })
+    }))
 }
 
 /// The text with the one place where `old` stands replaced. Models do not see how lines end, so that either way counts.

@@ -4,15 +4,12 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::FutureExt as _;
-use futures_util::future::LocalBoxFuture;
 use openclaw_shared::transcript::Part;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::{PATH, Place, aside};
-use crate::model::ToolSpec;
+use super::{FileTool, Place, Work};
 use crate::picture;
-use crate::tool::{Call, Tool, ToolError, ToolOutput};
+use crate::tool::{ToolError, ToolOutput};
 use crate::tools::arguments::Arguments;
 use crate::tools::spec;
 
@@ -27,56 +24,36 @@ const LARGEST: u64 = 32 * 1024 * 1024;
 const LARGEST_PICTURE: usize = 5 * 1024 * 1024;
 
 /// The tool.
-pub(in crate::tools) struct Read {
-    spec: ToolSpec,
-    place: Rc<Place>,
-}
-
-impl Read {
-    pub(in crate::tools) fn new(place: Rc<Place>) -> Self {
-        let spec = spec(
-            NAME,
-            "Read the contents of a file. Supports text files and images (jpg, png, gif, webp). Images are sent as attachments. For \
-             text files, output is truncated to 2000 lines or 50KB (whichever is hit first). Use offset/limit for large files. When \
-             you need the full file, continue with offset until complete.",
-            &["path"],
-            json!({
-                "path": { "description": "Path to the file to read (relative or absolute)", "type": "string" },
-                "offset": { "description": "Line number to start reading from (1-indexed)", "type": "number" },
-                "limit": { "description": "Maximum number of lines to read", "type": "number" },
-            }),
-        );
-        Self { spec, place }
+pub(super) fn tool(place: &Rc<Place>) -> FileTool {
+    let spec = spec(
+        NAME,
+        "Read the contents of a file. Supports text files and images (jpg, png, gif, webp). Images are sent as attachments. For \
+         text files, output is truncated to 2000 lines or 50KB (whichever is hit first). Use offset/limit for large files. When \
+         you need the full file, continue with offset until complete.",
+        &["path"],
+        json!({
+            "path": { "description": "Path to the file to read (relative or absolute)", "type": "string" },
+            "offset": { "description": "Line number to start reading from (1-indexed)", "type": "number" },
+            "limit": { "description": "Maximum number of lines to read", "type": "number" },
+        }),
+    );
+    FileTool {
+        name: NAME,
+        spec,
+        place: place.clone(),
+        read: asked,
     }
 }
 
-impl Tool for Read {
-    fn spec(&self) -> &ToolSpec {
-        &self.spec
-    }
-
-    fn call<'a>(&'a self, call: Call<'a>) -> LocalBoxFuture<'a, Result<ToolOutput, ToolError>> {
-        async move {
-            let arguments = Arguments::new(NAME, &call.arguments);
-            let path = arguments.required(&PATH)?.to_owned();
-            let offset = arguments.integer("offset")?;
-            let limit = arguments.integer("limit")?;
-            aside(NAME, &self.place, move |place| {
-                let bytes = place.read(&path, LARGEST)?;
-                match picture::kind(&bytes) {
-                    Some(kind) => pictured(kind, &bytes),
-                    None => lines(&String::from_utf8_lossy(&bytes), offset, limit),
-                }
-            })
-            .await
+fn asked(arguments: &Arguments<'_>, path: String) -> Result<Work, ToolError> {
+    let (offset, limit) = (arguments.integer("offset")?, arguments.integer("limit")?);
+    Ok(Box::new(move |place| {
+        let bytes = place.read(&path, LARGEST)?;
+        match picture::kind(&bytes) {
+            Some(kind) => pictured(kind, &bytes),
+            None => lines(&String::from_utf8_lossy(&bytes), offset, limit),
         }
-        .boxed_local()
-    }
-
-    fn summary(&self, arguments: &Map<String, Value>) -> Option<String> {
-        let arguments = Arguments::new(NAME, arguments);
-        arguments.text(&PATH).map(str::to_owned)
-    }
+    }))
 }
 
 fn pictured(kind: &str, bytes: &[u8]) -> Result<ToolOutput, String> {

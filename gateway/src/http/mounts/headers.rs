@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, StatusCode};
 use http_body_util::Empty;
+use openclaw_shared::trace::{self, TRACEPARENT};
 
 /// An agent's page must not act as the owner of the gateway's origin.
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox allow-scripts");
@@ -49,6 +50,11 @@ pub(super) fn question<B>(request: &Request<B>) -> Request<Empty<Bytes>> {
         for value in request.headers().get_all(name) {
             question.headers_mut().append(name, value.clone());
         }
+    }
+    if let Some(trace) = trace::current() {
+        question
+            .headers_mut()
+            .insert(TRACEPARENT, trace.traceparent());
     }
     if request.headers().contains_key(header::UPGRADE) {
         for name in [header::UPGRADE, header::CONNECTION] {

@@ -4,6 +4,7 @@
 //! text that only looks like a command, such as a path, is an ordinary message.
 
 use openclaw_shared::transcript::Thinking;
+use serde_json::{Map, Value};
 
 use crate::services::sessions::Dial;
 use crate::settings::queue::Wish;
@@ -73,6 +74,8 @@ pub(crate) enum Setting {
     Model,
     /// Where and under which rules commands are executed.
     Exec,
+    /// What becomes of messages while the agent is busy. Alone it is a command of its own.
+    Queue,
 }
 
 /// A setting, and to what; without a value it is asked for.
@@ -89,6 +92,10 @@ pub(crate) struct Hints {
     pub(crate) thinking: Option<Thinking>,
     /// The model.
     pub(crate) model: Option<String>,
+    /// Whether people see what tools do.
+    pub(crate) verbose: Option<String>,
+    /// What becomes of it while the agent is busy.
+    pub(crate) queue: Map<String, Value>,
     /// What is said to the agent.
     pub(crate) message: String,
 }
@@ -223,7 +230,7 @@ const NOT_HERE: &[&str] = &[
 pub(crate) fn parse(text: &str) -> Option<Command> {
     let text = text.trim();
     let (name, rest) = named(text)?;
-    if setting_of(name).is_some() {
+    if setting_of(name).is_some_and(|setting| setting != Setting::Queue) {
         return set(text);
     }
     let words: Vec<&str> = rest.split_whitespace().collect();
@@ -252,10 +259,11 @@ pub(crate) fn parse(text: &str) -> Option<Command> {
         "usage" => (words.len() <= 1).then(|| Command::Usage(word())),
         "send" => (words.len() <= 1).then(|| Command::Send(word())),
         "activation" => (words.len() <= 1).then(|| Command::Activation(word())),
-        // A sentence that begins with the word is a message; one word that says nothing is a slip.
-        "queue" => match Wish::parse(rest) {
-            Err(_) if words.len() > 1 && !words.iter().any(|it| it.contains([':', '='])) => None,
-            wish => Some(Command::Queue(wish)),
+        // A sentence that begins with the word is a message; one word that says nothing is a slip, and so is a pair that is none.
+        "queue" => match (Wish::parse(rest), directives(text)) {
+            (Err(_), (several, "")) if several.len() > 1 => Some(Command::Set(several)),
+            (Err(word), _) if words.len() > 1 && !word.contains([':', '=']) => None,
+            (wish, _) => Some(Command::Queue(wish)),
         },
         "approve" => Some(Command::Approve {
             id: words.first().copied().unwrap_or_default().to_owned(),
@@ -294,8 +302,15 @@ pub(crate) fn hints(text: &str) -> Option<Hints> {
                 hints.thinking = Some(Thinking::from_text(word)?);
             }
             Setting::Model => hints.model = Some(value),
-            // What is shown and where commands run is a matter of the conversation.
-            Setting::Dial(Dial::Verbose | Dial::Reasoning | Dial::Elevated) | Setting::Exec => {}
+            Setting::Dial(Dial::Verbose) => {
+                hints.verbose = Some(Dial::Verbose.word(&value)?.to_owned());
+            }
+            Setting::Queue => match Wish::parse(&value) {
+                Ok(Wish::Set(wished)) => hints.queue.extend(wished),
+                Ok(Wish::Show | Wish::Clear) | Err(_) => return None,
+            },
+            // What else is shown and where commands run is a matter of the conversation.
+            Setting::Dial(Dial::Reasoning | Dial::Elevated) | Setting::Exec => {}
         }
     }
     Some(hints)
@@ -323,6 +338,7 @@ fn setting_of(name: &str) -> Option<Setting> {
         "elevated" | "elev" => Setting::Dial(Dial::Elevated),
         "model" => Setting::Model,
         "exec" => Setting::Exec,
+        "queue" => Setting::Queue,
         _ => return None,
     })
 }
@@ -357,6 +373,7 @@ fn directives(text: &str) -> (Vec<Directive>, &str) {
                 Setting::Dial(dial) => values.is_empty() && dial.word(word).is_some(),
                 Setting::Model => values.is_empty() && !word.is_empty() && !word.starts_with('/'),
                 Setting::Exec => word.contains('=') && !word.starts_with('/'),
+                Setting::Queue => matches!(Wish::parse(word), Ok(Wish::Set(_))),
             };
             if !takes {
                 break;
@@ -376,6 +393,7 @@ fn directives(text: &str) -> (Vec<Directive>, &str) {
 #[cfg(test)]
 mod tests {
     use openclaw_shared::transcript::Thinking;
+    use serde_json::{Value, json};
 
     use super::{Command, Detail, Directive, Hints, Setting, Wish, hints, parse};
     use crate::services::sessions::Dial;
@@ -459,6 +477,7 @@ mod tests {
             "/think about the weather today",
             "/usage of the word is what?",
             "/queue up some music",
+            "/think high /queue up some music",
             "//help",
         ] {
             assert_eq!(parse(text), None, "{text}");
@@ -484,6 +503,18 @@ mod tests {
             parse("/exec host=gateway ask=always"),
             set(&[(Setting::Exec, Some("host=gateway ask=always"))])
         );
+        for text in [
+            "/queue collect cap:3 /think high",
+            "/queue: collect cap:3\n/think high",
+        ] {
+            assert_eq!(
+                parse(text),
+                set(&[
+                    (Setting::Queue, Some("collect cap:3")),
+                    (think, Some("high"))
+                ])
+            );
+        }
     }
 
     #[test]
@@ -496,6 +527,21 @@ mod tests {
                 thinking: Some(Thinking::High),
                 model: Some("a/b".into()),
                 message: "what is\n2 + 2?".into(),
+                ..Hints::default()
+            })
+        );
+        let text = "/queue steer debounce:2s /verbose full turn left";
+        assert_eq!(parse(text), None);
+        let Value::Object(queue) = json!({"queueMode": "steer", "queueDebounceMs": 2_000}) else {
+            unreachable!("it is written as an object");
+        };
+        assert_eq!(
+            hints(text),
+            Some(Hints {
+                verbose: Some("full".into()),
+                queue,
+                message: "turn left".into(),
+                ..Hints::default()
             })
         );
         assert_eq!(hints("/think high"), None, "there is no message");

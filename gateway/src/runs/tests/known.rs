@@ -136,3 +136,35 @@ async fn what_a_tool_has_no_details_of_is_told_without_them() {
     assert_eq!(result["isError"], false, "{result}");
     assert!(result["result"].get("details").is_none(), "{result}");
 }
+
+#[tokio::test(flavor = "local")]
+async fn what_tools_do_is_shown_for_the_run_that_asks_for_it() {
+    let gateway = Gateway::start().await;
+    let (mut client, _) = gateway.client().await;
+    let shows = |seen: &[Value]| seen.iter().any(|it| it["payload"]["stream"] == "tool");
+    for (key, verbose, is_shown) in [
+        ("a", None, false),
+        ("b", Some("on"), true),
+        ("c", None, false),
+    ] {
+        let mut params =
+            json!({"message": "/tool session_status {}", "agentId": "main", "idempotencyKey": key});
+        if let Some(verbose) = verbose {
+            params["verbose"] = json!(verbose);
+        }
+        ask(&mut client, key, "agent", params).await;
+        let seen = until(&mut client, is_finish).await;
+        assert_eq!(shows(&seen), is_shown, "{key}: {seen:?}");
+    }
+    let said = "/verbose on /tool session_status {}";
+    let seen = super::say(&mut client, said, "d").await;
+    let seen = super::until_after(seen, &mut client, |it| super::is_chat(it, "d", "final")).await;
+    assert!(shows(&seen), "{seen:?}");
+    let params =
+        json!({"message": "x", "agentId": "main", "idempotencyKey": "e", "verbose": "loud"});
+    let refused = client.call("agent", params).await;
+    assert_eq!(
+        refused["error"]["message"],
+        "invalid verbose (use on|off|full)"
+    );
+}

@@ -1,8 +1,14 @@
 //! Messages that wait: for quiet, and when there are too many of them.
 
+use std::time::Duration;
+
+use openclaw_shared::clock::Moment;
 use serde_json::{Value, json};
 
 use super::{is_chat, say, until, until_after};
+use crate::runs::lanes::Manner;
+use crate::runs::{RunKind, journal};
+use crate::settings::queue::QueueMode;
 use crate::testing::{Client, Gateway};
 
 async fn gateway(queue: Value) -> Gateway {
@@ -148,4 +154,51 @@ async fn a_message_that_cannot_be_taken_in_pushes_nobody_out() {
     let seen = until_after(seen, &mut client, |it| is_chat(it, "c2", "final")).await;
     assert!(!seen.iter().any(|it| is_chat(it, "c2", "aborted")));
     assert!(history(&mut client).await.contains("apples"));
+}
+
+#[tokio::test(flavor = "local")]
+async fn what_was_given_up_in_the_last_moment_keeps_nobody_waiting() {
+    let gateway = Gateway::start_with(&json!({"agents": {"defaults": {"maxConcurrent": 1}}})).await;
+    let (mut client, _) = gateway.client().await;
+    {
+        // It is looked for first, and nobody knows it any more.
+        let manner = Manner {
+            mode: QueueMode::Followup,
+            quiet: Duration::ZERO,
+        };
+        let gone = journal::waiting("gone".to_owned(), 0, RunKind::Agent, manner);
+        let mut state = gateway.context.runs.state();
+        state
+            .lanes
+            .enter("agent:main:elsewhere", gone, Moment::now());
+    }
+    // This rings once, and nobody rings again.
+    say(&mut client, "hello", "c1").await;
+    let waited = client.call("agent.wait", json!({"runId": "c1"})).await;
+    assert_eq!(waited["payload"]["status"], "ok", "{waited}");
+    assert!(!gateway.context.runs.is_busy("agent:main:elsewhere"));
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_word_about_the_queue_before_a_message_holds_for_it_alone() {
+    let gateway = gateway(json!({"mode": "collect", "debounceMs": 3_600_000})).await;
+    let (mut client, _) = gateway.client().await;
+    busy(&mut client).await;
+    say(&mut client, "wait for me", "c2").await;
+    let seen = say(&mut client, "/queue interrupt now", "c3").await;
+    let seen = until_after(seen, &mut client, |it| is_chat(it, "c1", "aborted")).await;
+    // What interrupts takes the place of whatever was asked before it.
+    assert!(
+        seen.iter().any(|it| is_chat(it, "c2", "aborted")),
+        "{seen:?}"
+    );
+    let ended = |it: &Value| is_chat(it, "c3", "final");
+    if !seen.iter().any(ended) {
+        until(&mut client, ended).await;
+    }
+    let history = history(&mut client).await;
+    assert!(
+        !history.contains("/queue") && history.contains("now"),
+        "{history}"
+    );
 }

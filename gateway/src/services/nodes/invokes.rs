@@ -181,6 +181,11 @@ pub(crate) fn refused(error: Option<NodeError>) -> ErrorShape {
 }
 
 impl Invokes {
+    /// How many have no answer yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Makes room for a request.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use openclaw_shared::protocol::params::sessions::PreviewItem;
 use openclaw_shared::transcript::{Message, Part, text_of};
 use rusqlite::Connection;
 
-use super::words::cut;
-use super::{cleaned, newest};
+use super::newest;
+use super::words::{cut, said};
 use crate::store::StoreError;
 
 /// How many messages are looked at for one item that is shown, since some have nothing to show.
@@ -41,11 +41,11 @@ fn of(message: &Message, most_chars: usize) -> Vec<PreviewItem> {
     let mut items = Vec::new();
     let text = text_of(message.content());
     match message {
-        Message::User(_) => items.push(item("user", &cleaned(&text))),
+        Message::User(_) => items.push(item("user", &said(&text))),
         Message::ToolResult(_) => items.push(item("tool", &text)),
-        Message::Assistant(said) => {
+        Message::Assistant(answer) => {
             items.push(item("assistant", &text));
-            let calls = said.content.iter().filter_map(|part| match part {
+            let calls = answer.content.iter().filter_map(|part| match part {
                 Part::ToolCall { name, .. } => Some(name.as_str()),
                 Part::Text { .. } | Part::Image { .. } | Part::Thinking { .. } => None,
             });

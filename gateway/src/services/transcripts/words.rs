@@ -17,6 +17,43 @@ const CHANNELS: &[&str] = &[
     "BlueBubbles",
 ];
 const MESSAGE_ID: &str = "[message_id:";
+/// What begins each line that tells an agent what has happened meanwhile.
+const NOTE: &str = "System: ";
+
+/// What a person has said in a message: without the notes that were told with it, and as [`cleaned`].
+pub(crate) fn said(text: &str) -> String {
+    cleaned(without_notes(text))
+}
+
+/// A text without the lines before it that tell an agent what has happened meanwhile.
+fn without_notes(text: &str) -> &str {
+    let is_first = |line: &str| {
+        let stamp = line
+            .strip_prefix(NOTE)
+            .and_then(|rest| rest.strip_prefix('['));
+        stamp.is_some_and(|stamp| has_day(stamp))
+    };
+    if !text.lines().next().is_some_and(is_first) {
+        return text;
+    }
+    let mut left = text;
+    while left.starts_with(NOTE) {
+        left = left.split_once('\n').map_or("", |(_, rest)| rest);
+    }
+    left.trim_start_matches('\n')
+}
+
+/// Whether it begins with `2026-11-22T`.
+fn has_day(text: &str) -> bool {
+    let bytes = text.as_bytes().iter().take(11);
+    let fits = bytes
+        .zip(b"dddd-dd-ddT")
+        .filter(|(byte, wanted)| match wanted {
+            b'd' => byte.is_ascii_digit(),
+            other => byte == other,
+        });
+    fits.count() == 11
+}
 
 /// A person's text without the header that says when and by which channel it came, and without the lines that name it.
 pub(crate) fn cleaned(text: &str) -> String {
@@ -109,7 +146,32 @@ pub(crate) fn cut(text: &str, longest: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cleaned, cut, in_short};
+    use super::{cleaned, cut, in_short, said};
+
+    #[test]
+    fn what_was_told_with_a_message_is_nothing_a_person_has_said() {
+        for (text, expected) in [
+            ("hi", "hi"),
+            (
+                "System: [2026-11-22T07:12:00Z] the tea is ready\n\nhi\n[message_id: r]",
+                "hi",
+            ),
+            (
+                "System: [2026-11-22T07:12:00Z] one\nSystem: more\nSystem: [2026-11-22T07:13:00Z] two\n\n[WebChat 2026-11-22 07:12] hi",
+                "hi",
+            ),
+            ("System: [2026-11-22T07:12:00Z] alone", ""),
+            // People may say such a thing themselves.
+            ("System: reboot", "System: reboot"),
+            ("System: [ü] reboot", "System: [ü] reboot"),
+            (
+                "hi\nSystem: [2026-11-22T07:12:00Z] x",
+                "hi\nSystem: [2026-11-22T07:12:00Z] x",
+            ),
+        ] {
+            assert_eq!(said(text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn headers_and_lines_that_people_did_not_write_are_taken_off() {

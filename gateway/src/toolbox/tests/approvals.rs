@@ -87,6 +87,25 @@ async fn people_see_exactly_what_an_agent_would_run_here_and_their_word_is_taken
 }
 
 #[tokio::test(flavor = "local")]
+async fn what_nobody_decides_in_time_is_no() {
+    let gateway = Gateway::start().await;
+    let (mut owner, _) = gateway.client().await;
+    let mut late = question("late");
+    late.limit = Duration::from_millis(50);
+    assert_eq!(people(&gateway).ask(late).await, Answer::Late);
+    let resolved = owner.event("exec.approval.resolved").await;
+    assert_eq!(
+        (&resolved["payload"]["id"], &resolved["payload"]["decision"]),
+        (&json!("late"), &json!("deny"))
+    );
+    let pending = owner.call("exec.approval.list", json!({})).await;
+    assert_eq!(pending["payload"]["pending"], json!([]), "{pending}");
+    let decided = json!({"id": "late", "decision": "allow-once"});
+    let refused = owner.call("exec.approval.resolve", decided).await;
+    assert_eq!(refused["ok"], false, "{refused}");
+}
+
+#[tokio::test(flavor = "local")]
 async fn when_the_agent_is_stopped_nobody_is_asked_any_more() {
     let gateway = Gateway::start().await;
     let (mut owner, _) = gateway.client().await;

@@ -240,7 +240,7 @@ fn every_mistake_is_named_once_with_its_place() {
             "{\n  gateway: {\n    port: \"18789\",\n    bind: 'everywhere',\n    prot: 1,\n  },\n  logging: { level: 5 },\n}",
         ),
         &[
-            "openclaw.json:3:11: gateway.port: expected an integer from 1 to 65535, found the string \"18789\"",
+            "openclaw.json:3:11: gateway.port: expected an integer from 1 to 65535, found the string \"18789\"; write it without quotes",
             "openclaw.json:4:11: gateway.bind: expected one of \"loopback\", \"lan\", \"tailnet\", \"auto\", \"custom\", found the string \"everywhere\"",
             "openclaw.json:5:5: gateway.prot: this key is not known; it is kept, but has no effect; did you mean \"port\"?",
             "openclaw.json:7:21: logging.level: expected one of \"silent\", \"fatal\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", found the number 5",
@@ -357,10 +357,11 @@ fn what_is_not_a_text_file_is_refused_without_waiting() {
             .message
             .clone()
     };
-    assert_eq!(
-        refused(&path),
-        "the file is not UTF-8 text; byte 1 is where it stops being so"
-    );
+    assert_eq!(refused(&path), "the file is not UTF-8 text");
+    let issue = &load(&path, &environment()).unwrap_err().issues[0];
+    assert_eq!((issue.line, issue.column), (Some(1), Some(2)));
+    std::fs::write(&path, b"\xff\xfe{\0}\0").unwrap();
+    assert_eq!(refused(&path), "the file is UTF-16 text and has to be UTF-8");
     assert_eq!(refused(folder.path()), "this is not a regular file");
     std::fs::write(&path, " ".repeat(usize::try_from(MAX_BYTES).unwrap() + 1)).unwrap();
     assert_eq!(refused(&path), "the file is larger than 8388608 bytes");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crate::config::setting::{Whole, choice, section};
+use crate::config::setting::{MemoryBound, Whole, choice, section};
 use crate::secret::Secret;
 
 section! {
@@ -37,6 +37,12 @@ section! {
         "nodes" => nodes: Nodes = Nodes::default();
         /// Which tools can be called over HTTP.
         "tools" => tools: GatewayTools = GatewayTools::default();
+        /// What can be read of its own doings (`/metrics`).
+        "metrics" => metrics: Metrics = Metrics::default();
+        /// How much memory each process may use.
+        "limits" => limits: Limits = Limits::default();
+        /// The instance of another profile that this one watches.
+        "watch" => watch: Watch = Watch::default();
     }
 }
 
@@ -207,6 +213,50 @@ section! {
         /// Tools that run commands, change or restart the gateway, make jobs, or start and write to sessions: those that are named
         /// here can be called.
         "allow" => allow: Vec<String> = Vec::new();
+    }
+}
+
+section! {
+    /// What can be read of its own doings, for monitoring. Our own key: the Node implementation refuses it.
+    pub struct Metrics {
+        /// Whether `/metrics` is there, for whoever presents the token or password of the gateway as a bearer.
+        "enabled" => enabled: bool = true;
+        /// Whether it is answered without a secret when it is asked for on this machine.
+        "openOnLoopback" => open_on_loopback: bool = false;
+    }
+}
+
+section! {
+    /// How much memory each process may use; more makes the supervisor replace it. Our own key: the Node implementation refuses it.
+    pub struct Limits {
+        /// How often it is looked at, in milliseconds. What three looks in a row find too large is replaced.
+        "checkMs" => check_ms: Whole<100, 600_000> = Whole::of(5_000);
+        /// The gateway. Its `memory` is 2GB unless it says otherwise.
+        "gateway" => gateway: ProcessLimits = ProcessLimits::default();
+        /// The canvas host. Its `memory` is 512MB unless it says otherwise.
+        "canvasHost" => canvas_host: ProcessLimits = ProcessLimits::default();
+        /// Browser control itself, without the browsers. Its `memory` is 1GB unless it says otherwise.
+        "browserControl" => browser_control: ProcessLimits = ProcessLimits::default();
+    }
+}
+
+section! {
+    /// How much memory one process may use.
+    pub struct ProcessLimits {
+        /// Resident memory beyond which a successor takes its place: `"512MB"`, `"1.5GB"`, a number of bytes, or `"off"`.
+        "memory" => memory: Option<MemoryBound> = None;
+        /// Resident memory at which the process is killed when no successor takes its place; absent means twice `memory`.
+        "memoryCeiling" => memory_ceiling: Option<MemoryBound> = None;
+    }
+}
+
+section! {
+    /// The instance of another profile that this one watches, as a rescue bot does. Our own key: the Node implementation refuses it.
+    pub struct Watch {
+        /// Its profile; `"default"` is the one without a name. Absent means that none is watched.
+        "profile" => profile: Option<String> = None;
+        /// How often it is looked at, in milliseconds; less often while it is down.
+        "intervalMs" => interval_ms: Whole<100, 600_000> = Whole::of(5_000);
     }
 }
 

@@ -7,6 +7,9 @@ use crate::config::issue::Finding;
 use crate::config::path::{KeyPath, Step};
 use crate::config::sensitive;
 
+/// What is said of every key that nothing reads.
+pub(crate) const UNKNOWN_KEY: &str = "this key is not known; it is kept, but has no effect";
+
 /// The walk through a configuration: where it stands and what it found.
 #[derive(Debug)]
 pub(crate) struct Walk<'r> {
@@ -44,12 +47,34 @@ impl<'r> Walk<'r> {
 
     /// Reports that the value here is not what it should be.
     pub(crate) fn expected<T>(&mut self, what: &str, found: &Value) -> Option<T> {
+        self.expected_with(what, found, None)
+    }
+
+    /// The same, with what to do about it.
+    pub(crate) fn expected_with<T>(
+        &mut self,
+        what: &str,
+        found: &Value,
+        hint: Option<String>,
+    ) -> Option<T> {
         let found = self.describe(found);
-        self.report(Finding::error(
-            self.path.clone(),
-            format!("expected {what}, found {found}"),
-        ));
+        self.report(Finding {
+            hint,
+            ..Finding::error(self.path.clone(), format!("expected {what}, found {found}"))
+        });
         None
+    }
+
+    /// Reports a word that is none of those known here, with the nearest one if it is close.
+    pub(crate) fn expected_word<T>(
+        &mut self,
+        what: &str,
+        found: &Value,
+        known: &[&str],
+    ) -> Option<T> {
+        let meant = found.as_str().and_then(|word| nearest(word.trim(), known));
+        let hint = meant.map(|word| format!("did you mean \"{word}\"?"));
+        self.expected_with(what, found, hint)
     }
 
     /// The value as an object, or a report that it is none.
@@ -62,10 +87,7 @@ impl<'r> Walk<'r> {
     /// Warns about keys that are not known here, with the nearest known one if it is close.
     pub(crate) fn unknown_keys(&mut self, object: &Map<String, Value>, known: &[&str]) {
         for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-            let finding = Finding::warning(
-                self.path.key(key),
-                "this key is not known; it is kept, but has no effect",
-            );
+            let finding = Finding::warning(self.path.key(key), UNKNOWN_KEY);
             self.report(match nearest(key, known) {
                 Some(name) => finding.hint(format!("did you mean \"{name}\"?")),
                 None => finding,

@@ -34,7 +34,7 @@ impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
         integer(value)
             .filter(|number| (MIN..=MAX).contains(number))
             .map(Self)
-            .or_else(|| walk.expected(&format!("an integer from {MIN} to {MAX}"), value))
+            .or_else(|| not_one(walk, &format!("an integer from {MIN} to {MAX}"), value))
     }
 
     fn shape() -> Shape {
@@ -56,12 +56,25 @@ fn integer(value: &Value) -> Option<u64> {
     })
 }
 
+/// Reports a value that is no such integer, with what is wrong about the ways in which people write one.
+fn not_one<T>(walk: &mut Walk<'_>, what: &str, found: &Value) -> Option<T> {
+    let hint = found.as_str().map(str::trim).and_then(|text| {
+        let begins_as_one = text.starts_with(|c: char| c.is_ascii_digit());
+        match (text.parse::<u64>(), begins_as_one) {
+            (Ok(_), _) => Some("write it without quotes"),
+            (Err(_), true) => Some("write the number alone, without a unit and without quotes"),
+            (Err(_), false) => None,
+        }
+    });
+    walk.expected_with(what, found, hint.map(str::to_owned))
+}
+
 impl Setting for NonZeroU16 {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         let read = integer(value)
             .and_then(|n| u16::try_from(n).ok())
             .and_then(Self::new);
-        read.or_else(|| walk.expected("an integer from 1 to 65535", value))
+        read.or_else(|| not_one(walk, "an integer from 1 to 65535", value))
     }
 
     fn shape() -> Shape {
@@ -74,7 +87,7 @@ impl Setting for NonZeroU16 {
 
 impl Setting for u64 {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
-        integer(value).or_else(|| walk.expected("an integer of 0 or more", value))
+        integer(value).or_else(|| not_one(walk, "an integer of 0 or more", value))
     }
 
     fn shape() -> Shape {
@@ -88,7 +101,7 @@ impl Setting for u64 {
 impl Setting for u32 {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
         let read = integer(value).and_then(|n| Self::try_from(n).ok());
-        read.or_else(|| walk.expected("an integer from 0 to 4294967295", value))
+        read.or_else(|| not_one(walk, "an integer from 0 to 4294967295", value))
     }
 
     fn shape() -> Shape {

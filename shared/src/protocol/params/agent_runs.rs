@@ -26,6 +26,8 @@ pub struct AgentParams {
     pub session_key: Option<String>,
     /// How much the model may think, for this run.
     pub thinking: Option<String>,
+    /// Whether clients see what tools do, for this run: `on`, `off` or `full`. Our own addition.
+    pub verbose: Option<String>,
     /// Whether the answer also goes to a channel.
     pub deliver: Option<bool>,
     /// Images: `{type?, mimeType?, fileName?, content}`, the content in base64 or as a data URL.

@@ -1,150 +1,208 @@
 //! `gateway status` for people.
 
+use openclaw_shared::config::IssueLevel;
 use openclaw_shared::control::{ChildState, ChildStatus, ConfigState, InstanceStatus};
 use openclaw_shared::log::printable;
 
 use super::super::context::Context;
 use super::super::output::{Output, Tone, columns};
-use super::{Found, service_runs};
+use super::problems::Severity;
+use super::{Found, recovery};
 use crate::service::RuntimeStatus;
+
+/// How wide the names before the values are: `Service runtime: `.
+const WIDTH: usize = "Service runtime:".len();
 
 pub(super) fn show(context: &Context, found: &Found) {
     let out = &context.out;
-    for line in service_lines(found) {
+    for line in service_lines(context, found) {
         out.line(line);
     }
-    out.line(format!("File logs: {}", context.shown(&found.log_file)));
-    config_lines(context, found);
-    out.line("");
-    let gateway = &found.gateway;
-    out.line(format!(
-        "Gateway: bind={} ({}), port={} ({})",
-        gateway.bind_mode, gateway.bind_host, gateway.port, gateway.port_source
-    ));
-    out.line(format!("Probe target: {}", gateway.probe_url));
-    if let Some(dashboard) = &gateway.dashboard {
-        out.line(format!("Dashboard: {dashboard}"));
+    for line in config_lines(context, found) {
+        out.line(line);
     }
-    if let Some(note) = &gateway.probe_note {
-        out.line(format!("Probe note: {note}"));
+    out.line("");
+    for line in gateway_lines(found) {
+        out.line(line);
     }
     out.line("");
     runtime(context, found);
-    rpc(context, found);
-    listening(context, found);
-    if !found.extra_services.is_empty() {
-        out.note("Other gateway-like services detected (best effort):");
-        for extra in &found.extra_services {
-            out.note(format!(
-                "- {} ({}, {})",
-                extra.label, extra.scope, extra.detail
-            ));
-        }
+    rpc(out, found);
+    listening(out, found);
+    others(context, found);
+    if let Some(error) = &found.last_error {
+        out.line(row("Last error", error));
     }
-    if !found.ok {
-        out.line("");
-        out.line(format!("Troubles: run {}", context.command("logs")));
+    problems(out, found);
+}
+
+/// A name and its value, the values under each other.
+fn row(name: &str, value: impl AsRef<str>) -> String {
+    format!("{:WIDTH$} {}", format!("{name}:"), value.as_ref())
+}
+
+/// A line that somebody else worded, lined up with the others.
+fn lined_up(line: &str) -> String {
+    match line.split_once(": ") {
+        Some((name, value)) if !line.starts_with(' ') => row(name, value),
+        Some(_) | None => line.to_owned(),
     }
 }
 
-fn service_lines(found: &Found) -> Vec<String> {
+fn service_lines(context: &Context, found: &Found) -> Vec<String> {
     let service = &found.service;
     let loaded = if service.loaded {
         service.loaded_text
     } else {
         service.not_loaded_text
     };
-    let mut lines = vec![format!("Service: {} ({loaded})", service.label)];
-    if let Some(command) = &service.command {
-        lines.push(format!("Service file: {}", command.source_path));
+    let mut lines = vec![row("Service", format!("{} ({loaded})", service.label))];
+    let Some(command) = &service.command else {
+        return lines;
+    };
+    lines.push(row(
+        "Service file",
+        context.shown(command.source_path.as_ref()),
+    ));
+    if !command.program_arguments.is_empty() {
+        let words = printable(&command.program_arguments.join(" "));
+        lines.push(row("Command", words));
     }
+    if let Some(folder) = &command.working_directory {
+        lines.push(row("Working folder", folder));
+    }
+    if !command.environment.is_empty() {
+        let variables: Vec<String> = command
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={}", printable(value)))
+            .collect();
+        lines.push(row("Service env", variables.join(" ")));
+    }
+    lines.push(row("Service runtime", service_runtime(found)));
     lines
 }
 
-fn config_lines(context: &Context, found: &Found) {
-    let out = &context.out;
-    let config = &found.config.cli;
-    let state = match (config.exists, config.valid) {
-        (false, _) => " (missing)",
-        (true, false) => " (invalid)",
-        (true, true) => "",
-    };
-    out.line(format!(
-        "Config (cli): {}{state}",
-        context.shown(&config.path)
-    ));
-    if let Some(daemon) = &found.config.daemon {
-        out.line(format!("Config (running): {}", context.shown(&daemon.path)));
-    }
-    if found.config.mismatch {
-        out.note("The running instance and this command use different configuration files.");
-    }
-    for issue in &config.issues {
-        out.note(format!("Config issue: {issue}"));
-    }
-}
-
-/// What the supervisor says, and apart from it what the service manager says.
-fn runtime(context: &Context, found: &Found) {
-    let out = &context.out;
-    let supervisor = &found.supervisor;
-    match (&supervisor.status, &supervisor.error) {
-        (Some(status), _) => {
-            out.line(format!(
-                "Runtime: {} (supervisor pid {}, version {}, up {})",
-                out.paint(Tone::Good, "running"),
-                status.pid,
-                status.version,
-                duration(status.uptime_ms)
-            ));
-            config_state(context, status);
-            for line in children(out, status) {
-                out.line(format!("  {line}"));
-            }
-        }
-        (None, Some(error)) => {
-            out.line(format!(
-                "Runtime: {} ({error})",
-                out.paint(Tone::Odd, "unknown")
-            ));
-        }
-        (None, None) => out.line(format!(
-            "Runtime: {} (no supervisor answers on {})",
-            out.paint(Tone::Bad, "stopped"),
-            context.shown(&supervisor.socket)
-        )),
-    }
-    if !found.service.is_installed() {
-        return;
-    }
+/// `running (pid 4242, state active, sub running, last exit 0)`.
+fn service_runtime(found: &Found) -> String {
     let runtime = &found.service.runtime;
     let word = match runtime.status {
         RuntimeStatus::Running => "running",
         RuntimeStatus::Stopped => "stopped",
         RuntimeStatus::Unknown => "unknown",
     };
-    let mut facts = Vec::new();
-    facts.extend(runtime.pid.map(|pid| format!("pid {pid}")));
-    facts.extend(runtime.state.as_ref().map(|state| format!("state {state}")));
-    facts.extend(
-        runtime
-            .sub_state
-            .as_ref()
-            .map(|state| format!("sub {state}")),
-    );
-    facts.extend(
+    let named =
+        |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name} {value}"));
+    let facts: Vec<String> = [
+        runtime.pid.map(|pid| format!("pid {pid}")),
+        named("state", &runtime.state),
+        named("sub", &runtime.sub_state),
         runtime
             .last_exit_status
             .map(|status| format!("last exit {status}")),
-    );
-    facts.extend(runtime.detail.clone());
-    out.line(format!("Service runtime: {word} ({})", facts.join(", ")));
+        named("reason", &runtime.last_exit_reason),
+        runtime
+            .restarts
+            .filter(|restarts| *restarts > 0)
+            .map(|restarts| format!("restarted {restarts} times")),
+        runtime.detail.clone(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match facts.is_empty() {
+        true => word.to_owned(),
+        false => format!("{word} ({})", facts.join(", ")),
+    }
 }
 
-fn config_state(context: &Context, status: &InstanceStatus) {
+fn config_lines(context: &Context, found: &Found) -> Vec<String> {
+    let state = |config: &super::ConfigView| match (config.exists, config.valid) {
+        (false, _) => " (missing)",
+        (true, false) => " (invalid)",
+        (true, true) => "",
+    };
+    let config = &found.config.cli;
+    let shown =
+        |config: &super::ConfigView| format!("{}{}", context.shown(&config.path), state(config));
+    let mut lines = vec![row("Config", shown(config))];
+    if let Some(daemon) = &found.config.daemon {
+        let name = match found.supervisor.running {
+            true => "Config (running)",
+            false => "Config (service)",
+        };
+        if daemon.path != config.path {
+            lines.push(row(name, shown(daemon)));
+        }
+    }
+    let warnings = config
+        .issues
+        .iter()
+        .filter(|issue| issue.level == IssueLevel::Warning);
+    lines.extend(warnings.map(|issue| row("Config warning", issue.to_string())));
+    lines.push(row("Log file", context.shown(&found.log_file)));
+    lines
+}
+
+fn gateway_lines(found: &Found) -> Vec<String> {
+    let gateway = &found.gateway;
+    let mut lines = vec![row(
+        "Gateway",
+        format!(
+            "bind={} ({}), port={} ({})",
+            gateway.bind_mode, gateway.bind_host, gateway.port, gateway.port_source
+        ),
+    )];
+    lines.push(row("Probe target", &gateway.probe_url));
+    lines.extend(gateway.dashboard.as_ref().map(|url| row("Dashboard", url)));
+    lines.extend(gateway.probe_note.as_ref().map(|note| row("Note", note)));
+    lines
+}
+
+/// What the supervisor says.
+fn runtime(context: &Context, found: &Found) {
     let out = &context.out;
-    let config = &status.fleet.config;
-    let (tone, text) = match config.state {
+    let supervisor = &found.supervisor;
+    match (&supervisor.status, &supervisor.error) {
+        (Some(status), _) => {
+            out.line(row(
+                "Runtime",
+                format!(
+                    "{} (supervisor pid {}, version {}, up {})",
+                    out.paint(Tone::Good, "running"),
+                    status.pid,
+                    status.version,
+                    duration(status.uptime_ms)
+                ),
+            ));
+            out.line(running_config(out, status));
+            for line in recovery::lines(&status.fleet) {
+                out.line(lined_up(&line));
+            }
+            for line in children(out, status) {
+                out.line(format!("  {line}"));
+            }
+        }
+        (None, Some(error)) => {
+            let word = out.paint(Tone::Odd, "unknown");
+            out.line(row("Runtime", format!("{word} ({error})")));
+        }
+        (None, None) => {
+            let word = out.paint(Tone::Bad, "stopped");
+            let socket = context.shown(&supervisor.socket);
+            out.line(row(
+                "Runtime",
+                format!("{word} (no supervisor answers on {socket})"),
+            ));
+            if let Some(stop) = &found.last_stop {
+                out.line(lined_up(stop));
+            }
+        }
+    }
+}
+
+fn running_config(out: &Output, status: &InstanceStatus) -> String {
+    let (tone, text) = match status.fleet.config.state {
         ConfigState::Ok => (Tone::Good, "ok"),
         ConfigState::Degraded => (
             Tone::Bad,
@@ -156,13 +214,7 @@ fn config_state(context: &Context, status: &InstanceStatus) {
         ),
         ConfigState::Pending => (Tone::Odd, "pending: an edit waits for a restart"),
     };
-    out.line(format!("Running config: {}", out.paint(tone, text)));
-    if let Some(error) = &config.error {
-        out.note(format!("Config error: {}", printable(error)));
-    }
-    if config.state == ConfigState::Pending {
-        out.note(format!("Apply it: {}", context.command("gateway restart")));
-    }
+    row("Running config", out.paint(tone, text))
 }
 
 fn children(out: &Output, status: &InstanceStatus) -> Vec<String> {
@@ -177,7 +229,7 @@ fn children(out: &Output, status: &InstanceStatus) -> Vec<String> {
         "LAST ERROR",
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(status.fleet.children.iter().map(row));
+    rows.extend(status.fleet.children.iter().map(child_row));
     let lines = columns(&rows);
     let tones = status.fleet.children.iter().map(|child| tone(child.state));
     let painted = lines
@@ -196,7 +248,7 @@ fn children(out: &Output, status: &InstanceStatus) -> Vec<String> {
         .collect()
 }
 
-fn row(child: &ChildStatus) -> Vec<String> {
+fn child_row(child: &ChildStatus) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     vec![
         child.name.to_string(),
@@ -204,7 +256,7 @@ fn row(child: &ChildStatus) -> Vec<String> {
         child.generation.0.to_string(),
         or_dash(child.pid.map(|pid| pid.to_string())),
         child.restarts.to_string(),
-        or_dash(child.memory_bytes.map(memory)),
+        memory_of(child),
         or_dash(child.cpu_ms.map(duration)),
         child
             .last_error
@@ -212,6 +264,15 @@ fn row(child: &ChildStatus) -> Vec<String> {
             .map(printable)
             .unwrap_or_default(),
     ]
+}
+
+/// `34.5 MB of 2000.0 MB`: what it uses, of what it may.
+fn memory_of(child: &ChildStatus) -> String {
+    match (child.memory_bytes, child.memory_limit_bytes) {
+        (None, _) => "-".to_owned(),
+        (Some(used), None) => memory(used),
+        (Some(used), Some(limit)) => format!("{} of {}", memory(used), memory(limit)),
+    }
 }
 
 const fn tone(state: ChildState) -> Option<Tone> {
@@ -225,67 +286,89 @@ const fn tone(state: ChildState) -> Option<Tone> {
     }
 }
 
-fn rpc(context: &Context, found: &Found) {
-    let out = &context.out;
+fn rpc(out: &Output, found: &Found) {
     let Some(rpc) = &found.rpc else { return };
-    match &rpc.error {
+    out.line(match &rpc.error {
         None => {
             let took = rpc.latency_ms.unwrap_or_default();
-            out.line(format!(
-                "RPC probe: {} ({took}ms)",
-                out.paint(Tone::Good, "ok")
-            ));
+            let ok = out.paint(Tone::Good, "ok");
+            row("RPC probe", format!("{ok} ({took}ms)"))
         }
-        Some(error) => {
-            out.note("RPC probe: failed");
-            out.note(format!("RPC target: {}", rpc.url));
-            out.note(format!("  {}", printable(error)));
-            if found.supervisor.running && error.contains("unauthorized") {
-                out.note("The gateway runs; only the secret presented is wrong. Pass --token-file, or set OPENCLAW_GATEWAY_TOKEN.");
-            }
-        }
+        Some(_) => row("RPC probe", out.paint(Tone::Bad, "failed")),
+    });
+}
+
+fn listening(out: &Output, found: &Found) {
+    let answers = found.rpc.as_ref().is_some_and(|rpc| rpc.ok);
+    if !found.supervisor.running && !answers {
+        return;
+    }
+    let mut addresses: Vec<String> = found
+        .port
+        .listeners
+        .iter()
+        .map(|owner| owner.address.to_string())
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    if !addresses.is_empty() {
+        out.line(row("Listening", addresses.join(", ")));
     }
 }
 
-fn listening(context: &Context, found: &Found) {
+/// Other instances of this user, and services that look like gateways.
+fn others(context: &Context, found: &Found) {
     let out = &context.out;
-    let port = &found.port;
-    let answers = found.rpc.as_ref().is_some_and(|rpc| rpc.ok);
-    if found.supervisor.running || answers {
-        let mut addresses: Vec<String> = port
-            .listeners
-            .iter()
-            .map(|owner| owner.address.to_string())
-            .collect();
-        addresses.dedup();
-        addresses.sort();
-        addresses.dedup();
-        if !addresses.is_empty() {
-            out.line(format!("Listening: {}", addresses.join(", ")));
-        }
-    } else {
-        match port.status {
-            "busy" => {
-                out.note(format!("Port {} is already in use.", port.port));
-                for owner in &port.listeners {
-                    out.note(format!("- {owner}"));
-                }
-                for hint in &port.hints {
-                    out.note(format!("- {hint}"));
-                }
-            }
-            "free" if service_runs(found) => out.note(format!(
-                "Gateway port {} is not listening (service appears running).",
-                port.port
-            )),
-            _ => {}
-        }
-        if !found.supervisor.running && found.supervisor.error.is_none() && port.status != "busy" {
-            out.note(format!("Start it: {}", context.command("gateway")));
-        }
+    for other in &found.other_instances {
+        let port = other
+            .port
+            .map(|port| format!(", port {port}"))
+            .unwrap_or_default();
+        let state = match other.pid {
+            Some(pid) => format!("running (supervisor pid {pid}{port})"),
+            None => format!("stopped ({}{port})", context.shown(&other.state_dir)),
+        };
+        let name = format!("profile {}", other.profile);
+        out.line(row("Other gateway", format!("{name}: {state}")));
     }
-    if let Some(error) = &found.last_error {
-        out.note(format!("Last gateway error: {error}"));
+    for extra in &found.extra_services {
+        let legacy = match extra.legacy {
+            true => format!(", of an earlier name: {}", extra.marker),
+            false => String::new(),
+        };
+        out.line(row(
+            "Other service",
+            format!(
+                "{} ({}, {}{legacy})",
+                extra.label, extra.scope, extra.detail
+            ),
+        ));
+    }
+}
+
+/// What is wrong, each with what to do next.
+fn problems(out: &Output, found: &Found) {
+    if found.problems.is_empty() {
+        return;
+    }
+    out.line("");
+    out.line(match found.ok {
+        true => "Worth a look:",
+        false => "Problems:",
+    });
+    for problem in &found.problems {
+        let (tone, word) = match problem.severity {
+            Severity::Error => (Tone::Bad, "error  "),
+            Severity::Warning => (Tone::Odd, "warning"),
+        };
+        out.line(format!(
+            "  {}  {}",
+            out.paint(tone, word),
+            printable(&problem.message)
+        ));
+        if !problem.next.is_empty() {
+            out.line(format!("           -> {}", printable(&problem.next)));
+        }
     }
 }
 
@@ -310,6 +393,16 @@ pub(crate) fn duration(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_stand_under_each_other() {
+        assert_eq!(row("RPC probe", "ok"), "RPC probe:       ok");
+        assert_eq!(
+            lined_up("Recovery: backing-off"),
+            "Recovery:        backing-off"
+        );
+        assert_eq!(lined_up("  a step: why"), "  a step: why");
+    }
 
     #[test]
     fn amounts_are_short() {

@@ -16,6 +16,10 @@ pub(super) enum Line {
         level: Option<String>,
         subsystem: Option<String>,
         module: Option<String>,
+        /// Which process has written it.
+        process: Option<String>,
+        /// What it was written for.
+        trace: Option<String>,
         message: String,
         raw: String,
     },
@@ -42,6 +46,8 @@ impl Line {
             level: text(&meta["logLevelName"]).map(|level| level.to_lowercase()),
             subsystem: text(&name["subsystem"]),
             module: text(&name["module"]),
+            process: text(&meta["process"]),
+            trace: text(&meta["traceId"]),
             message: message(&record, meta["name"].as_str()),
             raw: raw.to_owned(),
         }
@@ -56,6 +62,8 @@ impl Line {
                 level,
                 subsystem,
                 module,
+                process,
+                trace,
                 message,
                 raw,
             } => {
@@ -66,6 +74,8 @@ impl Line {
                     ("level", level),
                     ("subsystem", subsystem),
                     ("module", module),
+                    ("process", process),
+                    ("traceId", trace),
                 ];
                 for (name, value) in named {
                     if let Some(value) = value {

@@ -39,6 +39,7 @@ fn event(text: &str) -> Event {
         [g, "ready"] => Event::Ready(generation(g)),
         [g, "activated"] => Event::Activated(generation(g)),
         [g, "exited"] => Event::Exited(generation(g), "boom".into()),
+        [g, "overgrown"] => Event::Overgrown(generation(g), "too large".into()),
         [g, "alive"] => Event::Alive(generation(g)),
         ["timer", "restart", g] => Event::Fired(Timer::Restart(generation(g))),
         ["timer", "ready", g] => Event::Fired(Timer::Ready(generation(g))),
