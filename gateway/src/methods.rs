@@ -338,10 +338,7 @@ impl Routes {
     fn insert<M: Method>(mut self, handler: Handler) -> Self {
         if self
             .by_name
-            .insert(
-                M::NAME,
-                Route::new(M::SCOPE, handler),
-            )
+            .insert(M::NAME, Route::new(M::SCOPE, handler))
             .is_some()
         {
             self.twice.push(M::NAME);
@@ -413,7 +410,10 @@ impl Routes {
 
     /// The requests for each method, and for those that there are not.
     pub(crate) fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
-        let known = self.by_name.iter().map(|(name, route)| (*name, &*route.tally));
+        let known = self
+            .by_name
+            .iter()
+            .map(|(name, route)| (*name, &*route.tally));
         known.chain([("other", &*self.unknown)])
     }
 

@@ -82,7 +82,11 @@ impl Histogram {
     }
 
     pub(crate) fn observe(&self, took: Duration) {
-        let place = self.bounds.iter().take_while(|bound| took > **bound).count();
+        let place = self
+            .bounds
+            .iter()
+            .take_while(|bound| took > **bound)
+            .count();
         if let Some(place) = self.places.get(place) {
             place.one();
         }

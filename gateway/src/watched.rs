@@ -24,7 +24,9 @@ fn news(before: Option<&WatchedStatus>, after: Option<&WatchedStatus>) -> Option
         (_, WatchedState::Unwell | WatchedState::Down) => {
             let reason = after.reason.as_deref().unwrap_or("it gave no reason");
             let state = after.state;
-            Some(format!("The watched gateway \"{profile}\" is {state}: {reason}."))
+            Some(format!(
+                "The watched gateway \"{profile}\" is {state}: {reason}."
+            ))
         }
     }
 }
@@ -46,7 +48,9 @@ fn tell(context: Arc<Context>, text: String) {
     tokio::task::spawn_local(async move {
         let teller = context.clone();
         let noted = context.errands.run(async move {
-            let note = teller.store.write(move |tx| system_events::note(tx, WallTime::now(), &text));
+            let note = teller
+                .store
+                .write(move |tx| system_events::note(tx, WallTime::now(), &text));
             if let Err(error) = note.await {
                 tracing::warn!(target: "watch", %error, "the main session could not be told");
             }

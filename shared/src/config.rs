@@ -33,7 +33,7 @@ pub mod write;
 
 use serde_json::Value;
 
-pub use issue::{Issue, IssueLevel, LoadError};
+pub use issue::{Issue, IssueLevel, LoadError, sentence};
 pub use legacy::legacy_target;
 pub use load::{Loaded, load, load_candidate, load_from_source, read_text};
 pub use outcome::{Outcome, RefusalCause};

@@ -16,9 +16,9 @@ use crate::config::Outcome;
 use crate::credentials::Credentials;
 use crate::instance::Instance;
 use crate::log::LogSettings;
-use crate::recovery::{WatchedStatus, Recovery, Rung};
-use crate::upgrade::UpgradeStatus;
+use crate::recovery::{Recovery, Rung, WatchedStatus};
 use crate::trace::TraceId;
+use crate::upgrade::UpgradeStatus;
 
 /// The version of this contract; a child of another version is refused at the hello.
 pub const CONTROL_VERSION: u32 = 2;

@@ -58,10 +58,8 @@ impl TraceId {
     pub fn from_traceparent(text: &str) -> Option<Self> {
         let (version, rest) = text.split_at_checked(2)?;
         let version = hex::<1>(version)?;
-        let [trace, parent, flags, more @ ..] = &rest
-            .strip_prefix('-')?
-            .splitn(4, '-')
-            .collect::<Vec<_>>()[..]
+        let [trace, parent, flags, more @ ..] =
+            &rest.strip_prefix('-')?.splitn(4, '-').collect::<Vec<_>>()[..]
         else {
             return None;
         };
@@ -271,7 +269,10 @@ mod tests {
         check(SENT, Some(ID));
         check(&SENT.replace("-01", "-00"), Some(ID));
         check(&SENT.replacen("00-", "01-", 1), Some(ID));
-        check(&format!("{}-more", SENT.replacen("00-", "cc-", 1)), Some(ID));
+        check(
+            &format!("{}-more", SENT.replacen("00-", "cc-", 1)),
+            Some(ID),
+        );
         for wrong in [
             String::new(),
             "00".to_owned(),

@@ -30,6 +30,22 @@ pub enum UpgradeState {
 }
 
 impl UpgradeState {
+    /// The word on the wire and in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Possible => "possible",
+            Self::Checking => "checking",
+            Self::Waiting => "waiting",
+            Self::Replacing => "replacing",
+            Self::Upgraded => "upgraded",
+            Self::Refused => "refused",
+            Self::TakenBack => "taken-back",
+            Self::Incomplete => "incomplete",
+        }
+    }
+
     /// Whether it is over.
     #[must_use]
     pub const fn is_over(self) -> bool {

@@ -99,11 +99,11 @@ pub(crate) struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway, look at it, stop it
+    /// Run the gateway, look at it, stop it, make it a service
     Gateway(Box<gateway::GatewayArgs>),
     /// Go through the first steps: the gateway, its token, a model, the workspace, the service
     Onboard(Box<onboard::OnboardArgs>),
-    /// Go through single ones of the first steps
+    /// Go through some of the first steps again
     Configure(onboard::ConfigureArgs),
     /// Write a first configuration and create the folders
     Setup(setup::SetupArgs),
@@ -121,13 +121,13 @@ enum Command {
     Config(config::ConfigArgs),
     /// Use the devices that execute commands for the gateway
     Nodes(Box<nodes::NodesArgs>),
-    /// Let devices connect, or not
+    /// Say which devices may connect
     Devices(devices::DevicesArgs),
-    /// Say what may be executed
+    /// Say which programs may be executed
     Approvals(approvals::ApprovalsArgs),
     /// Leave notes for the main session, show who is present, switch heartbeats
     System(system::SystemArgs),
-    /// Have work done at its time
+    /// Have agents do work at set times
     Cron(Box<cron::CronArgs>),
     /// Say something to an agent, and show its answer
     Agent(Box<agent::AgentArgs>),
@@ -137,11 +137,11 @@ enum Command {
     Tui(Box<tui::TuiArgs>),
     /// Show conversations, begin them again, delete them
     Sessions(sessions::SessionsArgs),
-    /// Show who answers
+    /// Show and change the agents that answer
     Agents(agents::AgentsArgs),
     /// Show where messages come from and go to
     Channels(channels::ChannelsArgs),
-    /// Show the models that agents can use
+    /// Show and choose the models that agents use
     Models(models::ModelsArgs),
     /// Show what agents know how to do
     Skills(skills::SkillsArgs),

@@ -13,7 +13,7 @@ use openclaw_shared::config::section::{
     self, AuthMode, BindMode, GatewayMode, ReloadMode, TailscaleMode,
 };
 use openclaw_shared::config::setting::MemoryBound;
-use openclaw_shared::config::{Config, Issue, Loaded, Source};
+use openclaw_shared::config::{Config, Issue, Loaded, Source, sentence};
 use openclaw_shared::control::ChildName;
 use openclaw_shared::credentials::Credentials;
 use openclaw_shared::exit::Exit;
@@ -179,7 +179,7 @@ pub(crate) fn resolve(
 }
 
 fn unresolved(identity: &Identity, error: &InstanceError) -> Refusal {
-    let refusal = Refusal::new(Exit::ConfigInvalid, format!("{error}."));
+    let refusal = Refusal::new(Exit::ConfigInvalid, sentence(&error.to_string()));
     match error {
         InstanceError::Ports(_) => refusal.hint(format!(
             "The ports follow from gateway.port, canvasHost.port and browser.controlPort in {}.",
@@ -333,8 +333,9 @@ fn hosts(bind: BindMode, custom: Option<IpAddr>) -> Result<Vec<IpAddr>, Refusal>
             .hint("Set gateway.customBindHost to the address to listen on.")
         }),
         BindMode::Tailnet => tailnet_address().map(|host| vec![host]).ok_or_else(|| {
+            // The address may come a moment later, as it does after a boot, so a service manager is to try again.
             Refusal::new(
-                Exit::Refused,
+                Exit::Failure,
                 "gateway.bind is \"tailnet\", but this machine has no tailnet address.",
             )
             .hint("Start Tailscale, or set gateway.bind to \"loopback\".")

@@ -31,8 +31,8 @@ mod signals;
 mod spawn;
 pub(crate) mod start;
 pub(crate) mod tailscale;
-pub(crate) mod upgrade;
 mod traces;
+pub(crate) mod upgrade;
 mod view;
 pub(crate) mod vigil;
 mod watch;
@@ -61,9 +61,9 @@ use self::claims::Claims;
 pub(crate) use self::claims::holder_of;
 use self::fleet::Fleet;
 use self::intensity::Limits;
+use self::life::Wires;
 use self::listeners::Listeners;
 use self::lives::{Ended, Lives};
-use self::life::Wires;
 use self::notify::Notice;
 use self::recover::Record;
 pub(crate) use self::recover::last_stop;
@@ -73,11 +73,11 @@ use self::sample::Usage;
 use self::signals::Asked;
 use self::start::Prepared;
 pub(crate) use self::start::{RunOptions, read_token};
+use self::tailscale::Tailscale;
 use self::traces::Traces;
 use self::upgrade::image::Image;
 use self::upgrade::{Caller, Upgrade};
 use self::view::ConfigView;
-use self::tailscale::Tailscale;
 use self::watch::Watch;
 use crate::settings::{Flags, Settings};
 
@@ -380,7 +380,10 @@ impl Supervisor {
 
     fn stop(&mut self) {
         if !self.fleet.is_stopping() {
-            notify::tell(Notice::Stopping, "stopping");
+            let settings = self.settings.get(&self.in_force);
+            let drain = settings.map_or(Duration::ZERO, |settings| settings.timing.drain);
+            let within = notify::budget_of_stop(drain);
+            notify::tell(Notice::Stopping { within }, "stopping");
             self.defer_changes();
             self.abandon_upgrade();
         }

@@ -261,11 +261,6 @@ const BROKEN: &[Broken] = &[
         "{\n  gateway: { mode: \"local\" },\n  gateway: { port: BASE },\n}\n"
     ),
     text!("mode-not-set", 78, "{\n  gateway: { port: BASE },\n}\n"),
-    text!(
-        "mode-remote",
-        78,
-        "{\n  gateway: { mode: \"remote\" },\n}\n"
-    ),
     // ---- what it refers to is not there -------------------------------------------------------------------------------------
     text!(
         "variable-missing",

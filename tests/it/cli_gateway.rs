@@ -25,7 +25,7 @@ async fn a_running_gateway_is_described() {
     for part in [
         &*format!("supervisor pid {}", instance.pid()),
         &format!("ws://127.0.0.1:{}", home.port()),
-        "RPC probe: ok",
+        "RPC probe:       ok",
     ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
@@ -54,6 +54,9 @@ async fn a_running_gateway_is_described() {
         "logFile",
         "rpc",
         "extraServices",
+        "configAudit",
+        "otherInstances",
+        "problems",
     ];
     assert_eq!(
         keys(&found),
@@ -205,15 +208,16 @@ async fn without_a_gateway_every_command_says_so_and_what_to_do() {
         );
     }
     assert_eq!(home.run(&["gateway", "probe"]).await.code, 1);
-    // Those that only look have looked.
-    for line in [&["gateway", "status"][..], &["status"]] {
+    // Those that only look have looked, and the status says by its exit code what it has found.
+    for (line, code) in [
+        (&["gateway", "status"][..], 3),
+        (&["gateway", "status", "--no-probe"], 3),
+        (&["gateway", "status", "--require-rpc"], 3),
+        (&["status"], 0),
+    ] {
         let said = home.run(line).await;
-        assert_eq!(said.code, 0, "{line:?}: {said:?}");
+        assert_eq!(said.code, code, "{line:?}: {said:?}");
     }
-    assert_eq!(
-        home.run(&["gateway", "status", "--require-rpc"]).await.code,
-        1
-    );
     assert_eq!(
         home.run(&["gateway", "status", "--json"]).await.json()["ok"],
         false
@@ -240,8 +244,8 @@ async fn the_status_explains_a_dead_gateway() {
     has_become(pid(&life).unwrap(), Stub::NeverReady).await;
     // The socket accepts and nobody answers on it: only the supervisor knows why.
     let said = home.run(&["gateway", "status", "--timeout", "500"]).await;
-    assert_eq!(said.code, 0, "{said:?}");
-    for part in ["starting", "killed by SIGKILL", "RPC probe: failed"] {
+    assert_eq!(said.code, 4, "{said:?}");
+    for part in ["starting", "killed by SIGKILL", "RPC probe:       failed"] {
         assert!(
             said.out.contains(part) || said.err.contains(part),
             "{part}: {said:?}"

@@ -25,6 +25,7 @@ mod approvals;
 mod doors;
 mod keys;
 mod memory;
+mod programs;
 mod protocols;
 mod queue;
 mod tasks;

@@ -10,6 +10,7 @@ use openclaw_tests::faults::{Stub, freeze, kill, misbehave, thaw};
 use openclaw_tests::home::{Home, TOKEN};
 use openclaw_tests::instance::{Instance, pid};
 use openclaw_tests::process::{self, Signal};
+use openclaw_tests::systemd::SystemdUser;
 use serde_json::{Value, json};
 
 const RESCUE_TOKEN: &str = "rescue-token-8d11";
@@ -51,14 +52,17 @@ async fn rescue_client(rescue: &Instance) -> openclaw_tests::client::Client {
 }
 
 async fn rescue_health(rescue: &Instance, pointer: &str, value: &Value) {
-    eventually(&format!("the rescue bot's health shows {value}"), async || {
-        let mut client = rescue_client(rescue).await;
-        let health = client.call("health", json!({})).await.unwrap();
-        match health.pointer(pointer) == Some(value) {
-            true => Ok(()),
-            false => Err(health["supervisor"].to_string()),
-        }
-    })
+    eventually(
+        &format!("the rescue bot's health shows {value}"),
+        async || {
+            let mut client = rescue_client(rescue).await;
+            let health = client.call("health", json!({})).await.unwrap();
+            match health.pointer(pointer) == Some(value) {
+                true => Ok(()),
+                false => Err(health["supervisor"].to_string()),
+            }
+        },
+    )
     .await;
 }
 
@@ -82,7 +86,7 @@ async fn a_fall_and_a_return_are_seen_logged_and_told() {
     while !is_told(&client.event("health").await) {}
     noted(&second, "The watched gateway \"default\" is down").await;
     let said = rescue.run(&["gateway", "status"]).await;
-    assert!(said.out.contains("Watch: default is down since "), "{said:?}");
+    assert!(said.out.contains("default is down since "), "{said:?}");
     let said = rescue.run(&["gateway", "rescue", "status"]).await;
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.out.contains("Supervisor: not running"), "{said:?}");
@@ -145,14 +149,19 @@ async fn the_watch_is_set_and_ended_by_command_while_it_runs() {
     assert_eq!(before.fleet.watch, None);
     let said = rescue.run(&["gateway", "rescue", "status"]).await;
     assert!(said.err.contains("No instance is watched"), "{said:?}");
-    let said = rescue.run(&["gateway", "rescue", "--of", "default", "status"]).await;
+    let said = rescue
+        .run(&["gateway", "rescue", "--of", "default", "status"])
+        .await;
     assert_eq!(said.code, 0, "{said:?}");
 
     let said = rescue.run(&["gateway", "watch", "default"]).await;
     assert_eq!(said.code, 0, "{said:?}");
     sees(&second, WatchedState::Up).await;
     let said = rescue.run(&["gateway", "watch"]).await;
-    assert!(said.out.starts_with("Watch: default is up since "), "{said:?}");
+    assert!(
+        said.out.starts_with("Watch: default is up since "),
+        "{said:?}"
+    );
     for own in ["rescue", "no/name"] {
         let said = rescue.run(&["gateway", "watch", own]).await;
         assert_eq!(said.code, 1, "{said:?}");
@@ -167,7 +176,11 @@ async fn the_watch_is_set_and_ended_by_command_while_it_runs() {
         let children = &status.fleet.children;
         children.iter().map(|child| child.pid).collect()
     };
-    assert_eq!(pids(&after), pids(&before), "no process was replaced for it");
+    assert_eq!(
+        pids(&after),
+        pids(&before),
+        "no process was replaced for it"
+    );
 }
 
 #[tokio::test]
@@ -203,8 +216,12 @@ async fn a_configuration_is_rolled_back_while_the_other_one_runs() {
 
     let broken = "{ gateway: { port: \"no\" } }";
     main.write_config(broken);
-    let is = |state| move |status: &openclaw_shared::control::InstanceStatus| status.fleet.config.state == state;
-    first.until("it is refused", is(ConfigState::Rejected)).await;
+    let is = |state| {
+        move |status: &openclaw_shared::control::InstanceStatus| status.fleet.config.state == state
+    };
+    first
+        .until("it is refused", is(ConfigState::Rejected))
+        .await;
     let said = rescue.run(&["gateway", "rescue", "rollback"]).await;
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(main.config_text(), good);
@@ -220,7 +237,9 @@ async fn a_configuration_is_rolled_back_while_the_other_one_runs() {
             status.fleet.config.state == ConfigState::Ok && text.unwrap().contains("debug")
         })
         .await;
-    let said = rescue.run(&["gateway", "rescue", "rollback", "--previous"]).await;
+    let said = rescue
+        .run(&["gateway", "rescue", "rollback", "--previous"])
+        .await;
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(main.config_text(), good);
     first.until("it counts again", is(ConfigState::Ok)).await;
@@ -251,6 +270,67 @@ async fn a_configuration_is_rolled_back_while_the_other_one_is_dead() {
     assert_eq!(status.fleet.config.state, ConfigState::Ok);
 }
 
+#[tokio::test]
+async fn under_a_service_manager_one_that_hangs_and_one_that_is_gone_are_restarted() {
+    let main = Home::new();
+    let rescue = main.profile("rescue");
+    rescue.configure(&json!({ "gateway": { "watch": { "intervalMs": 100 } } }));
+    let Some(manager) = SystemdUser::start(&main).await else {
+        return;
+    };
+    // The service manager would find out by itself that it hangs; here that is left to the rescue bot.
+    let unit = "openclaw-gateway.service";
+    let folder = main
+        .path()
+        .join(".config/systemd/user")
+        .join(format!("{unit}.d"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = "[Service]\nWatchdogSec=0\nRestartSec=100ms\n";
+    std::fs::write(folder.join("override.conf"), text).unwrap();
+    let installed = manager.openclaw(&main, &["gateway", "install"]).await;
+    assert_eq!(installed.code, 0, "{installed:?}");
+    let watching = ["gateway", "install", "--watch", "default"];
+    let installed = manager.openclaw(&rescue, &watching).await;
+    assert_eq!(installed.code, 0, "{installed:?}");
+    is_seen(&manager, &rescue, "up").await;
+
+    let hung = manager.main_pid(unit).await;
+    manager.signal(hung, Signal::SIGSTOP);
+    is_seen(&manager, &rescue, "down").await;
+    let said = manager
+        .openclaw(&rescue, &["gateway", "rescue", "restart"])
+        .await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_ne!(manager.main_pid(unit).await, hung);
+    is_seen(&manager, &rescue, "up").await;
+
+    manager.systemctl(&["stop", unit]).await;
+    is_seen(&manager, &rescue, "down").await;
+    let said = manager
+        .openclaw(&rescue, &["gateway", "rescue", "restart"])
+        .await;
+    assert_eq!(said.code, 0, "{said:?}");
+    is_seen(&manager, &rescue, "up").await;
+}
+
+/// What the rescue bot under a service manager says of the one it watches.
+async fn is_seen(manager: &SystemdUser, rescue: &Home, state: &str) {
+    eventually(
+        &format!("the watched instance is seen {state}"),
+        async || {
+            let said = manager
+                .openclaw(rescue, &["--json", "gateway", "watch"])
+                .await;
+            let seen = said.json()["seen"]["state"].clone();
+            match seen == state {
+                true => Ok(()),
+                false => Err(format!("{said:?}")),
+            }
+        },
+    )
+    .await;
+}
+
 // ---- nothing else is shared -------------------------------------------------------------------------------------------------
 
 /// The files that the processes of an instance have open, apart from those of the system and the programs.
@@ -261,9 +341,11 @@ fn open_files(instance: &Instance, home: &Path) -> BTreeSet<PathBuf> {
     };
     let processes = instance.processes();
     let open = processes.iter().flat_map(|process| of(process.pid));
-    open.filter_map(|descriptor| match descriptor.target {
-        procfs::process::FDTarget::Path(path) => Some(path),
-        _ => None,
+    open.filter_map(|descriptor| {
+        let procfs::process::FDTarget::Path(path) = descriptor.target else {
+            return None;
+        };
+        Some(path)
     })
     .filter(|path| path.starts_with(home))
     .collect()
@@ -274,10 +356,14 @@ fn channels_of(pid: i32) -> BTreeSet<String> {
     use procfs::process::FDTarget;
     let descriptors = procfs::process::Process::new(pid).and_then(|process| process.fd());
     let open = descriptors.into_iter().flatten().flatten();
-    open.filter_map(|descriptor| match descriptor.target {
-        FDTarget::Socket(inode) => Some(format!("socket {inode}")),
-        FDTarget::Pipe(inode) => Some(format!("pipe {inode}")),
-        _ => None,
+    open.filter_map(|descriptor| {
+        if let FDTarget::Socket(inode) = descriptor.target {
+            return Some(format!("socket {inode}"));
+        }
+        let FDTarget::Pipe(inode) = descriptor.target else {
+            return None;
+        };
+        Some(format!("pipe {inode}"))
     })
     .collect()
 }
@@ -286,7 +372,9 @@ fn channels_of(pid: i32) -> BTreeSet<String> {
 fn open_channels(instance: &Instance) -> BTreeSet<String> {
     let own = i32::try_from(std::process::id()).map(channels_of).unwrap();
     let processes = instance.processes();
-    let open = processes.iter().flat_map(|process| channels_of(process.pid));
+    let open = processes
+        .iter()
+        .flat_map(|process| channels_of(process.pid));
     open.filter(|channel| !own.contains(channel)).collect()
 }
 
@@ -317,9 +405,15 @@ async fn nothing_but_the_watch_is_shared() {
 
     // Descriptors: no file, no socket and no pipe is held by both, and no file of the one is open in the other.
     let files = |instance: &Instance| open_files(instance, main.path());
-    let consoles = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("console-"));
+    let consoles = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("console-"))
+    };
     for path in files(&second).iter().filter(|path| !consoles(path)) {
-        let of_rescue = [rescue.state_dir(), main.path().join(".openclaw/workspace-rescue")];
+        let of_rescue = [
+            rescue.state_dir(),
+            main.path().join(".openclaw/workspace-rescue"),
+        ];
         assert!(
             of_rescue.iter().any(|folder| path.starts_with(folder)),
             "{} is open in the rescue bot",
@@ -348,7 +442,11 @@ async fn nothing_but_the_watch_is_shared() {
 
     // Ports: none is the same.
     let ports = |home: &Home| [home.port(), home.canvas_port(), home.browser_port()];
-    assert!(ports(&main).iter().all(|port| !ports(&rescue).contains(port)));
+    assert!(
+        ports(&main)
+            .iter()
+            .all(|port| !ports(&rescue).contains(port))
+    );
 
     // Everything of the one is killed: the other notices by its watch, and serves on with the processes it had.
     let lives = second.status().await.fleet.children;
@@ -358,18 +456,35 @@ async fn nothing_but_the_watch_is_shared() {
     first.exit_code().await;
     eventually("everything of main is gone", async || {
         let left = first.processes();
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
     })
     .await;
     // What the dead one has left is as it is from here on: a watch writes nothing.
     let left = of_main.each_ref().map(|folder| written(folder));
     sees(&second, WatchedState::Down).await;
-    rescue_client(&second).await.call("status", json!({})).await.unwrap();
+    rescue_client(&second)
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
     let same = second.status().await.fleet.children;
-    let pids = |children: &[openclaw_shared::control::ChildStatus]| -> Vec<_> { children.iter().map(pid).collect() };
+    let pids = |children: &[openclaw_shared::control::ChildStatus]| -> Vec<_> {
+        children.iter().map(pid).collect()
+    };
     assert_eq!(pids(&same), pids(&lives));
-    assert!(same.iter().all(|child| child.state == ChildState::Active && child.restarts == 0));
-    assert_eq!(of_main.each_ref().map(|folder| written(folder)), left, "the watch writes nothing");
+    assert!(
+        same.iter()
+            .all(|child| child.state == ChildState::Active && child.restarts == 0)
+    );
+    assert_eq!(
+        of_main.each_ref().map(|folder| written(folder)),
+        left,
+        "the watch writes nothing"
+    );
 
     // And the other way round: the one that is watched does not even notice.
     let again = main.launch().ready().await;
@@ -379,7 +494,12 @@ async fn nothing_but_the_watch_is_shared() {
         process::send(process.pid, Signal::SIGKILL);
     }
     second.exit_code().await;
-    again.client().await.call("status", json!({})).await.unwrap();
+    again
+        .client()
+        .await
+        .call("status", json!({}))
+        .await
+        .unwrap();
     let same = again.status().await;
     assert_eq!(pids(&same.fleet.children), pids(&lives.fleet.children));
     assert_eq!(same.fleet.recovery.rung, lives.fleet.recovery.rung);

@@ -43,11 +43,11 @@ async fn serves(home: &Home) -> Client {
     .await
 }
 
-/// What the supervisor says of a child, in the inside's process ids.
-async fn child_pid(home: &Home, name: ChildName) -> i32 {
+/// The process of a child, as the inside counts.
+async fn child_pid(manager: &SystemdUser, home: &Home, name: ChildName) -> i32 {
     eventually("a child has a process", async || {
-        let said = home
-            .run(&["gateway", "status", "--no-probe", "--json"])
+        let said = manager
+            .openclaw(home, &["gateway", "status", "--no-probe", "--json"])
             .await;
         let found = said.json();
         let children = found["supervisor"]["fleet"]["children"].clone();
@@ -193,10 +193,10 @@ async fn whatever_is_killed_comes_back() {
     );
     let supervisor = manager.main_pid(MAIN).await;
     for child in ChildName::ALL {
-        let pid = child_pid(&home, child).await;
+        let pid = child_pid(&manager, &home, child).await;
         manager.signal(pid, Signal::SIGKILL);
         eventually("a later life serves", async || {
-            let later = child_pid(&home, child).await;
+            let later = child_pid(&manager, &home, child).await;
             if later == pid {
                 Err("the same".to_owned())
             } else {

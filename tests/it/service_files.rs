@@ -103,7 +103,7 @@ async fn a_unit_of_the_whole_system_names_its_user() {
 }
 
 /// Lets systemd's own reader judge a unit. Warnings count.
-fn verify(folder: &Path, files: &[PathBuf]) {
+fn verify(folder: &Path, scope: &str, files: &[PathBuf]) {
     let runtime = folder.join("runtime");
     fs::create_dir_all(&runtime).unwrap();
     let mut command = Command::new("/usr/bin/systemd-analyze");
@@ -111,7 +111,7 @@ fn verify(folder: &Path, files: &[PathBuf]) {
         .env_clear()
         .env("HOME", folder)
         .env("XDG_RUNTIME_DIR", &runtime);
-    command.args(["verify", "--user", "--man=no"]).args(files);
+    command.args(["verify", scope, "--man=no"]).args(files);
     let said = Said::of(&command.output().unwrap());
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
@@ -127,7 +127,9 @@ async fn systemd_has_nothing_to_say_about_any_unit() {
     // Every character that means something to systemd, in every path that stands in a unit.
     let odd = home.path().join("o dd 100%h $HOME \"q\" 'r' \\n");
     fs::create_dir_all(&odd).unwrap();
-    let program = odd.join("openclaw");
+    let program = home.path().join("o dd 100%h $HOME");
+    fs::create_dir_all(&program).unwrap();
+    let program = program.join("openclaw");
     let built = home.programs().join("openclaw");
     if fs::hard_link(&built, &program).is_err() {
         fs::copy(&built, &program).unwrap();
@@ -171,6 +173,40 @@ async fn systemd_has_nothing_to_say_about_any_unit() {
             if more.contains(&"--socket") { 2 } else { 1 },
             "{place}: {files:?}"
         );
-        verify(&folder, &files);
+        let scope = if more == system { "--system" } else { "--user" };
+        verify(&folder, scope, &files);
+    }
+}
+
+#[tokio::test]
+async fn rule_106_nothing_of_the_working_folder_or_of_the_shell_gets_into_a_service() {
+    let home = Home::new();
+    let workspace = home.path().join("workspace");
+    fs::create_dir(&workspace).unwrap();
+    let evil = "OPENCLAW_STATE_DIR=/evil\nOPENCLAW_CONFIG_PATH=/evil\nPATH=/evil\nOPENCLAW_GATEWAY_TOKEN=evil-token\n";
+    fs::write(workspace.join(".env"), evil).unwrap();
+    // Nor can the state folder's own file move the instance.
+    fs::write(home.state_dir().join(".env"), evil).unwrap();
+    for manager in ["systemd", "launchd"] {
+        let mut command = home.command(&["gateway", "install", "--print", "--manager", manager]);
+        command
+            .current_dir(&workspace)
+            .env("PATH", ".:/evil-path:/usr/bin:/bin");
+        command
+            .env("OPENCLAW_GATEWAY_TOKEN", "shell-token")
+            .env("ANTHROPIC_API_KEY", "sk-shell");
+        let said = Said::of(&command.output().unwrap());
+        assert_eq!(said.code, 0, "{said:?}");
+        for wrong in [
+            "evil",
+            "shell-token",
+            "sk-shell",
+            "sh -c",
+            "PATH=.",
+            ":.:",
+            "workspace",
+        ] {
+            assert!(!said.out.contains(wrong), "{wrong}: {}", said.out);
+        }
     }
 }

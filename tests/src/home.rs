@@ -135,6 +135,15 @@ impl Home {
         }
     }
 
+    /// The same home, whose commands are those of the build, whatever is installed in it.
+    #[must_use]
+    pub fn with_programs_of_the_build(&self) -> Self {
+        Self {
+            programs: Arc::new(built_programs()),
+            ..self.clone()
+        }
+    }
+
     /// Installs the supervisor of the build once more, as packages do: written beside, then renamed over the one that may be running.
     /// Only for a home [`Home::with_own_programs`].
     ///
@@ -337,6 +346,8 @@ impl Home {
             .env("PATH", environment.get("PATH").unwrap_or("/usr/bin:/bin"))
             .env("HOME", self.path())
             .env("TMPDIR", self.path().join("tmp"))
+            // Tests that are about it switch it on, on loopback; all others leave the network alone.
+            .env("OPENCLAW_DISABLE_BONJOUR", "1")
             .current_dir(self.path())
             .stdin(std::process::Stdio::null());
     }

@@ -5,7 +5,8 @@
 //! seen from both sides, and the network is shared: what it starts is reached as any instance is. Whatever runs in there
 //! ends with its first process, and that ends with the test.
 //!
-//! Process ids differ on both sides. What [`SystemdUser::systemctl`] prints are those of the inside;
+//! Process ids differ on both sides, and a supervisor answers nobody whose id it cannot see: what asks it over its local socket runs inside
+//! ([`SystemdUser::openclaw`]). What [`SystemdUser::systemctl`] prints are those of the inside;
 //! [`SystemdUser::outside`] translates them.
 
 use std::fs;
@@ -33,8 +34,6 @@ set -eu
 group=$1
 umount -R /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 none /sys/fs/cgroup
-# Those of tests that were killed are empty, and go.
-find /sys/fs/cgroup -mindepth 1 -depth -type d -path '/sys/fs/cgroup/openclaw-test-*' -exec rmdir {} + 2>/dev/null || true
 mkdir "/sys/fs/cgroup/$group"
 echo $$ > "/sys/fs/cgroup/$group/cgroup.procs"
 exec unshare --cgroup sh -euc '
@@ -57,6 +56,7 @@ pub struct SystemdUser {
     home: Home,
     unshare: Child,
     first: i32,
+    group: String,
     log: PathBuf,
 }
 
@@ -92,6 +92,7 @@ impl SystemdUser {
             home: home.clone(),
             unshare,
             first: 0,
+            group,
             log,
         };
         manager.first = eventually("the namespaces have a first process", async || {
@@ -247,6 +248,13 @@ impl Drop for SystemdUser {
             process::send(self.first, Signal::SIGKILL);
         }
         let _ = self.unshare.wait();
+        // What is left of its control groups is empty.
+        let script = "mount -t cgroup2 none /sys/fs/cgroup && find \"/sys/fs/cgroup/$1\" -depth -type d -exec rmdir {} +";
+        let _ = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, "cleanup", &self.group])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
     }
 }
 

@@ -53,7 +53,8 @@ fn main() -> ExitCode {
 }
 
 fn launch() -> Result<Launch, String> {
-    let stranger = "This draws on terminals for OpenClaw; `openclaw tui` and `openclaw top` start it.";
+    let stranger =
+        "This draws on terminals for OpenClaw; `openclaw tui` and `openclaw top` start it.";
     let file = File::open(format!("/dev/fd/{DESCRIPTOR}")).map_err(|_| stranger)?;
     // A file or a terminal would not be the pipe of `openclaw tui`.
     if file.is_terminal() {

@@ -37,10 +37,7 @@ pub(super) async fn answer(asked: Asked) -> Reply {
 async fn admit(asked: &Asked) -> Result<(), Failure> {
     let settings = asked.context.settings();
     if !settings.metrics.enabled {
-        return Err(Failure::switched_off(
-            "/metrics",
-            "gateway.metrics.enabled",
-        ));
+        return Err(Failure::switched_off("/metrics", "gateway.metrics.enabled"));
     }
     if asked.method != Method::HEAD {
         asked.only(&Method::GET)?;

@@ -27,7 +27,9 @@ async fn activity(
     let uptime = Moment::now().since(context.started).as_millis();
     let requests = context.routes().tallies().filter_map(|(method, tally)| {
         let answered = tally.took.count();
-        let well = tally.outcomes().find(|(outcome, _)| outcome.as_str() == "ok");
+        let well = tally
+            .outcomes()
+            .find(|(outcome, _)| outcome.as_str() == "ok");
         let failed = answered.saturating_sub(well.map_or(0, |(_, count)| count));
         (answered > 0).then(|| MethodActivity {
             method: method.to_owned(),

@@ -126,10 +126,15 @@ mod tests {
             assert!(seen.insert(name), "{name} is there twice");
             assert!(name.starts_with("openclaw_"), "{name}");
             assert!(
-                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                name.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
                 "{name}"
             );
-            assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+            assert_eq!(
+                name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{name}"
+            );
             if metric.kind == Kind::Histogram {
                 assert!(name.ends_with("_seconds"), "{name}");
             }

@@ -85,6 +85,18 @@ impl fmt::Display for Issue {
     }
 }
 
+/// A fragment, such as a message or a hint, as a sentence.
+#[must_use]
+pub fn sentence(fragment: &str) -> String {
+    let mut chars = fragment.chars();
+    let first = chars.next().map(char::to_uppercase).into_iter().flatten();
+    let mut sentence: String = first.chain(chars).collect();
+    if !sentence.ends_with(['.', '?', '!']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
 /// Why a configuration is refused: every error that was found, in the order of the files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadError {

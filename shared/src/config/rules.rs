@@ -73,10 +73,9 @@ fn ports(config: &Config, found: &mut Vec<Finding>) {
         let Some(port) = port else { continue };
         let path = KeyPath::of_keys(keys);
         if let Some(owner) = owners.get(&port) {
-            found.push(Finding::error(
-                path,
-                format!("{owner} has the same port {port}"),
-            ));
+            let message = format!("{owner} has the same port {port}");
+            let hint = "give one of them another port";
+            found.push(Finding::error(path, message).hint(hint));
         } else {
             owners.insert(port, path);
         }

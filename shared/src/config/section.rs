@@ -32,9 +32,9 @@ pub use discovery::{Discovery, Mdns, MdnsMode, WideArea};
 pub use env::{Env, ShellEnv};
 pub use gateway::{
     Auth, AuthMode, BindMode, ChatCompletions, ControlUi, Gateway, GatewayMode, GatewayTools, Http,
-    HttpEndpoints, Limits, Metrics, NodeBrowser, NodeBrowserMode, Nodes, ProcessLimits, Reload, ReloadMode,
-    Remote, RemoteTransport, Responses, ResponsesFiles, ResponsesImages, ResponsesPdf, Tailscale,
-    TailscaleMode, Tls, Watch,
+    HttpEndpoints, Limits, Metrics, NodeBrowser, NodeBrowserMode, Nodes, ProcessLimits, Reload,
+    ReloadMode, Remote, RemoteTransport, Responses, ResponsesFiles, ResponsesImages, ResponsesPdf,
+    Tailscale, TailscaleMode, Tls, Watch,
 };
 pub use hooks::{HookAction, HookMapping, HookMatch, HookWakeMode, Hooks};
 pub use logging::{ConsoleStyle, LogLevel, Logging, RedactSensitive};

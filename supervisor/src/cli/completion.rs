@@ -3,6 +3,7 @@
 use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use openclaw_shared::exit::Exit;
+use openclaw_shared::instance::VERSION;
 
 use super::CommandLine;
 use super::context::Context;
@@ -53,6 +54,7 @@ fn shown(command: &Command) -> Command {
         .visible_aliases(command.get_visible_aliases().map(str::to_owned))
         .args(arguments.cloned())
         .subcommands(inner.map(shown))
+        .version(VERSION)
         .disable_version_flag(true);
     if let Some(about) = command.get_about() {
         copy = copy.about(about.clone());

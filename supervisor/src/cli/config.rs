@@ -40,7 +40,7 @@ enum ConfigCommand {
     },
     /// Set a value in the file, keeping comments, order and everything else
     Set {
-        /// Where it goes
+        /// Where it goes, for example gateway.port or agents.list[0].id
         path: String,
         /// JSON5, or else plain text; with --json only JSON5
         #[arg(allow_hyphen_values = true)]
@@ -48,7 +48,7 @@ enum ConfigCommand {
     },
     /// Remove a value from the file
     Unset {
-        /// Where it is
+        /// Where it is, for example gateway.port or agents.list[0].id
         path: String,
     },
     /// Merge a JSON5 patch into the file; null removes a key, objects merge

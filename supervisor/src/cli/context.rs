@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
+use openclaw_shared::config::section::GatewayMode;
 use openclaw_shared::config::{self, Config, LoadError, Loaded};
 use openclaw_shared::control::InstanceStatus;
 use openclaw_shared::exit::Exit;
@@ -110,6 +111,11 @@ impl Context {
             Ok(loaded) => Some(loaded),
             Err(_) => self.last_good.get_or_init(last_good).as_ref(),
         }
+    }
+
+    /// Whether the gateway that is meant runs on another machine, by the configuration.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.config().gateway.mode == Some(GatewayMode::Remote)
     }
 
     /// What the running instance says of itself, asked once.

@@ -39,9 +39,9 @@ pub(crate) async fn status(socket: &Path) -> Asked<InstanceStatus> {
     match ask(socket, &CliRequest::Status, STATUS_LIMIT).await {
         Asked::Answered(CliReply::Status(status)) => Asked::Answered(*status),
         Asked::Answered(CliReply::Failed { message }) => Asked::Failed(message),
-        Asked::Answered(CliReply::Done { .. } | CliReply::Written { .. } | CliReply::Upgrade(_)) => {
-            Asked::Failed("the supervisor answered something else than its status".to_owned())
-        }
+        Asked::Answered(
+            CliReply::Done { .. } | CliReply::Written { .. } | CliReply::Upgrade(_),
+        ) => Asked::Failed("the supervisor answered something else than its status".to_owned()),
         Asked::Absent => Asked::Absent,
         Asked::Failed(reason) => Asked::Failed(reason),
     }
@@ -196,7 +196,10 @@ mod tests {
                 .next::<CliRequest>()
                 .await
                 .unwrap();
-            assert!(matches!(request, Some(CliRequest::Restart { child: None, .. })));
+            assert!(matches!(
+                request,
+                Some(CliRequest::Restart { child: None, .. })
+            ));
             let done = CliReply::Done {
                 message: "Replaced.".to_owned(),
             };

@@ -61,6 +61,7 @@ enum GatewayCommand {
     /// Show what runs have used
     UsageCost(UsageCostArgs),
     /// Stop the gateway, after it has finished what it accepted
+    #[command(mut_arg("process", |process| process.hide(true)))]
     Stop(LifecycleArgs),
     /// Replace the gateway's processes without refusing a connection
     Restart(LifecycleArgs),
@@ -71,6 +72,7 @@ enum GatewayCommand {
     /// Look after the instance of another profile: its log, a restart, its configuration
     Rescue(RescueArgs),
     /// Start the gateway's service
+    #[command(mut_arg("process", |process| process.hide(true)))]
     Start(LifecycleArgs),
     /// Install the gateway as a service, which the system starts and watches
     Install(Box<InstallArgs>),

@@ -34,7 +34,7 @@ pub(crate) enum Verb {
 /// `gateway start`, `gateway stop` and `gateway restart`.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LifecycleArgs {
-    /// Only this process: gateway, canvas-host or browser-control (restart only)
+    /// Only this process: gateway, canvas-host or browser-control
     #[arg(value_name = "PROCESS", value_parser = child)]
     child: Option<ChildName>,
     /// Give up after this many milliseconds [default: 120000]

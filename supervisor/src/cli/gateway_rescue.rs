@@ -37,15 +37,15 @@ pub(crate) struct RescueArgs {
 enum RescueCommand {
     /// Show how the other instance is
     Status,
-    /// Show the end of its log, from the file
+    /// Show the end of the other instance's log, from the file
     Logs {
         /// Show at most so many lines
         #[arg(long, value_name = "LINES", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=5000))]
         limit: u64,
     },
-    /// Restart it, through its supervisor or else its service
+    /// Restart the other instance, through its supervisor or else its service
     Restart,
-    /// Put its configuration back to what served last
+    /// Put the other instance's configuration back to what served last
     Rollback {
         /// Go back one more: to what served before that
         #[arg(long)]
@@ -69,10 +69,14 @@ fn other(context: &Context, named: Option<String>) -> Result<Context, Failure> {
     let profile = named.or_else(watched).ok_or_else(|| {
         Failure::new(Kind::Usage, "No instance is watched, and none was named.")
             .hint("Name it: --of PROFILE")
-            .hint(format!("Watch it: {}", context.command("gateway watch PROFILE")))
+            .hint(format!(
+                "Watch it: {}",
+                context.command("gateway watch PROFILE")
+            ))
     })?;
-    Target::of(&context.identity, &profile, &context.environment)
-        .map_err(|reason| Failure::new(Kind::Usage, format!("Cannot help {profile:?}: {reason}.")))?;
+    Target::of(&context.identity, &profile, &context.environment).map_err(|reason| {
+        Failure::new(Kind::Usage, format!("Cannot help {profile:?}: {reason}."))
+    })?;
     context.of_profile(&profile)
 }
 
@@ -110,7 +114,12 @@ async fn status(other: &Context) -> Result<Exit, Failure> {
     };
     let found = Found {
         ok: error.is_none(),
-        profile: other.identity.profile.name().unwrap_or("default").to_owned(),
+        profile: other
+            .identity
+            .profile
+            .name()
+            .unwrap_or("default")
+            .to_owned(),
         ready: error.is_none(),
         error,
         service: service::manager(&other.identity, &other.environment).view(),
@@ -135,7 +144,10 @@ fn show(other: &Context, found: &Found) {
             let error = config.error.as_deref().map(openclaw_shared::log::printable);
             let error = error.map(|error| format!(": {error}")).unwrap_or_default();
             let state = serde_json::to_value(config.state).unwrap_or_default();
-            out.line(format!("Config: {}{error}", state.as_str().unwrap_or_default()));
+            out.line(format!(
+                "Config: {}{error}",
+                state.as_str().unwrap_or_default()
+            ));
             for child in &status.fleet.children {
                 out.line(format!("  {} {}", child.name, child.state));
             }
@@ -189,7 +201,8 @@ async fn restart(other: &Context) -> Result<Exit, Failure> {
                 return Err(refused(format!("{reason}, and it is no installed service")));
             }
             manager.restart().map_err(refused)?;
-            let document = serde_json::json!({ "ok": true, "action": "restart", "result": "restarted" });
+            let document =
+                serde_json::json!({ "ok": true, "action": "restart", "result": "restarted" });
             other.out.answer(&document, || {
                 vec![format!("{reason}; its service was restarted.")]
             });

@@ -259,10 +259,7 @@ fn failure(refusal: Refusal) -> Failure {
 }
 
 /// What comes before a start, and the token that it gives.
-async fn prepare(
-    context: &Context,
-    flags: &RunFlags,
-) -> Result<Option<Secret<String>>, Failure> {
+async fn prepare(context: &Context, flags: &RunFlags) -> Result<Option<Secret<String>>, Failure> {
     if let Some(option) = flags.not_available() {
         return Err(Failure::new(
             Kind::Unsupported,

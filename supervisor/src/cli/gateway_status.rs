@@ -23,6 +23,7 @@ use super::probe::probe;
 use super::target::{Source, find_target, is_this_machine};
 use crate::port_owner::{self, Owner};
 use crate::service::{self, ServiceView};
+use crate::settings::{Flags, Refusal};
 use crate::supervise::last_stop;
 
 mod audit;
@@ -83,6 +84,9 @@ struct Found {
     other_instances: Vec<OtherInstance>,
     /// What is wrong, and what to do next.
     problems: Vec<Problem>,
+    /// Why a start would be refused, where nothing runs and the file can be read.
+    #[serde(skip)]
+    refused: Option<Refusal>,
     /// Whether the gateway that is asked is this instance's.
     #[serde(skip)]
     is_local: bool,
@@ -221,6 +225,12 @@ async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found,
     let mut found = Found {
         ok: true,
         is_local: local,
+        refused: match context.loaded() {
+            Ok(loaded) if loaded.exists && local && status.is_none() && !answers => {
+                would_be_refused(context)
+            }
+            Ok(_) | Err(_) => None,
+        },
         start: manager.start_hint(),
         last_stop: stopped.as_ref().map(recovery::last_stop),
         config_audit: audit::audit(context, &service),
@@ -246,6 +256,15 @@ async fn find(context: &Context, arguments: &GatewayStatusArgs) -> Result<Found,
     let is_error = |problem: &Problem| problem.severity == Severity::Error;
     found.ok = !found.problems.iter().any(is_error);
     Ok(found)
+}
+
+/// Why a start would be refused.
+fn would_be_refused(context: &Context) -> Option<Refusal> {
+    let checked = match context.settings() {
+        Ok(settings) => settings.check_start(&Flags::default()),
+        Err(refusal) => Err(refusal.clone()),
+    };
+    checked.err()
 }
 
 /// Whether every process that is wanted serves, on the configuration of the file.

@@ -37,11 +37,7 @@ impl UpgradeArgs {
     ///
     /// # Errors
     /// When that has no meaning here.
-    pub(crate) fn or(
-        self,
-        before: RpcFlags,
-        stray: Option<&'static str>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn or(self, before: RpcFlags, stray: Option<&'static str>) -> Result<Self, Failure> {
         let timeout = self.timeout.or(before.timeout);
         LifecycleArgs::default().or(before, stray, "upgrade")?;
         Ok(Self { timeout, ..self })
@@ -89,9 +85,7 @@ pub(crate) async fn perform(context: &Context, arguments: UpgradeArgs) -> Result
                 format!("Gateway upgrade failed: {message}"),
             ));
         }
-        Asked::Answered(
-            CliReply::Status(_) | CliReply::Done { .. } | CliReply::Written { .. },
-        ) => {
+        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Written { .. }) => {
             return Err(failed(
                 Kind::Failed,
                 "The supervisor gave an answer to another question.".to_owned(),
@@ -170,9 +164,8 @@ fn progress(before: Option<&InstanceStatus>, now: &InstanceStatus) -> Vec<String
             now.version, now.pid
         ));
         for child in ChildName::ALL {
-            let later = life(Some(now), child).filter(|(now, _)| {
-                life(before, child).is_some_and(|(before, _)| before < *now)
-            });
+            let later = life(Some(now), child)
+                .filter(|(now, _)| life(before, child).is_some_and(|(before, _)| before < *now));
             if let Some((_, Some(pid))) = later {
                 lines.push(format!("{child}: replaced (pid {pid})."));
             }

@@ -62,8 +62,9 @@ pub(crate) async fn perform(context: &Context, arguments: WatchArgs) -> Result<E
 /// # Errors
 /// When that is no profile, or our own; or as [`config_edit::apply`] says.
 pub(crate) async fn set(context: &Context, profile: &str) -> Result<Applied, Failure> {
-    Target::of(&context.identity, profile, &context.environment)
-        .map_err(|reason| Failure::new(Kind::Usage, format!("Cannot watch {profile:?}: {reason}.")))?;
+    Target::of(&context.identity, profile, &context.environment).map_err(|reason| {
+        Failure::new(Kind::Usage, format!("Cannot watch {profile:?}: {reason}."))
+    })?;
     let path = KeyPath::of_keys(["gateway", "watch", "profile"]);
     config_edit::apply(context, &[Edit::Set(path, Value::from(profile))]).await
 }
@@ -88,9 +89,16 @@ async fn show(context: &Context) {
 
 /// `Watch: main is down since …: why`.
 pub(crate) fn line(seen: &WatchedStatus) -> String {
-    let since = seen.since_ms.map(WallTime::from_millis).map(WallTime::to_rfc3339);
-    let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
+    let since = seen
+        .since_ms
+        .map(WallTime::from_millis)
+        .map(WallTime::to_rfc3339);
+    let since = since
+        .map(|since| format!(" since {since}"))
+        .unwrap_or_default();
     let reason = seen.reason.as_deref().map(printable);
-    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let reason = reason
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
     format!("Watch: {} is {}{since}{reason}", seen.profile, seen.state)
 }

@@ -127,14 +127,14 @@ enum AliasCommand {
 
 #[derive(Debug, Clone, Subcommand)]
 enum FallbackCommand {
-    /// Show them, in the order in which they are asked
+    /// Show the models that stand in, in the order in which they are asked
     List(Plain),
-    /// Add one at the end
+    /// Add a model that stands in, as the last
     Add(ModelName),
-    /// Remove one
+    /// Remove a model that stands in
     #[command(alias = "rm")]
     Remove(ModelName),
-    /// Remove all
+    /// Remove every model that stands in
     Clear,
 }
 

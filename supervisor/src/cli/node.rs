@@ -33,15 +33,15 @@ enum NodeCommand {
     Run(RunArgs),
     /// Install the node host as a service
     Install(ServiceArgs),
-    /// Remove the service
+    /// Remove the node host's service
     Uninstall(ServiceArgs),
-    /// Start the service
+    /// Start the node host's service
     Start(ServiceArgs),
-    /// Stop the service
+    /// Stop the node host's service
     Stop(ServiceArgs),
-    /// Restart the service
+    /// Restart the node host's service
     Restart(ServiceArgs),
-    /// Show how the service is doing
+    /// Show how the node host's service is doing
     Status(ServiceArgs),
 }
 
@@ -70,7 +70,7 @@ struct RunArgs {
     /// Trust the certificate with this SHA-256 fingerprint
     #[arg(long, value_name = "SHA256")]
     tls_fingerprint: Option<String>,
-    /// Call the presence entry this, instead of the id of the last time
+    /// Be present under this id, instead of that of the last time
     #[arg(long, value_name = "ID")]
     node_id: Option<String>,
     /// Call this node so, instead of the name of the last time or of the machine

@@ -56,7 +56,7 @@ enum Mode {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum HeartbeatCommand {
-    /// Show how the last one went
+    /// Show how the last heartbeat went
     Last,
     /// Switch heartbeats on until the gateway is restarted
     Enable,

@@ -117,21 +117,23 @@ pub(crate) fn resolve(inputs: Inputs) -> Result<Target, Failure> {
         .token
         .clone()
         .or(inputs.token_from_file.clone());
-    let given_password = inputs
-        .flags
-        .password
-        .clone()
-        .or(inputs.password_from_environment);
+    let given_password = inputs.flags.password.clone();
     let gateway = &inputs.config.gateway;
-    // The environment's token is this machine's; a configured remote gateway has one of its own.
-    let given_token = match source {
-        Source::Remote => given_token,
-        Source::Loopback | Source::Address(_) | Source::Flag | Source::RemoteMissing => {
-            given_token.or(inputs.token_from_environment)
-        }
+    let is_ours = is_this_machine(&host) || source != Source::Flag;
+    // The environment's secrets are this instance's: services export them, and `.env` in the state folder fills them in. A configured
+    // remote gateway has a token of its own, and whatever else `--url` names has to be given one.
+    let (given_token, given_password) = match source {
+        Source::Remote => (
+            given_token,
+            given_password.or(inputs.password_from_environment),
+        ),
+        Source::Flag if !is_ours => (given_token, given_password),
+        Source::Loopback | Source::Address(_) | Source::Flag | Source::RemoteMissing => (
+            given_token.or(inputs.token_from_environment),
+            given_password.or(inputs.password_from_environment),
+        ),
     };
     let secret_is_given = given_token.is_some() || given_password.is_some();
-    let is_ours = is_this_machine(&host) || source != Source::Flag;
     let (own_token, own_password) = if source == Source::Remote {
         (
             gateway.remote.token.clone(),
@@ -373,7 +375,10 @@ mod tests {
         let mut elsewhere = inputs(config.clone());
         elsewhere.flags.url = Some("ws://evil.example:1".to_owned());
         elsewhere.generated_token = secret("generated");
-        assert_eq!(token(elsewhere), None);
+        elsewhere.token_from_environment = secret("environment");
+        elsewhere.password_from_environment = secret("environment");
+        let elsewhere = resolve(elsewhere).unwrap().gateway;
+        assert_eq!((elsewhere.token, elsewhere.password), (None, None));
 
         let mut tunnel = inputs(config);
         tunnel.flags.url = Some("ws://localhost:9".to_owned());

@@ -27,7 +27,7 @@ pub(crate) struct TopArgs {
     /// Look once, print it and end
     #[arg(long)]
     once: bool,
-    /// Look so often [default: 2s]
+    /// Look again after this time [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = span)]
     interval: Option<Duration>,
     #[command(flatten)]
@@ -46,10 +46,8 @@ pub(crate) async fn perform(context: &Context, arguments: TopArgs) -> Result<Exi
     };
     if output == TopOutput::Screen && !Output::is_terminal() {
         let hint = context.command("top --once");
-        return Err(
-            Failure::new(Kind::Usage, "The live view needs a terminal.")
-                .hint(format!("For scripts: {hint}")),
-        );
+        return Err(Failure::new(Kind::Usage, "The live view needs a terminal.")
+            .hint(format!("For scripts: {hint}")));
     }
     let target = find_target(context, &arguments.rpc, false).await?;
     let is_local = target.source.is_local();

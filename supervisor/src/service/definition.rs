@@ -114,18 +114,14 @@ fn search_path(home: &str) -> String {
         ".bun/bin",
         ".cargo/bin",
     ];
-    let system: &[&str] = if cfg!(target_os = "macos") {
-        &["/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin"]
-    } else {
-        &["/usr/local/bin", "/usr/bin", "/bin"]
-    };
+    const OF_SYSTEM: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
     // A colon ends a folder's name, whatever is put around it.
     let in_home = IN_HOME
         .iter()
         .map(|folder| format!("{}/{folder}", home.trim_end_matches('/')));
     let folders = in_home.filter(|_| !home.contains(':'));
     let all: Vec<String> = folders
-        .chain(system.iter().map(|folder| (*folder).to_owned()))
+        .chain(OF_SYSTEM.iter().map(|folder| (*folder).to_owned()))
         .collect();
     all.join(":")
 }

@@ -10,10 +10,29 @@ use serde::Serialize;
 
 /// A unit file is short; a longer one is not a gateway's.
 const UNIT_BYTES: u64 = 64 * 1024;
-const SYSTEM_FOLDERS: [&str; 3] = [
-    "/etc/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
+/// How a service manager's files look.
+struct Kind {
+    platform: &'static str,
+    ending: &'static str,
+    detail: &'static str,
+}
+
+const UNIT: Kind = Kind {
+    platform: "linux",
+    ending: ".service",
+    detail: "unit",
+};
+const AGENT: Kind = Kind {
+    platform: "darwin",
+    ending: ".plist",
+    detail: "plist",
+};
+const SYSTEM_FOLDERS: [(&str, &Kind); 5] = [
+    ("/etc/systemd/system", &UNIT),
+    ("/usr/lib/systemd/system", &UNIT),
+    ("/lib/systemd/system", &UNIT),
+    ("/Library/LaunchAgents", &AGENT),
+    ("/Library/LaunchDaemons", &AGENT),
 ];
 
 /// A service that may be a gateway.
@@ -30,10 +49,15 @@ pub(crate) struct ExtraService {
 
 /// Looks for them among the user's units, and with `deep` among the system's too.
 pub(crate) fn extra(identity: &Identity, deep: bool) -> Vec<ExtraService> {
-    let mut found = look(&identity.home.join(".config/systemd/user"), "user");
+    let mut found = look(&identity.home.join(".config/systemd/user"), &UNIT, "user");
+    found.extend(look(
+        &identity.home.join("Library/LaunchAgents"),
+        &AGENT,
+        "user",
+    ));
     if deep {
-        for folder in SYSTEM_FOLDERS {
-            found.extend(look(Path::new(folder), "system"));
+        for (folder, kind) in SYSTEM_FOLDERS {
+            found.extend(look(Path::new(folder), kind, "system"));
         }
     }
     found.sort_by(|one, other| (one.scope, &one.label).cmp(&(other.scope, &other.label)));
@@ -41,12 +65,12 @@ pub(crate) fn extra(identity: &Identity, deep: bool) -> Vec<ExtraService> {
     found
 }
 
-fn look(folder: &Path, scope: &'static str) -> Vec<ExtraService> {
+fn look(folder: &Path, kind: &Kind, scope: &'static str) -> Vec<ExtraService> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| {
             let label = entry.file_name().into_string().ok()?;
-            if !label.ends_with(".service") || !entry.path().is_file() {
+            if !label.ends_with(kind.ending) || !entry.path().is_file() {
                 return None;
             }
             let mut text = String::new();
@@ -57,12 +81,16 @@ fn look(folder: &Path, scope: &'static str) -> Vec<ExtraService> {
                 .ok()?;
             let marker = marker(&label, &text)?;
             Some(ExtraService {
-                platform: "linux",
-                detail: format!("unit: {}", entry.path().display()),
-                label,
+                platform: kind.platform,
+                detail: format!("{}: {}", kind.detail, entry.path().display()),
+                legacy: marker != "openclaw",
+                // launchd knows it by the name without the ending.
+                label: match kind.platform {
+                    "darwin" => label.trim_end_matches(kind.ending).to_owned(),
+                    _ => label,
+                },
                 scope,
                 marker,
-                legacy: marker != "openclaw",
             })
         })
         .collect()
@@ -71,8 +99,8 @@ fn look(folder: &Path, scope: &'static str) -> Vec<ExtraService> {
 /// The name by which a unit gives itself away, unless it is one of ours.
 fn marker(label: &str, text: &str) -> Option<&'static str> {
     let ours = label.starts_with("openclaw-gateway")
-        || (text.contains("OPENCLAW_SERVICE_MARKER=openclaw")
-            && text.contains("OPENCLAW_SERVICE_KIND=gateway"));
+        || label.starts_with("bot.molt.")
+        || (text.contains("OPENCLAW_SERVICE_MARKER") && text.contains("OPENCLAW_SERVICE_KIND"));
     if ours {
         return None;
     }
@@ -107,6 +135,20 @@ mod tests {
 
     #[test]
     fn a_folder_that_does_not_exist_holds_none() {
-        assert_eq!(look(Path::new("/nowhere"), "user"), []);
+        assert_eq!(look(Path::new("/nowhere"), &UNIT, "user"), []);
+    }
+
+    #[test]
+    fn agents_are_found_by_their_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("com.clawdbot.gateway.plist", "<string>clawdbot</string>");
+        write("bot.molt.gateway.plist", "<string>openclaw</string>");
+        write("com.other.plist", "<string>other</string>");
+        let found = look(folder.path(), &AGENT, "user");
+        let labels: Vec<_> = found.iter().map(|service| service.label.as_str()).collect();
+        assert_eq!(labels, ["com.clawdbot.gateway"]);
+        assert_eq!((found[0].platform, found[0].legacy), ("darwin", true));
     }
 }

@@ -166,6 +166,7 @@ impl ServiceManager for Systemd {
     }
 
     fn files(&self, definition: &Definition) -> Result<Vec<ServiceFile>, String> {
+        unit::check(definition)?;
         let service = ServiceFile {
             path: self.unit_path(),
             text: unit::service(definition),

@@ -81,6 +81,9 @@ impl Watch {
         }
         self.over = count(self.over, used > bound.memory);
         self.beyond = count(self.beyond, used > bound.ceiling);
+        if self.over == 0 {
+            self.waits = None;
+        }
         let has_failed = self.asked == Some(life) && !is_replacing;
         let delay = self.delay(now);
         if self.beyond > 0 {
@@ -108,6 +111,12 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Whether this life is too large, and its replacement has to wait.
+    pub(crate) fn is_waiting(&self, now: WallTime, life: Generation) -> bool {
+        self.waits
+            .is_some_and(|(waits, until)| waits == life && now < until)
     }
 
     fn replace(&mut self, now: WallTime, life: Generation) -> Verdict {
@@ -158,7 +167,8 @@ mod tests {
         for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (look, expected) = line.split_once("=>").unwrap();
             let words: Vec<&str> = look.split_whitespace().collect();
-            let number = |index: usize| words[index].trim_start_matches('g').parse::<u64>().unwrap();
+            let number =
+                |index: usize| words[index].trim_start_matches('g').parse::<u64>().unwrap();
             let now = WallTime::from_millis(1_000_000 + number(0) * 1_000);
             let is_replacing = words.get(3) == Some(&"replacing");
             let verdict = watch.looked(now, Generation(number(1)), number(2), BOUND, is_replacing);
@@ -207,6 +217,31 @@ mod tests {
             190 g3 101 => replace
             ",
         );
+    }
+
+    #[test]
+    fn one_that_waits_is_known_to_until_it_is_small_again() {
+        let mut watch = Watch::default();
+        let at = |second: u64| WallTime::from_millis(1_000_000 + second * 1_000);
+        let look = |watch: &mut Watch, second, life, used| {
+            watch.looked(at(second), Generation(life), used, BOUND, false)
+        };
+        for second in 0..3 {
+            let _ = look(&mut watch, second, 1, 101);
+        }
+        for second in 3..5 {
+            let _ = look(&mut watch, second, 2, 101);
+            assert!(!watch.is_waiting(at(second), Generation(2)));
+        }
+        assert_eq!(
+            look(&mut watch, 5, 2, 101),
+            Verdict::Wait(std::time::Duration::from_secs(57))
+        );
+        assert!(watch.is_waiting(at(61), Generation(2)));
+        assert!(!watch.is_waiting(at(62), Generation(2)));
+        assert!(!watch.is_waiting(at(6), Generation(3)));
+        let _ = look(&mut watch, 7, 2, 99);
+        assert!(!watch.is_waiting(at(8), Generation(2)));
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use openclaw_shared::config::{Loaded, load};
 use openclaw_shared::control::{ChildName, CliReply, ConfigState};
-use openclaw_shared::{log, trace};
 use openclaw_shared::recovery::Rung;
+use openclaw_shared::{log, trace};
 use tokio::sync::oneshot;
 
 use super::child::Revision;
 use super::notify::{self, Notice};
+use super::recovery::Climb;
 use super::reload::{self, Change};
 use super::start::read_token;
-use super::recovery::Climb;
 use super::view::ConfigView;
 use super::{Supervisor, Until, Waiter, WaitsFor, fleet};
 use crate::settings::{Settings, resolve};

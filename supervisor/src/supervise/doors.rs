@@ -65,13 +65,8 @@ impl Doors {
         };
         let children = sockets.children.into_iter().map(|(child, listener)| {
             let held = of(Some(child));
-            let served = channel::serve_children(
-                listener,
-                child,
-                held,
-                arrivals.clone(),
-                freeze.clone(),
-            );
+            let served =
+                channel::serve_children(listener, child, held, arrivals.clone(), freeze.clone());
             (child, served)
         });
         Self {

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use openclaw_shared::control::ChildName;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::log;
 use openclaw_shared::paths::RunPaths;
-use openclaw_shared::control::ChildName;
 use tokio::sync::mpsc;
 
 use super::channel::{Arrival, Freeze};
@@ -112,7 +112,10 @@ pub(crate) async fn run(options: RunOptions, begin: Begin<'_>) -> Result<Left, R
             return left
                 .map(|left| Left::HandOver(Box::new(left)))
                 .map_err(|error| {
-                    Refusal::new(Exit::Failure, format!("nothing can be handed over: {error}"))
+                    Refusal::new(
+                        Exit::Failure,
+                        format!("nothing can be handed over: {error}"),
+                    )
                 });
         }
         let next_due = supervisor.next_due();
@@ -132,7 +135,11 @@ async fn cold(options: RunOptions, wires: Wires) -> Result<Begun, Refusal> {
     };
     let image = Image::of_process(
         std::env::args_os().next().as_deref(),
-        options.environment.all().get(std::ffi::OsStr::new("PATH")).map(|path| &**path),
+        options
+            .environment
+            .all()
+            .get(std::ffi::OsStr::new("PATH"))
+            .map(|path| &**path),
         options.environment.working_dir(),
     )
     .map_err(|error| failed("The file of this program cannot be found", error))?;

@@ -114,12 +114,7 @@ impl Lives {
     }
 
     /// A life can be spoken to from now on.
-    pub(crate) fn connect(
-        &mut self,
-        child: ChildName,
-        generation: Generation,
-        orders: Orders,
-    ) {
+    pub(crate) fn connect(&mut self, child: ChildName, generation: Generation, orders: Orders) {
         if let Some(life) = self.lives.get_mut(&(child, generation)) {
             life.orders = Some(orders);
             life.is_heard = true;

@@ -11,8 +11,8 @@ pub(crate) enum Notice {
     Ready,
     /// A new configuration or a restart is under way; [`Notice::Ready`] ends it.
     Reloading,
-    /// It is leaving.
-    Stopping,
+    /// It is leaving, which may take this long.
+    Stopping { within: Duration },
     /// It lives.
     Watchdog,
 }
@@ -26,7 +26,13 @@ pub(crate) fn tell(notice: Notice, status: &str) {
             states.extend(NotifyState::monotonic_usec_now());
             states
         }
-        Notice::Stopping => vec![NotifyState::Stopping],
+        Notice::Stopping { within } => {
+            let budget = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+            vec![
+                NotifyState::Stopping,
+                NotifyState::ExtendTimeoutUsec(budget),
+            ]
+        }
         Notice::Watchdog => vec![NotifyState::Watchdog],
     };
     if notice != Notice::Watchdog {
@@ -35,6 +41,13 @@ pub(crate) fn tell(notice: Notice, status: &str) {
     if let Err(error) = sd_notify::notify(&states) {
         tracing::warn!(target: "supervisor", %error, "the service manager could not be told");
     }
+}
+
+/// How long a stop may take: the gateway has its time to drain first, then the others have theirs side by side. The configuration may allow
+/// for more than the unit does.
+pub(crate) fn budget_of_stop(drain: Duration) -> Duration {
+    const REST: Duration = Duration::from_secs(10);
+    2 * drain + REST
 }
 
 /// How often to say [`Notice::Watchdog`]: twice in the time after which the service manager would lose patience.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::config::write::replace_private;
-use openclaw_shared::control::{ChildName, ChildState};
+use openclaw_shared::control::{ChildName, ChildState, Generation};
 use openclaw_shared::exit::Exit;
 use openclaw_shared::paths::StatePaths;
 use openclaw_shared::recovery::{LastStop, Rung, WatchedState};
@@ -28,6 +28,21 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// The rung of a child in this state.
+    pub(super) fn rung(
+        &self,
+        now: WallTime,
+        child: ChildName,
+        life: Generation,
+        state: ChildState,
+    ) -> Rung {
+        let waits = |watch: &bounds::Watch| watch.is_waiting(now, life);
+        match self.bounds.get(&child).is_some_and(waits) {
+            true => Rung::BackingOff,
+            false => self.ladder.of_child(now, child, state),
+        }
+    }
+
     /// What the life before this one has left.
     pub(super) fn recall(state_dir: &std::path::Path) -> Self {
         Self {
@@ -191,10 +206,7 @@ impl Supervisor {
         }
         let life = core.generation();
         let is_replacing = core.has_successor() || self.fleet.is_changing();
-        let used = self
-            .lives
-            .pid(child, life)
-            .and_then(sample::resident);
+        let used = self.lives.pid(child, life).and_then(sample::resident);
         let Some(used) = used else { return };
         let watch = self.record.bounds.entry(child).or_default();
         let verdict = watch.looked(WallTime::now(), life, used, bound, is_replacing);

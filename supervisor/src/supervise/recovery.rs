@@ -57,6 +57,9 @@ impl Ending {
         let Event::Child(child, child::Event::Exited(generation, why)) = event else {
             return None;
         };
+        if fleet.is_stopping() {
+            return None;
+        }
         let core = fleet.child(*child);
         let serves = core.listening() == Some(*generation);
         let is_missed = serves || core.revision_of(*generation).is_some();
@@ -103,36 +106,37 @@ pub(crate) fn climbs(ending: Option<Ending>, actions: &[Action], was_ready: bool
 
 fn of_ending(ending: &Ending, actions: &[Action]) -> Option<Climb> {
     let Ending { child, serves, why } = ending;
-    let of_child = |wanted: fn(&child::Action) -> bool| {
-        actions.iter().any(
-            |action| matches!(action, Action::Child(name, action) if name == child && wanted(action)),
-        )
-    };
-    let gave_up = actions
-        .iter()
-        .any(|action| matches!(action, Action::GaveUp(name, _) if name == child));
-    let wait = actions.iter().find_map(|action| match action {
-        Action::Child(name, child::Action::Arm(child::Timer::Restart(_), wait)) if name == child => {
-            Some(*wait)
-        }
-        _ => None,
-    });
     let climb = |rung| Climb::of(rung, Some(*child), why.as_str());
     if !*serves {
         return Some(climb(Rung::Discarded));
     }
-    if gave_up {
+    let gave_up = |action: &Action| matches!(action, Action::GaveUp(name, _) if name == child);
+    if actions.iter().any(gave_up) {
         // Told by what the fleet makes of it.
         return None;
     }
-    match wait {
-        Some(wait) => Some(Climb {
-            wait: Some(wait),
-            ..climb(Rung::BackingOff)
-        }),
-        None => of_child(|action| matches!(action, child::Action::Spawn(..)))
-            .then(|| climb(Rung::Restarted)),
-    }
+    let mut of_child = actions.iter().filter_map(|action| match action {
+        Action::Child(name, action) if name == child => Some(action),
+        Action::Child(..)
+        | Action::Reload(..)
+        | Action::InForce(_)
+        | Action::RolledBack { .. }
+        | Action::Restarted(..)
+        | Action::GaveUp(..)
+        | Action::Finish(_) => None,
+    });
+    // One that dies while its successor is on its way is followed by that.
+    let waits = of_child.find_map(|action| {
+        if let child::Action::Arm(child::Timer::Restart(_), wait) = action {
+            let wait = Some(*wait);
+            return Some(Climb {
+                wait,
+                ..climb(Rung::BackingOff)
+            });
+        }
+        None
+    });
+    Some(waits.unwrap_or_else(|| climb(Rung::Restarted)))
 }
 
 /// Where the instance stands, and how it came there.
@@ -183,26 +187,17 @@ impl Ladder {
             | ChildState::Active
             | ChildState::Draining
             | ChildState::Stopped => match recent {
-                Rung::GivenUp => Rung::Restarted,
-                Rung::BackingOff if !self.waits_for_a_replacement(child) => Rung::Restarted,
+                Rung::GivenUp | Rung::BackingOff => Rung::Restarted,
                 Rung::Well
                 | Rung::Restarted
                 | Rung::Replaced
                 | Rung::Discarded
                 | Rung::Refused
-                | Rung::BackingOff
                 | Rung::RolledBack
                 | Rung::LastGood
                 | Rung::Stopped => recent,
             },
         }
-    }
-
-    /// A child that serves and backs off is one whose next replacement waits.
-    fn waits_for_a_replacement(&self, child: ChildName) -> bool {
-        let mut of_child = self.steps.iter().rev().filter(|step| step.child == Some(child));
-        of_child.next().is_some_and(|step| step.rung == Rung::BackingOff)
-            && of_child.next().is_some_and(|step| step.rung == Rung::Replaced)
     }
 
     /// Everything, with the highest rung among these and the configuration's.
@@ -244,7 +239,9 @@ pub(crate) const fn words(rung: Rung) -> &'static str {
         Rung::GivenUp => "child cannot be kept alive; it is tried again slowly",
         Rung::RolledBack => "configuration rolled back",
         Rung::LastGood => "the last-known-good configuration takes over",
-        Rung::Stopped => "the instance stops: it is worth nothing without a child that cannot be kept alive",
+        Rung::Stopped => {
+            "the instance stops: it is worth nothing without a child that cannot be kept alive"
+        }
     }
 }
 

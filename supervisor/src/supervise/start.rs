@@ -140,7 +140,7 @@ fn with_warnings(refusal: Refusal, warnings: &[Issue]) -> Refusal {
     const MOST: usize = 5;
     let shown = warnings.iter().take(MOST);
     shown.fold(refusal, |refusal, warning| {
-        refusal.hint(format!("Odd: {warning}"))
+        refusal.hint(format!("Note: {warning}"))
     })
 }
 

@@ -300,10 +300,11 @@ impl Supervisor {
             to,
             reason,
         };
+        let (from, to, outcome) = (&status.from, &status.to, state.as_str());
         if state.has_failed() {
-            tracing::error!(target: "upgrade", error = status.reason, from = %status.from, to = status.to, "upgrade failed: {status}");
+            tracing::error!(target: "upgrade", outcome, error = status.reason, from, to = to.as_deref(), "upgrade failed");
         } else {
-            tracing::info!(target: "upgrade", from = %status.from, to = status.to, "{status}");
+            tracing::info!(target: "upgrade", outcome, from, to = to.as_deref(), "upgraded");
         }
         self.upgrade.status = Some(status.clone());
         self.due.retain(|_, due| *due != Due::Upgrade);

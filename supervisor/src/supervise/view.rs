@@ -63,24 +63,25 @@ pub(crate) fn view(
     // Clients that may only read see this too, and the layout of the disk is none of their business.
     let home = format!("{}/", identity.home.display());
     let shown = |text: &str| text.replace(&home, "~/");
-    let children: Vec<ChildStatus> = ChildName::ALL.map(|name| {
-        let child = fleet.child(name);
-        let pid = pid_of(name, child.generation());
-        let used = pid.and_then(|pid| usage.get(&pid));
-        ChildStatus {
-            name,
-            state: child.state(),
-            generation: child.generation(),
-            pid,
-            restarts: child.restarts(),
-            memory_bytes: used.map(|usage| usage.memory_bytes),
-            cpu_ms: used.map(|usage| usage.cpu_ms),
-            last_error: child.last_error().map(str::to_owned),
-            rung: record.ladder.of_child(now, name, child.state()),
-            memory_limit_bytes: settings.bounds.get(&name).map(|bound| bound.memory),
-        }
-    })
-    .into();
+    let children: Vec<ChildStatus> = ChildName::ALL
+        .map(|name| {
+            let child = fleet.child(name);
+            let pid = pid_of(name, child.generation());
+            let used = pid.and_then(|pid| usage.get(&pid));
+            ChildStatus {
+                name,
+                state: child.state(),
+                generation: child.generation(),
+                pid,
+                restarts: child.restarts(),
+                memory_bytes: used.map(|usage| usage.memory_bytes),
+                cpu_ms: used.map(|usage| usage.cpu_ms),
+                last_error: child.last_error().map(str::to_owned),
+                rung: record.rung(now, name, child.generation(), child.state()),
+                memory_limit_bytes: settings.bounds.get(&name).map(|bound| bound.memory),
+            }
+        })
+        .into();
     let rungs = children.iter().map(|child| child.rung);
     let mut recovery = record.ladder.view(rungs, config.rung);
     for step in &mut recovery.steps {
@@ -101,6 +102,9 @@ pub(crate) fn view(
         children,
         recovery,
         watch: record.vigil.as_ref().map(Vigil::status),
-        upgrade: upgrade.cloned(),
+        upgrade: upgrade.map(|upgrade| UpgradeStatus {
+            reason: upgrade.reason.as_deref().map(shown),
+            ..upgrade.clone()
+        }),
     }
 }

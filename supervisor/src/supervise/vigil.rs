@@ -79,10 +79,10 @@ impl Vigil {
     /// Takes what a look found.
     #[must_use]
     pub(crate) fn saw(&mut self, now: WallTime, sight: Sight) -> Option<News> {
-        let (state, reason, patience) = match sight {
-            Sight::Up => (WatchedState::Up, None, 1),
-            Sight::Unwell(reason) => (WatchedState::Unwell, Some(reason), LOOKS_UNTIL_UNWELL),
-            Sight::Down(reason) => (WatchedState::Down, Some(reason), LOOKS_UNTIL_DOWN),
+        let (state, reason) = match sight {
+            Sight::Up => (WatchedState::Up, None),
+            Sight::Unwell(reason) => (WatchedState::Unwell, Some(reason)),
+            Sight::Down(reason) => (WatchedState::Down, Some(reason)),
         };
         self.absent = match state {
             WatchedState::Down => self.absent.saturating_add(1),
@@ -94,7 +94,12 @@ impl Vigil {
             return None;
         }
         self.worse = self.worse.saturating_add(1);
-        if self.worse < patience {
+        let is_sure = match state {
+            WatchedState::Unknown | WatchedState::Up => true,
+            WatchedState::Unwell => self.worse >= LOOKS_UNTIL_UNWELL,
+            WatchedState::Down => self.absent >= LOOKS_UNTIL_DOWN,
+        };
+        if !is_sure {
             return None;
         }
         self.worse = 0;
@@ -116,7 +121,11 @@ impl Vigil {
 
     /// When to look again.
     pub(crate) fn next_look(&self, interval: Duration) -> Duration {
-        interval * self.absent.saturating_sub(LOOKS_UNTIL_DOWN).clamp(1, MAX_STRETCH)
+        interval
+            * self
+                .absent
+                .saturating_sub(LOOKS_UNTIL_DOWN)
+                .clamp(1, MAX_STRETCH)
     }
 
     /// As people and clients see it.
@@ -202,7 +211,19 @@ mod tests {
             unwell => unwell: not ready, falls 1
             down   => -, falls 1
             down   => down: nobody answers, falls 1
-            up     => back after 2s, falls 1
+            up     => back after 3s, falls 1
+            ",
+        );
+    }
+
+    #[test]
+    fn one_look_that_finds_nobody_does_not_make_it_down() {
+        check(
+            "
+            up     => found, falls 0
+            unwell => -, falls 0
+            down   => -, falls 0
+            unwell => unwell: not ready, falls 1
             ",
         );
     }

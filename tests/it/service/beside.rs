@@ -7,7 +7,7 @@ use openclaw_tests::home::{Home, TOKEN};
 use openclaw_tests::systemd::SystemdUser;
 use serde_json::json;
 
-use super::{MAIN, done, serves, unit_path};
+use super::{MAIN, done, drop_in, serves, unit_path};
 
 #[tokio::test]
 async fn an_instance_that_was_started_by_hand_is_left_alone() {
@@ -15,7 +15,9 @@ async fn an_instance_that_was_started_by_hand_is_left_alone() {
     let Some(manager) = SystemdUser::start(&home).await else {
         return;
     };
-    let mut instance = home.launch().ready().await;
+    let program = home.programs().join("openclaw");
+    let mut by_hand = manager.command(&program, &["gateway"]).spawn().unwrap();
+    serves(&home).await;
     let report = done(
         &manager
             .openclaw(&home, &["gateway", "install", "--json"])
@@ -23,11 +25,8 @@ async fn an_instance_that_was_started_by_hand_is_left_alone() {
     );
     assert_eq!(report["result"], "installed", "{report}");
     let warning = report["warnings"].to_string();
-    assert!(
-        warning.contains("started by hand") && warning.contains(&instance.pid().to_string()),
-        "{report}"
-    );
-    assert!(!instance.has_ended());
+    assert!(warning.contains("started by hand"), "{report}");
+    assert!(by_hand.try_wait().unwrap().is_none(), "it was ended");
     assert_eq!(manager.property(MAIN, "ActiveState").await, "inactive");
     assert_eq!(manager.property(MAIN, "UnitFileState").await, "enabled");
     let report = done(
@@ -43,7 +42,7 @@ async fn an_instance_that_was_started_by_hand_is_left_alone() {
             .openclaw(&home, &["gateway", "stop", "--json"])
             .await,
     );
-    assert_eq!(instance.exit_code().await, 0);
+    assert!(by_hand.wait().unwrap().success());
     done(
         &manager
             .openclaw(&home, &["gateway", "start", "--json"])
@@ -210,7 +209,7 @@ async fn a_profile_on_anothers_ports_gets_the_next_free_ones() {
         .collect::<String>()
         .parse()
         .unwrap();
-    assert!(port > 18_789 && (port - 18_789) % 1_000 == 0, "{text}");
+    assert!(port > 18_789 && (port - 18_789).is_multiple_of(1_000), "{text}");
     // It is written down, and nothing is left to say.
     let settled = done(
         &rescue
@@ -238,5 +237,66 @@ async fn a_profile_on_anothers_ports_gets_the_next_free_ones() {
             .to_string()
             .contains("belongs to the profile rescue too"),
         "{settled}"
+    );
+}
+
+#[tokio::test]
+async fn rule_128_a_service_comes_back_after_a_reboot_and_after_failures_unless_its_owner_has_stopped_it()
+ {
+    let home = Home::new();
+    let Some(manager) = SystemdUser::start(&home).await else {
+        return;
+    };
+    drop_in(&home, MAIN, "[Unit]\nStartLimitBurst=2\n");
+    done(
+        &manager
+            .openclaw(&home, &["gateway", "install", "--json"])
+            .await,
+    );
+
+    // The end of the manager is what the end of the last session is, and a reboot.
+    drop(manager);
+    let manager = SystemdUser::start(&home).await.unwrap();
+    serves(&home).await;
+
+    // Failures use up what the unit allows; a start by a person counts anew.
+    done(
+        &manager
+            .openclaw(&home, &["gateway", "stop", "--json"])
+            .await,
+    );
+    let good = home.config_text();
+    for entry in fs::read_dir(home.state_dir()).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("last-good") {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    home.write_config("{ gateway: ");
+    for _ in 0..3 {
+        assert_ne!(manager.systemctl(&["start", MAIN]).await.code, 0);
+    }
+    home.write_config(&good);
+    assert_ne!(manager.systemctl(&["start", MAIN]).await.code, 0);
+    done(
+        &manager
+            .openclaw(&home, &["gateway", "start", "--json"])
+            .await,
+    );
+    serves(&home).await;
+
+    // What its owner has stopped and disabled stays so.
+    done(
+        &manager
+            .openclaw(&home, &["gateway", "stop", "--json"])
+            .await,
+    );
+    manager.systemctl(&["disable", MAIN]).await;
+    drop(manager);
+    let manager = SystemdUser::start(&home).await.unwrap();
+    assert_eq!(manager.property(MAIN, "ActiveState").await, "inactive");
+    assert!(
+        Client::try_connect(home.port(), connect_params(TOKEN))
+            .await
+            .is_err()
     );
 }

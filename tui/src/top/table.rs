@@ -88,7 +88,7 @@ impl Table {
     }
 
     /// The lines of the table, its head first, none wider than it may be. Columns are as wide as what is in them; when that is too
-    /// much, the widest of words give way.
+    /// much, the last gives way first, and then the widest.
     pub(crate) fn lines(&self, columns: usize) -> Vec<String> {
         let head: Vec<&str> = self.columns.clone();
         let mut widths: Vec<usize> = head.iter().map(|title| width(title)).collect();
@@ -99,17 +99,20 @@ impl Table {
         }
         let gaps = 2 * widths.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > columns {
-            let Some(widest) = widths.iter_mut().max() else {
-                break;
+            let least = 5;
+            let widest = match widths.last_mut() {
+                Some(last) if *last > least => last,
+                Some(_) | None => match widths.iter_mut().max() {
+                    Some(widest) if *widest > least => widest,
+                    Some(_) | None => break,
+                },
             };
-            if *widest <= 4 {
-                break;
-            }
             *widest -= 1;
         }
         let is_number = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            self.rows.first().is_some() && cells.fold(true, |all, cell| all && matches!(cell, Cell::Number(..)))
+            self.rows.first().is_some()
+                && cells.fold(true, |all, cell| all && matches!(cell, Cell::Number(..)))
         };
         let right: Vec<bool> = (0..widths.len()).map(is_number).collect();
         let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -141,10 +144,7 @@ mod tests {
 
     fn table() -> Table {
         let row = |name: &str, size: f64| {
-            vec![
-                Cell::text(name),
-                Cell::Number(size, format!("{size} MB")),
-            ]
+            vec![Cell::text(name), Cell::Number(size, format!("{size} MB"))]
         };
         Table {
             title: "things".to_owned(),

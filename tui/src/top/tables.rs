@@ -79,7 +79,6 @@ fn processes(look: &Look, before: Option<&Look>) -> Table {
             Cell::Number(child.generation.0 as f64, child.generation.0.to_string()),
             Cell::Number(f64::from(child.restarts), child.restarts.to_string()),
             child.memory_bytes.map_or_else(Cell::unknown, bytes),
-            child.memory_limit_bytes.map_or_else(Cell::unknown, bytes),
             used.map_or_else(Cell::unknown, |used| {
                 Cell::Number(used, format!("{used:.1}%"))
             }),
@@ -90,8 +89,7 @@ fn processes(look: &Look, before: Option<&Look>) -> Table {
     Table {
         title: "Processes".to_owned(),
         columns: vec![
-            "process", "state", "pid", "life", "restarts", "memory", "limit", "cpu", "cpu time",
-            "last error",
+            "process", "state", "pid", "life", "restarts", "memory", "cpu", "time", "error",
         ],
         rows: rows.collect(),
     }
@@ -183,7 +181,9 @@ fn requests(look: &Look, before: Option<&Look>) -> Table {
         .filter(|then| activity(look).is_some_and(|now| now.uptime_ms >= then.uptime_ms))
         .map(|then| {
             let methods = then.requests.iter();
-            methods.map(|it| (it.method.as_str(), it.answered)).collect()
+            methods
+                .map(|it| (it.method.as_str(), it.answered))
+                .collect()
         })
         .unwrap_or_default();
     let passed = before.map(|before| look.at.since(before.at).as_secs_f64());
@@ -197,7 +197,9 @@ fn requests(look: &Look, before: Option<&Look>) -> Table {
         let mean = it.took_ms / it.answered.max(1) as f64;
         vec![
             Cell::text(&it.method),
-            rate.map_or_else(Cell::unknown, |rate| Cell::Number(rate, format!("{rate:.1}/s"))),
+            rate.map_or_else(Cell::unknown, |rate| {
+                Cell::Number(rate, format!("{rate:.1}/s"))
+            }),
             number(Some(it.answered)),
             number(Some(it.failed)),
             Cell::Number(mean, format!("{mean:.2} ms")),
@@ -301,7 +303,7 @@ pub(crate) mod tests {
         let then = seen(now, 4, 90_000);
         let look = seen(now + Duration::from_secs(2), 14, 91_000);
         let [processes, .., requests] = tables(&look, Some(&then));
-        assert_eq!(processes.rows[0][7].shown(), "50.0%");
+        assert_eq!(processes.rows[0][6].shown(), "50.0%");
         assert_eq!(requests.rows[0][1].shown(), "5.0/s");
     }
 
@@ -311,7 +313,10 @@ pub(crate) mod tests {
         look.gateway = Err("refused\u{1b}".to_owned());
         assert!(look.is_blind().is_some());
         let text = text(&look);
-        assert!(text.contains("gateway: refused") && !text.contains('\u{1b}'), "{text}");
+        assert!(
+            text.contains("gateway: refused") && !text.contains('\u{1b}'),
+            "{text}"
+        );
         assert_eq!(look.to_json()["gateway"]["reachable"], false);
     }
 }

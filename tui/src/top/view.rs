@@ -103,7 +103,11 @@ impl View {
         if area.width < 10 || area.height < 4 {
             return;
         }
-        let lines = self.lines(usize::from(area.width), usize::from(area.height), is_colored);
+        let lines = self.lines(
+            usize::from(area.width),
+            usize::from(area.height),
+            is_colored,
+        );
         for (row, line) in (0..area.height).zip(lines) {
             let place = Rect {
                 y: area.y + row,
@@ -140,7 +144,11 @@ impl View {
             table.sort(order);
         }
         let sizes = tables.each_ref().map(|table| table.rows.len());
-        let heights = share(sizes, rows.saturating_sub(lines.len() + 1 + 2 * LISTS), self.list);
+        let heights = share(
+            sizes,
+            rows.saturating_sub(lines.len() + 1 + 2 * LISTS),
+            self.list,
+        );
         for (place, table) in tables.iter().enumerate() {
             let height = heights[place];
             let offset = &mut self.offsets[place];
@@ -174,7 +182,11 @@ fn title(table: &Table, order: Order, offset: usize, height: usize) -> String {
     let count = table.rows.len();
     let mut title = format!("{} {count}", table.title);
     if count > height {
-        title.push_str(&format!(" ({}-{})", offset + 1, (offset + height).min(count)));
+        title.push_str(&format!(
+            " ({}-{})",
+            offset + 1,
+            (offset + height).min(count)
+        ));
     }
     let by = order.column.and_then(|column| table.columns.get(column));
     match (by, order.is_reversed) {
@@ -259,7 +271,10 @@ mod tests {
         press(&mut view, KeyCode::Char('p'));
         view.see(seen(Moment::now(), 77_777, 90_000));
         let paused = screen(&mut view, (80, 24));
-        assert!(paused.contains("PAUSED") && !paused.contains("77777"), "{paused}");
+        assert!(
+            paused.contains("PAUSED") && !paused.contains("77777"),
+            "{paused}"
+        );
         assert_eq!(press(&mut view, KeyCode::Char('p')), Asked::Look);
         view.see(seen(Moment::now(), 77_777, 90_000));
         assert!(screen(&mut view, (80, 24)).contains("77777"));

@@ -31,7 +31,7 @@ fn without_notes(text: &str) -> &str {
         let stamp = line
             .strip_prefix(NOTE)
             .and_then(|rest| rest.strip_prefix('['));
-        stamp.is_some_and(|stamp| has_day(stamp))
+        stamp.is_some_and(has_day)
     };
     if !text.lines().next().is_some_and(is_first) {
         return text;

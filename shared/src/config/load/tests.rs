@@ -322,7 +322,7 @@ fn settings_that_cannot_stand_together_are_refused() {
     );
     check_issues(
         &main("{gateway: {port: 20000}, canvasHost: {port: 20000}}"),
-        &["openclaw.json:1:45: canvasHost.port: gateway.port has the same port 20000"],
+        &["openclaw.json:1:45: canvasHost.port: gateway.port has the same port 20000; give one of them another port"],
     );
     check_issues(
         &main("{gateway: {port: 20000}, canvasHost: {port: 20000, enabled: false}}"),

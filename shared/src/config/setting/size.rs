@@ -123,7 +123,16 @@ mod tests {
             assert_eq!(text.parse(), Ok(MemoryBound::of(bytes)), "{text}");
         }
         assert_eq!("off".parse(), Ok(MemoryBound::OFF));
-        for text in ["", "MB", "-1MB", "1XB", "999", "1e9", "1.2.3MB", "99999999999999GB"] {
+        for text in [
+            "",
+            "MB",
+            "-1MB",
+            "1XB",
+            "999",
+            "1e9",
+            "1.2.3MB",
+            "99999999999999GB",
+        ] {
             assert!(text.parse::<MemoryBound>().is_err(), "{text:?}");
         }
     }

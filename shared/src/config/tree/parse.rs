@@ -19,7 +19,10 @@ pub(crate) fn parse(text: &str) -> Result<Document, SyntaxError> {
     scanner.skip_trivia()?;
     if scanner.peek().is_some() {
         let found = scanner.describe_next();
-        return Err(scanner.error(format!("expected the end of the file, found {found}")));
+        return Err(SyntaxError {
+            hint: Some("a file holds one value; is there a bracket too many above?"),
+            ..scanner.error(format!("expected the end of the file, found {found}"))
+        });
     }
     Ok(Document {
         text: text.to_owned(),
@@ -52,9 +55,14 @@ fn value(scanner: &mut Scanner<'_>, depth: usize) -> Result<Node, SyntaxError> {
                 }
             })
         }
-        _ => {
+        next => {
             let found = scanner.describe_next();
-            return Err(scanner.error(format!("expected a value, found {found}")));
+            let is_typographic =
+                next.is_some_and(|c| "\u{201c}\u{201d}\u{201e}\u{2018}\u{2019}\u{ab}\u{bb}".contains(c));
+            return Err(SyntaxError {
+                hint: is_typographic.then_some("use straight quotes"),
+                ..scanner.error(format!("expected a value, found {found}"))
+            });
         }
     };
     Ok(Node {

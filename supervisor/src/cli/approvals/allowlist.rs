@@ -14,7 +14,7 @@ use super::rules::{Place, Rules, render};
 pub(super) enum AllowlistCommand {
     /// Allow the programs that match a pattern
     Add(PatternArgs),
-    /// Allow them no longer
+    /// Take a pattern off the list again
     Remove(PatternArgs),
 }
 

@@ -21,10 +21,10 @@ use super::super::table::{Table, fields};
 /// Whose file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Place {
-    /// Of this node, not of the gateway's machine
+    /// The rules of this node, not of the gateway's machine
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
-    /// Of the gateway's machine, as when nothing is said
+    /// The rules of the gateway's machine, as when nothing is said
     #[arg(long, conflicts_with = "node")]
     gateway: bool,
 }

@@ -157,7 +157,7 @@ mod tests {
         let now = WallTime::from_millis(1_795_331_418_235);
         assert_eq!(
             backup_path(Path::new("/s/openclaw.json"), now),
-            Path::new("/s/openclaw.json.bak-20261122T073018.235Z")
+            Path::new("/s/openclaw.json.bak-20261122T071018.235Z")
         );
     }
 

@@ -53,7 +53,10 @@ fn differing<E>(
 pub(super) async fn perform(other: &Context, previous: bool) -> Result<Exit, Failure> {
     let state_dir = &other.identity.state_dir;
     let (good, which) = match previous {
-        true => (last_good::recall_before(state_dir), "served before the last one"),
+        true => (
+            last_good::recall_before(state_dir),
+            "served before the last one",
+        ),
         false => (last_good::recall(state_dir), "served last"),
     };
     let good = good.ok_or_else(|| {
@@ -72,7 +75,8 @@ pub(super) async fn perform(other: &Context, previous: bool) -> Result<Exit, Fai
     let files = differing(&good, current)?;
     if files.is_empty() {
         let message = format!("The file says what {which}; there is nothing to roll back.");
-        let document = json!({ "ok": true, "result": "unchanged", "files": [], "message": message });
+        let document =
+            json!({ "ok": true, "result": "unchanged", "files": [], "message": message });
         other.out.answer(&document, || {
             let hint = (!previous).then(|| "--previous goes back one more.".to_owned());
             std::iter::once(message.clone()).chain(hint).collect()
@@ -122,19 +126,28 @@ async fn through_supervisor(other: &Context, file: &Differing) -> Result<Outcome
         trace: openclaw_shared::trace::current(),
     };
     let refused = |reason: String| {
-        Failure::new(Kind::Refused, format!("The configuration was not rolled back: {reason}"))
+        Failure::new(
+            Kind::Refused,
+            format!("The configuration was not rolled back: {reason}"),
+        )
     };
     match control_client::ask(&other.supervisor_socket(), &request, LIMIT).await {
         Asked::Answered(CliReply::Written { outcome }) => match outcome {
-            Outcome::Live { .. } | Outcome::Replaced { .. } | Outcome::Pending { .. } => Ok(outcome),
-            Outcome::RolledBack { .. } | Outcome::Refused { .. } => Err(refused(outcome.to_string())),
+            Outcome::Live { .. } | Outcome::Replaced { .. } | Outcome::Pending { .. } => {
+                Ok(outcome)
+            }
+            Outcome::RolledBack { .. } | Outcome::Refused { .. } => {
+                Err(refused(outcome.to_string()))
+            }
         },
         Asked::Answered(CliReply::Failed { message }) => Err(refused(message)),
-        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Upgrade(_)) => {
-            Err(refused("the supervisor gave an answer to another question.".to_owned()))
-        }
+        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Upgrade(_)) => Err(refused(
+            "the supervisor gave an answer to another question.".to_owned(),
+        )),
         Asked::Failed(reason) => Err(refused(format!("{reason}."))),
-        Asked::Absent => Err(refused("its supervisor has just ended; try again.".to_owned())),
+        Asked::Absent => Err(refused(
+            "its supervisor has just ended; try again.".to_owned(),
+        )),
     }
 }
 
@@ -162,7 +175,11 @@ mod tests {
         };
         let good = Source {
             main: "/c/main.json".into(),
-            files: vec![file("/c/main.json", "good"), file("/c/a.json", "a"), file("/c/b.json", "b")],
+            files: vec![
+                file("/c/main.json", "good"),
+                file("/c/a.json", "a"),
+                file("/c/b.json", "b"),
+            ],
             hash: digest::hex(b"good"),
         };
         let current = |path: &Path| -> Result<Option<String>, Infallible> {

@@ -103,10 +103,18 @@ fn configuration(found: &Found, command: Command<'_>) -> Vec<Problem> {
         for issue in errors.iter().take(MOST) {
             problems.push(Problem::error(
                 "config-invalid",
-                format!("The configuration cannot be used: {issue}."),
+                format!("The configuration cannot be used: {}", sentence_of(issue)),
                 format!("Mend it, then check it: {}", command("config validate")),
             ));
         }
+    }
+    if let Some(refusal) = &found.refused {
+        let next = match refusal.hints.is_empty() {
+            true => format!("See more: {}", command("doctor")),
+            false => refusal.hints.join(" "),
+        };
+        let message = format!("A start would be refused: {}", refusal.message);
+        problems.push(Problem::error("config-refused", message, next));
     }
     if found.config.mismatch {
         problems.push(
@@ -158,6 +166,11 @@ fn supervisor(found: &Found, command: Command<'_>) -> Vec<Problem> {
             next,
         )];
     }
+    let config = &found.config.cli;
+    let how = match config.exists && config.valid && found.refused.is_none() {
+        true => "Start it",
+        false => "Then start it",
+    };
     let start = match &found.start {
         Some(start) if found.service.is_installed() => start.clone(),
         Some(_) | None => command("gateway"),
@@ -169,8 +182,17 @@ fn supervisor(found: &Found, command: Command<'_>) -> Vec<Problem> {
     vec![Problem::error(
         "not-running",
         message,
-        format!("Start it: {start}"),
+        format!("{how}: {start}"),
     )]
+}
+
+/// An issue with its place, as the end of a sentence.
+fn sentence_of(issue: &Issue) -> String {
+    let text = issue.to_string();
+    match text.ends_with(['.', '?']) {
+        true => text,
+        false => format!("{text}."),
+    }
 }
 
 /// Whether the configuration of the file is what runs. One that waits for a restart is well.

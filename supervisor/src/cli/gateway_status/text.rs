@@ -29,6 +29,7 @@ pub(super) fn show(context: &Context, found: &Found) {
     runtime(context, found);
     rpc(out, found);
     listening(out, found);
+    tailscale(out, found);
     others(context, found);
     if let Some(error) = &found.last_error {
         out.line(row("Last error", error));
@@ -314,6 +315,21 @@ fn listening(out: &Output, found: &Found) {
     if !addresses.is_empty() {
         out.line(row("Listening", addresses.join(", ")));
     }
+}
+
+/// What Tailscale publishes, or why not.
+fn tailscale(out: &Output, found: &Found) {
+    let status = found.supervisor.status.as_ref();
+    let Some(published) = status.and_then(|status| status.tailscale.as_ref()) else {
+        return;
+    };
+    let mode = &published.mode;
+    let told = match (&published.url, &published.error) {
+        (Some(url), _) => format!("{mode} · {url}"),
+        (None, Some(error)) => out.paint(Tone::Bad, &format!("{mode} · {}", printable(error))),
+        (None, None) => format!("{mode} · on its way"),
+    };
+    out.line(row("Tailscale", told));
 }
 
 /// Other instances of this user, and services that look like gateways.

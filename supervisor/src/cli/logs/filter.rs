@@ -74,7 +74,9 @@ impl Filter {
 
     /// Whether a line can be wanted, as far as its bytes tell. Most of a long log need not be taken apart.
     pub(super) fn may_take(&self, raw: &str) -> bool {
-        self.trace.as_ref().is_none_or(|trace| raw.contains(trace.as_str()))
+        self.trace
+            .as_ref()
+            .is_none_or(|trace| raw.contains(trace.as_str()))
     }
 
     /// Whether a line is wanted.
@@ -100,17 +102,23 @@ impl Filter {
             .as_deref()
             .and_then(|level| Rank::from_str(level, true).ok());
         has_text
-            && self.level.is_none_or(|least| rank.is_some_and(|it| it >= least))
-            && (self.subsystem.is_empty()
-                || subsystem.as_deref().is_some_and(|it| self.names(it)))
+            && self
+                .level
+                .is_none_or(|least| rank.is_some_and(|it| it >= least))
+            && (self.subsystem.is_empty() || subsystem.as_deref().is_some_and(|it| self.names(it)))
             && (self.process.is_empty()
                 || process.as_ref().is_some_and(|it| self.process.contains(it)))
-            && self.since.is_none_or(|since| time.is_some_and(|it| it >= since))
-            && self.until.is_none_or(|until| time.is_some_and(|it| it <= until))
             && self
-                .trace
-                .as_ref()
-                .is_none_or(|wanted| trace.as_ref().is_some_and(|it| it.starts_with(wanted.as_str())))
+                .since
+                .is_none_or(|since| time.is_some_and(|it| it >= since))
+            && self
+                .until
+                .is_none_or(|until| time.is_some_and(|it| it <= until))
+            && self.trace.as_ref().is_none_or(|wanted| {
+                trace
+                    .as_ref()
+                    .is_some_and(|it| it.starts_with(wanted.as_str()))
+            })
     }
 
     fn asks_more_than_text(&self) -> bool {
@@ -165,7 +173,9 @@ fn moment_before(now: WallTime, text: &str) -> Result<WallTime, String> {
         && let Ok(span) = span::parse(text)
     {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        return Ok(WallTime::from_millis(now.as_millis().saturating_sub(millis)));
+        return Ok(WallTime::from_millis(
+            now.as_millis().saturating_sub(millis),
+        ));
     }
     let today = || now.local_date().parse::<Date>().ok();
     let found = match (text.parse::<Date>(), text.contains(':')) {
@@ -188,8 +198,8 @@ fn trace(text: &str) -> Result<String, String> {
         return Ok(id.to_string());
     }
     let text = text.to_lowercase();
-    let is_beginning = (SHORTEST..=32).contains(&text.len())
-        && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_beginning =
+        (SHORTEST..=32).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_hexdigit());
     is_beginning.then_some(text).ok_or_else(|| {
         "A trace id is 32 hexadecimal digits; the first 8 of them are enough".to_owned()
     })
@@ -253,9 +263,15 @@ mod tests {
             ("--grep CLOSED", false),
             ("--grep conn=c1", true),
             ("--trace 4bf92f35", true),
-            ("--trace 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true),
+            (
+                "--trace 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                true,
+            ),
             ("--trace 4bf92f3577b34da6a3ce929d0e0e4737", false),
-            ("--level info --grep closed --trace 4bf92f35 --subsystem store", false),
+            (
+                "--level info --grep closed --trace 4bf92f35 --subsystem store",
+                false,
+            ),
         ] {
             check(arguments, &line, expected);
         }
@@ -277,7 +293,9 @@ mod tests {
         assert_eq!(read("10m"), Ok(ago(600)));
         assert_eq!(read("1h30m"), Ok(ago(5_400)));
         assert_eq!(
-            read("2026-11-22T07:00:00Z").map(WallTime::to_rfc3339).as_deref(),
+            read("2026-11-22T07:00:00Z")
+                .map(WallTime::to_rfc3339)
+                .as_deref(),
             Ok("2026-11-22T07:00:00.000Z")
         );
         let midnight = read("2026-11-22").unwrap();

@@ -19,7 +19,7 @@ pub(super) async fn show(
     wanted: &ListArgs,
 ) -> Result<Exit, Failure> {
     // Which models there are is known without a gateway, unless a certain one is meant.
-    let is_meant = flags.url.is_some() || flags.port.is_some();
+    let is_meant = flags.url.is_some() || flags.port.is_some() || context.is_elsewhere();
     let is_absent = !is_meant && matches!(context.running().await, Asked::Absent);
     let mut answer = if is_absent {
         from_config(context)

@@ -26,7 +26,7 @@ pub(crate) enum CanvasCommand {
     Present(PresentArgs),
     /// Hide the canvas
     Hide(NodeFlag),
-    /// Show another page
+    /// Show another page on the canvas
     Navigate(NavigateArgs),
     /// Evaluate JavaScript in the page, and print the result
     Eval(EvalArgs),
@@ -108,9 +108,9 @@ enum Format {
 /// `nodes canvas a2ui`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum A2uiCommand {
-    /// Send messages
+    /// Send A2UI messages to a node's canvas
     Push(PushArgs),
-    /// Remove every surface
+    /// Remove every surface from a node's canvas
     Reset(NodeFlag),
 }
 

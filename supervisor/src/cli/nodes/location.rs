@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// `nodes location`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum LocationCommand {
-    /// Ask for the place
+    /// Ask a node for its place, and print it
     Get(GetArgs),
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum LocationCommand {
 pub(crate) struct GetArgs {
     #[command(flatten)]
     node: NodeFlag,
-    /// Take a place that is not older than so many milliseconds
+    /// Be content with a place that is not older than so many milliseconds
     #[arg(long, value_name = "MS")]
     max_age: Option<u64>,
     /// How exact it must be

@@ -10,7 +10,13 @@ use crate::service;
 impl Wizard {
     /// Installs the service when that is wanted.
     pub(super) async fn service(&mut self) -> Result<(), Failure> {
-        let view = service::manager(&self.context.identity, &self.context.environment).view();
+        let manager = service::manager(&self.context.identity, &self.context.environment);
+        if let (true, Err(unavailable)) = (self.asks && !self.wishes.install_daemon, manager.check()) {
+            self.tell(format!("No service can be installed here: {}.", unavailable.message));
+            self.summary.insert("service".to_owned(), json!("unavailable"));
+            return Ok(());
+        }
+        let view = manager.view();
         let is_installed = view.is_installed();
         let wanted = if self.wishes.install_daemon {
             true

@@ -44,7 +44,10 @@ pub(crate) fn plist(definition: &Definition) -> Result<String, plist::Error> {
     let mut environment: Dictionary = definition
         .environment
         .iter()
-        .map(|(name, value)| (name.clone(), text(value)))
+        .map(|(name, value)| match name.as_str() {
+            "PATH" => (name.clone(), text(&with_homebrew(value))),
+            _ => (name.clone(), text(value)),
+        })
         .collect();
     environment.insert(
         "OPENCLAW_LAUNCHD_LABEL".to_owned(),
@@ -55,6 +58,11 @@ pub(crate) fn plist(definition: &Definition) -> Result<String, plist::Error> {
     Value::Dictionary(keys).to_writer_xml(&mut written)?;
     written.push(b'\n');
     Ok(String::from_utf8_lossy(&written).into_owned())
+}
+
+/// The search path of a Mac: most of what tools are is installed there.
+fn with_homebrew(path: &str) -> String {
+    path.replacen("/usr/local/bin", "/opt/homebrew/bin:/usr/local/bin", 1)
 }
 
 /// What an agent starts.
@@ -108,6 +116,9 @@ mod tests {
             Some("/Users/a & <b> \"c\" 'd'")
         );
         let mut expected = definition.environment.clone();
+        for (_, value) in expected.iter_mut().filter(|(name, _)| name == "PATH") {
+            *value = with_homebrew(value);
+        }
         expected.push((
             "OPENCLAW_LAUNCHD_LABEL".to_owned(),
             "bot.molt.rescue".to_owned(),

@@ -5,6 +5,23 @@ use openclaw_shared::exit::Exit;
 use super::quote;
 use crate::service::definition::Definition;
 
+/// What systemd refuses in the path of a program, however it is written.
+const UNSAFE: [char; 3] = ['"', '\'', '\\'];
+
+/// Whether systemd would start the program at all.
+///
+/// # Errors
+/// With a sentence.
+pub(crate) fn check(definition: &Definition) -> Result<(), String> {
+    match definition.program.to_string_lossy().contains(UNSAFE) {
+        true => Err(format!(
+            "systemd starts no program whose path has quotes or backslashes: {}",
+            definition.program.display()
+        )),
+        false => Ok(()),
+    }
+}
+
 /// The service.
 pub(crate) fn service(definition: &Definition) -> String {
     let user = definition.user.as_deref();
@@ -68,7 +85,7 @@ pub(crate) fn service(definition: &Definition) -> String {
     out.set("RestartPreventExitStatus", &needs_operator());
     out.comment(&["Each process has 30 seconds to get ready, and the configuration before this one gets its turn too."]);
     out.set("TimeoutStartSec", "120");
-    out.comment(&["A stop lets the gateway finish what it has accepted; longer than supervisor.drainTimeoutMs usually is."]);
+    out.comment(&["A stop lets the gateway finish what it has accepted. When supervisor.drainTimeoutMs asks for more, the supervisor says so."]);
     out.set("TimeoutStopSec", "60");
     out.comment(&["The supervisor says twice in this time that it lives. One that does not is ended at once, and started again."]);
     out.set("WatchdogSec", "60");

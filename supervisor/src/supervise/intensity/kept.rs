@@ -17,7 +17,9 @@ impl Intensity {
 
     /// Goes on with failures of these ages.
     pub(crate) fn resume(limits: Limits, now: Moment, ages: &[u64]) -> Self {
-        let failures = ages.iter().map(|age| now.before(Duration::from_millis(*age)));
+        let failures = ages
+            .iter()
+            .map(|age| now.before(Duration::from_millis(*age)));
         Self {
             limits,
             failures: failures.collect(),

@@ -46,7 +46,11 @@ impl Lives {
     }
 
     /// Goes on with what was handed over.
-    pub(crate) fn resume(kept: Vec<Kept>, arrivals: &mpsc::Sender<Arrival>, freeze: &Freeze) -> Self {
+    pub(crate) fn resume(
+        kept: Vec<Kept>,
+        arrivals: &mpsc::Sender<Arrival>,
+        freeze: &Freeze,
+    ) -> Self {
         let lives = kept.into_iter().map(|kept| {
             let (child, generation) = (kept.child, kept.generation);
             let orders = kept

@@ -82,8 +82,14 @@ impl Play {
         let actions = self.fleet.on(Moment::now(), event, 0.0);
         let told = climbs(ending, &actions, self.is_ready);
         let told = told.iter().map(|climb| {
-            let child = climb.child.map(|child| format!(" {child}")).unwrap_or_default();
-            let wait = climb.wait.map(|wait| format!(" {wait:?}")).unwrap_or_default();
+            let child = climb
+                .child
+                .map(|child| format!(" {child}"))
+                .unwrap_or_default();
+            let wait = climb
+                .wait
+                .map(|wait| format!(" {wait:?}"))
+                .unwrap_or_default();
             format!("{}{child}{wait}: {}", climb.rung, climb.reason)
         });
         told.collect::<Vec<_>>().join("; ")
@@ -94,7 +100,10 @@ impl Play {
 fn the_ladder_of_a_child_that_others_can_do_without() {
     let mut play = Play::serving();
     assert_eq!(play.exits(CanvasHost, 1), "restarted canvas-host: boom");
-    assert_eq!(play.exits(CanvasHost, 2), "backing-off canvas-host 500ms: boom");
+    assert_eq!(
+        play.exits(CanvasHost, 2),
+        "backing-off canvas-host 500ms: boom"
+    );
     assert_eq!(play.waited(CanvasHost, 3), "");
     assert_eq!(play.exits(CanvasHost, 3), "given-up canvas-host: boom");
     // Tried again slowly, and told each time.
@@ -123,6 +132,14 @@ fn a_successor_that_dies_is_discarded_and_a_change_that_needed_it_is_rolled_back
         play.exits(CanvasHost, 3),
         "discarded canvas-host: boom; rolled-back: canvas-host: boom"
     );
+}
+
+#[test]
+fn a_life_that_dies_while_its_successor_starts_is_followed_by_that() {
+    let mut play = Play::serving();
+    play.happen(Event::Restart([Gateway].into()));
+    assert_eq!(play.exits(Gateway, 1), "restarted gateway: boom");
+    assert_eq!(play.serves(Gateway, 2), "");
 }
 
 #[test]
@@ -162,11 +179,10 @@ fn a_child_is_well_again_after_a_quiet_minute() {
     assert_eq!(of(&ladder, 59, ChildState::Active), Rung::Restarted);
     assert_eq!(of(&ladder, 60, ChildState::Active), Rung::Well);
     assert_eq!(of(&ladder, 99, ChildState::Failed), Rung::GivenUp);
-    assert_eq!(ladder.of_child(at(1), CanvasHost, ChildState::Active), Rung::Well);
-    // One that serves while its next replacement waits.
-    ladder.climb(at(100), &climb(Rung::Replaced));
-    ladder.climb(at(110), &climb(Rung::BackingOff));
-    assert_eq!(of(&ladder, 111, ChildState::Active), Rung::BackingOff);
+    assert_eq!(
+        ladder.of_child(at(1), CanvasHost, ChildState::Active),
+        Rung::Well
+    );
 }
 
 #[test]

@@ -12,7 +12,6 @@ use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::VERSION;
 use openclaw_shared::ipc;
 use openclaw_shared::log;
-use openclaw_shared::secret::Secret;
 use openclaw_shared::upgrade::{UpgradeState, UpgradeStatus};
 
 use super::document::{Cause, Document, KeptLife, KeptPeer, KeptStream, Said};
@@ -59,8 +58,7 @@ pub(in crate::supervise) fn arrive(
             format!("what was handed over cannot be used: {error}"),
         )
     };
-    options.flags.token = document.token.clone().map(Secret::new);
-    options.flags.password = document.password.clone().map(Secret::new);
+    options.flags = examine::flags(&options, &document);
     let settings = examine::settings(&options, &document)?;
     let image = Image::handed_over(document.program.clone()).map_err(unusable)?;
     let (stop, freeze) = Freeze::new();
@@ -98,7 +96,10 @@ pub(in crate::supervise) fn arrive(
     supervisor.lives = Lives::resume(lives, &arrivals, &freeze);
     let in_force = Revision(document.config.in_force);
     let settings = supervisor.settings.remove(&supervisor.in_force);
-    supervisor.settings = settings.map(|settings| (in_force, settings)).into_iter().collect();
+    supervisor.settings = settings
+        .map(|settings| (in_force, settings))
+        .into_iter()
+        .collect();
     supervisor.in_force = in_force;
     supervisor.last_revision = Revision(document.config.last_revision);
     supervisor.fleet = Fleet::resume(document.children, in_force, LIMITS, timing, now);
@@ -209,7 +210,10 @@ fn listeners(document: &Document) -> Result<Listeners, String> {
 fn claims(document: &Document) -> Result<Claims, String> {
     let kept = &document.claims;
     let state = File::from(take(kept.state)?);
-    let others = kept.others.iter().map(|number| take(*number).map(File::from));
+    let others = kept
+        .others
+        .iter()
+        .map(|number| take(*number).map(File::from));
     Ok(Claims::resumed(state, others.collect::<Result<_, _>>()?))
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Document {
     pub(crate) control: u32,
     /// The version of the supervisor that wrote this.
     pub(crate) version: String,
+    #[serde(flatten)]
+    pub(crate) started_with: StartedWith,
     /// The path of the program, as it was started.
     pub(crate) program: PathBuf,
     /// The state folder, which tells whose document this is.
@@ -74,6 +76,14 @@ impl fmt::Debug for Document {
             .field("version", &self.version)
             .finish_non_exhaustive()
     }
+}
+
+/// What a program was started with. Its successor is started with the same, and so is the program itself when it is executed again.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StartedWith {
+    pub(crate) arguments: Vec<Vec<u8>>,
+    pub(crate) variables: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The configuration in force, and how it relates to the file.
@@ -203,9 +213,13 @@ pub(crate) struct Cause {
 pub(crate) enum Unreadable {
     #[error("the state of the running supervisor cannot be read: {0}")]
     Malformed(String),
-    #[error("the state of the running supervisor has the format {0}, and this version reads {FORMAT}")]
+    #[error(
+        "the state of the running supervisor has the format {0}, and this version reads {FORMAT}"
+    )]
     Format(u64),
-    #[error("the running processes speak version {0} of the control channel, and this version speaks {CONTROL_VERSION}")]
+    #[error(
+        "the running processes speak version {0} of the control channel, and this version speaks {CONTROL_VERSION}"
+    )]
     Control(u64),
 }
 

@@ -12,13 +12,14 @@ use openclaw_shared::config::load_from_source;
 use openclaw_shared::control::ChildName;
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::VERSION;
+use openclaw_shared::secret::Secret;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::document::Document;
 use super::handed::anonymous_file;
-use crate::settings::{Refusal, Settings, resolve};
+use crate::settings::{Flags, Refusal, Settings, resolve};
 use crate::supervise::spawn::{self, OWN_VARIABLES};
 use crate::supervise::start::{RunOptions, read_token};
 
@@ -66,7 +67,11 @@ pub(super) async fn ask(program: &Path, document: &[u8]) -> Result<String, Strin
     if !answered.status.success() {
         let said = String::from_utf8_lossy(&answered.stderr);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let said: String = said.trim_end_matches('.').chars().take(LONGEST_REASON).collect();
+        let said: String = said
+            .trim_end_matches('.')
+            .chars()
+            .take(LONGEST_REASON)
+            .collect();
         let ended = answered.status;
         return Err(match said.is_empty() {
             true => format!("it ended with {ended} when it was asked whether it can take over"),
@@ -99,6 +104,15 @@ pub(crate) fn answer(options: &RunOptions, document: &[u8]) -> Result<Answer, Re
     })
 }
 
+/// What the command line says, with the secrets that it gave to the program before: the files that they came from may be gone.
+pub(super) fn flags(options: &RunOptions, document: &Document) -> Flags {
+    Flags {
+        token: document.token.clone().map(Secret::new),
+        password: document.password.clone().map(Secret::new),
+        ..options.flags.clone()
+    }
+}
+
 /// The configuration in force, as this binary understands it.
 pub(super) fn settings(options: &RunOptions, document: &Document) -> Result<Settings, Refusal> {
     let identity = &options.identity;
@@ -118,7 +132,7 @@ pub(super) fn settings(options: &RunOptions, document: &Document) -> Result<Sett
     let settings = resolve(
         identity,
         loaded,
-        &options.flags,
+        &flags(options, document),
         &options.environment,
         read_token(&identity.state_dir),
     )?;

@@ -9,7 +9,9 @@ use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{
+    AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd,
+};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -19,7 +21,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::Environment;
 
-use super::document::Document;
+use super::document::{Document, StartedWith};
 use super::image::Image;
 
 /// The variable that tells a program what it takes over: `successor:DOCUMENT:IMAGE` or `predecessor:DOCUMENT:IMAGE`, numbers of
@@ -76,10 +78,12 @@ fn execute(document: &Document, image: &Image) -> io::Result<Infallible> {
     }
     inherit(document, true);
     let role = Role::Successor.as_str();
+    let started_with = &document.started_with;
     let (document, running) = (written.as_raw_fd(), image.running().as_raw_fd());
     let told = [(HANDED_OVER, format!("{role}:{document}:{running}"))];
     let path = CString::new(image.path().as_os_str().as_bytes())?;
-    let executed = nix::unistd::execve(&path, &arguments()?, &variables(&told)?);
+    let (arguments, variables) = started_with.lines(&told)?;
+    let executed = nix::unistd::execve(&path, &arguments, &variables);
     let error = match executed {
         Ok(never) => match never {},
         Err(error) => error,
@@ -88,30 +92,41 @@ fn execute(document: &Document, image: &Image) -> io::Result<Infallible> {
     Err(error.into())
 }
 
-/// The command line of this process, which is that of its successor too.
-fn arguments() -> io::Result<Vec<CString>> {
-    std::env::args_os()
-        .map(|argument| Ok(CString::new(argument.into_vec())?))
-        .collect()
-}
+impl StartedWith {
+    /// What this process was started with, but for what it was told by the program before.
+    pub(crate) fn of_process() -> Self {
+        let environment = Environment::from_process();
+        let variables = environment
+            .all()
+            .iter()
+            .filter(|(name, _)| *name != HANDED_OVER && *name != HANDED_BACK);
+        let bytes = |text: &OsString| text.as_bytes().to_vec();
+        Self {
+            arguments: std::env::args_os().map(OsString::into_vec).collect(),
+            variables: variables
+                .map(|(name, value)| (bytes(name), bytes(value)))
+                .collect(),
+        }
+    }
 
-/// The environment of this process, with what the next program is told instead of what this one was.
-fn variables(told: &[(&str, String)]) -> io::Result<Vec<CString>> {
-    let environment = Environment::from_process();
-    let kept = environment
-        .all()
-        .iter()
-        .filter(|(name, _)| *name != HANDED_OVER && *name != HANDED_BACK)
-        .map(|(name, value)| (name.clone(), value.clone()));
-    let told = told
-        .iter()
-        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let line = |(mut line, value): (OsString, OsString)| {
-        line.push("=");
-        line.push(value);
-        Ok(CString::new(line.into_vec())?)
-    };
-    kept.chain(told).map(line).collect()
+    /// As the system takes it, with what the next program is told.
+    fn lines(&self, told: &[(&str, String)]) -> io::Result<(Vec<CString>, Vec<CString>)> {
+        let arguments = self.arguments.iter().cloned().map(CString::new);
+        let kept = self
+            .variables
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        let told = told
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let lines = kept
+            .chain(told)
+            .map(|(name, value)| CString::new([name, b"=", value].concat()));
+        Ok((
+            arguments.collect::<Result<_, _>>()?,
+            lines.collect::<Result<_, _>>()?,
+        ))
+    }
 }
 
 /// A file in memory, for what nobody else is to read.
@@ -243,18 +258,21 @@ impl HandedOver {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn document(&self) -> Result<Document, String> {
+        Document::read(&self.text()?).map_err(|error| error.to_string())
+    }
+
+    fn text(&self) -> Result<Vec<u8>, String> {
         let file = File::from(take(self.document)?);
         let mut text = Vec::new();
         let mut part = [0; 16 * 1024];
         loop {
             // By place, because a predecessor that is executed again reads it once more.
             match file.read_at(&mut part, text.len() as u64) {
-                Ok(0) => break,
+                Ok(0) => return Ok(text),
                 Ok(read) => text.extend_from_slice(&part[..read]),
                 Err(error) => return Err(format!("the handed-over state cannot be read: {error}")),
             }
         }
-        Document::read(&text).map_err(|error| error.to_string())
     }
 
     /// Why a predecessor is executed again; nothing for a successor.
@@ -314,7 +332,12 @@ impl HandedOver {
             (HANDED_OVER, format!("{role}:{document}:{number}")),
             (HANDED_BACK, why.replace('\0', " ")),
         ];
-        execute_file(&image, &arguments()?, &variables(&told)?)
+        // Whatever else the document says: what the predecessor was started with is in it, or is what we were started with.
+        let text = self.text().unwrap_or_default();
+        let started_with: StartedWith =
+            serde_json::from_slice(&text).unwrap_or_else(|_| StartedWith::of_process());
+        let (arguments, variables) = started_with.lines(&told)?;
+        execute_file(&image, &arguments, &variables)
     }
 }
 
@@ -362,8 +385,17 @@ mod tests {
     #[test]
     fn only_what_was_told_in_full_is_taken_over() {
         assert!(handed("successor:5:6").is_some());
-        assert_eq!(handed("predecessor:5:6").unwrap().back().unwrap(), "it did not say why");
-        for odd in ["", "successor", "successor:5", "stranger:5:6", "successor:x:6"] {
+        assert_eq!(
+            handed("predecessor:5:6").unwrap().back().unwrap(),
+            "it did not say why"
+        );
+        for odd in [
+            "",
+            "successor",
+            "successor:5",
+            "stranger:5:6",
+            "successor:x:6",
+        ] {
             assert!(handed(odd).is_none(), "{odd}");
         }
     }
@@ -383,6 +415,13 @@ mod tests {
         let gone = take(1_000_000).unwrap_err();
         assert!(gone.contains("descriptor 1000000 is missing"), "{gone}");
         forget(&[1_000_000]);
+    }
+
+    #[test]
+    fn a_panic_before_it_has_taken_over_is_a_way_back_or_a_failure() {
+        let handed = handed("successor:1000001:1000002").unwrap();
+        let code = handed.guard(|| panic!("too early"));
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
     }
 
     #[test]

@@ -152,8 +152,14 @@ mod tests {
         let found = |name: &str, search: Option<&Path>| {
             named(OsStr::new(name), search.map(Path::as_os_str), here)
         };
-        assert_eq!(found("bin/openclaw", None), Some("/work/bin/openclaw".into()));
-        assert_eq!(found("/usr/bin/openclaw", None), Some("/usr/bin/openclaw".into()));
+        assert_eq!(
+            found("bin/openclaw", None),
+            Some("/work/bin/openclaw".into())
+        );
+        assert_eq!(
+            found("/usr/bin/openclaw", None),
+            Some("/usr/bin/openclaw".into())
+        );
         assert_eq!(found("openclaw", Some(folder.path())), Some(program));
         assert_eq!(found("openclaw", None), None);
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::document::{
     Cause, Document, DueTimer, FORMAT, Greeted, KeptClaims, KeptConfig, KeptLife, KeptListeners,
-    KeptPeer, KeptStream, Said,
+    KeptPeer, KeptStream, Said, StartedWith,
 };
 use super::handed::HandOver;
 use crate::supervise::channel::{Arrival, Held};
@@ -181,10 +181,15 @@ impl Supervisor {
             format: FORMAT,
             control: CONTROL_VERSION,
             version: VERSION.to_owned(),
+            started_with: StartedWith::of_process(),
             program: self.upgrade.image.path().to_path_buf(),
             state_dir: settings.instance.identity.state_dir.clone(),
             uptime_ms: millis(now.since(self.started)),
-            token: self.flags.token.as_ref().map(|token| token.expose().clone()),
+            token: self
+                .flags
+                .token
+                .as_ref()
+                .map(|token| token.expose().clone()),
             password: self
                 .flags
                 .password

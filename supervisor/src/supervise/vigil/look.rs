@@ -71,9 +71,10 @@ impl Target {
 /// Looks once.
 pub(crate) async fn look(target: &Target) -> Sight {
     if let Err(error) = ipc::check_private(&target.socket) {
-        return Sight::Down(match error.kind() {
-            std::io::ErrorKind::NotFound => "its supervisor does not run".to_owned(),
-            _ => format!("its socket is not trusted: {error}"),
+        let is_absent = error.kind() == std::io::ErrorKind::NotFound;
+        return Sight::Down(match is_absent {
+            true => "its supervisor does not run".to_owned(),
+            false => format!("its socket is not trusted: {error}"),
         });
     }
     match control_client::status(&target.socket).await {

@@ -1,6 +1,6 @@
 //! The configuration file: whether it can be used, and what in it is odd.                                  (pure)
 
-use openclaw_shared::config::{Issue, KeyPath, legacy_target};
+use openclaw_shared::config::{Issue, KeyPath, legacy_target, sentence};
 use openclaw_shared::control::ConfigState;
 
 use super::super::finding::{Code, Finding, Repair};
@@ -43,7 +43,7 @@ pub(super) fn refused(snapshot: &Snapshot) -> Vec<Finding> {
     if !snapshot.config.exists || !snapshot.config.errors.is_empty() || snapshot.is_remote {
         return Vec::new();
     }
-    let finding = Finding::new(Code::ConfigRefused, refusal.message.clone())
+    let finding = Finding::new(Code::ConfigRefused, sentence(&refusal.message))
         .at(snapshot.shown(&snapshot.identity.config_path));
     vec![match refusal.hints.is_empty() {
         true => finding,
@@ -150,13 +150,11 @@ pub(super) fn own_keys(snapshot: &Snapshot) -> Vec<Finding> {
 
 /// A finding at the place of an issue, in the words of the issue.
 fn of_issue(snapshot: &Snapshot, code: Code, issue: &Issue) -> Finding {
-    let mut what = String::new();
-    if !issue.key.is_empty() {
-        what.push_str(&issue.key);
-        what.push_str(": ");
-    }
-    what.push_str(&issue.message);
-    what.push('.');
+    let what = match issue.key.is_empty() {
+        true => sentence(&issue.message),
+        // A key is written as it is.
+        false => format!("{}: {}.", issue.key, issue.message),
+    };
     let path = issue
         .file
         .as_ref()
@@ -166,17 +164,6 @@ fn of_issue(snapshot: &Snapshot, code: Code, issue: &Issue) -> Finding {
         place.push_str(&format!(":{number}"));
     }
     Finding::new(code, what).at(place)
-}
-
-/// A fragment as a sentence.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(char::to_uppercase).into_iter().flatten();
-    let mut sentence: String = first.chain(chars).collect();
-    if !sentence.ends_with(['.', '?']) {
-        sentence.push('.');
-    }
-    sentence
 }
 
 #[cfg(test)]
@@ -194,7 +181,8 @@ mod tests {
     fn with(text: &'static str) -> impl FnOnce(&mut Snapshot) {
         move |snapshot| {
             let path = snapshot.identity.config_path.clone();
-            match load_candidate(&path, text, &Default::default()) {
+            let variables = [("TOKEN".to_owned(), "t".to_owned())].into();
+            match load_candidate(&path, text, &variables) {
                 Ok(loaded) => {
                     snapshot.config.warnings = loaded.warnings;
                     snapshot.config.raw = loaded.raw;
