@@ -64,6 +64,46 @@ public indirect enum JSONValue: Codable, Equatable, Sendable {
     }
 }
 
+/// Reply of `activity`. What is counted only grows while one life of the gateway lasts.
+public struct Activity: Codable, Equatable, Sendable {
+    /// When it was so, in milliseconds since the epoch.
+    public var ts: Int
+    /// How long this life of the gateway has lasted, in milliseconds.
+    public var uptimeMs: Int
+    /// Clients that are connected and let in, nodes among them.
+    public var clients: Int
+    /// Sockets on which nobody has said yet who it is.
+    public var unauthenticated: Int
+    /// Nodes that are connected.
+    public var nodes: Int
+    /// Events that were sent, one for each client.
+    public var eventsSent: Int
+    /// Clients that were closed because they did not read.
+    public var slowReaders: Int
+    /// Requests that were answered, by method, as far as there were any.
+    public var requests: [MethodActivity]
+    /// Runs that wait or are under way, in the order of their sessions; the first thousand.
+    public var runs: [RunActivity]
+    /// Everything that something can wait in.
+    public var queues: [QueueActivity]
+
+    public init(ts: Int, uptimeMs: Int, clients: Int, unauthenticated: Int, nodes: Int, eventsSent: Int, slowReaders: Int, requests: [MethodActivity], runs: [RunActivity], queues: [QueueActivity]) {
+        self.ts = ts
+        self.uptimeMs = uptimeMs
+        self.clients = clients
+        self.unauthenticated = unauthenticated
+        self.nodes = nodes
+        self.eventsSent = eventsSent
+        self.slowReaders = slowReaders
+        self.requests = requests
+        self.runs = runs
+        self.queues = queues
+    }
+}
+
+/// Parameters of `activity`.
+public typealias ActivityParams = [String: JSONValue]
+
 /// The first answer of `agent`.
 public struct AgentAccepted: Codable, Equatable, Sendable {
     /// The run: the idempotency key.
@@ -3385,6 +3425,25 @@ public struct LogsTailReply: Codable, Equatable, Sendable {
     }
 }
 
+/// The requests for one method.
+public struct MethodActivity: Codable, Equatable, Sendable {
+    /// The method, or `other` for all that there are not.
+    public var method: String
+    /// How many were answered.
+    public var answered: Int
+    /// How many of them by an error.
+    public var failed: Int
+    /// How long all of them took together, in milliseconds.
+    public var tookMs: Double
+
+    public init(method: String, answered: Int, failed: Int, tookMs: Double) {
+        self.method = method
+        self.answered = answered
+        self.failed = failed
+        self.tookMs = tookMs
+    }
+}
+
 /// A model that the configuration names.
 public struct ModelRow: Codable, Equatable, Sendable {
     /// Its name for its provider.
@@ -4468,6 +4527,22 @@ public struct ProviderUsage: Codable, Equatable, Sendable {
     }
 }
 
+/// Something that others wait in.
+public struct QueueActivity: Codable, Equatable, Sendable {
+    /// What it is.
+    public var name: String
+    /// How much is in it.
+    public var count: Int
+    /// How much there can be.
+    public var limit: Int?
+
+    public init(name: String, count: Int, limit: Int? = nil) {
+        self.name = name
+        self.count = count
+        self.limit = limit
+    }
+}
+
 /// A session among the newest of a store.
 public struct RecentSession: Codable, Equatable, Sendable {
     /// Its key.
@@ -4562,6 +4637,28 @@ public struct ResponseFrame: Codable, Equatable, Sendable {
     public enum ResponseFrameType: String, Codable, CaseIterable, Sendable {
         /// Always `res`.
         case res
+    }
+}
+
+/// A run of an agent.
+public struct RunActivity: Codable, Equatable, Sendable {
+    /// The run.
+    public var runId: String
+    /// Its session.
+    public var sessionKey: String
+    /// What has asked for it: `chat`, `agent`, `cron`, …
+    public var kind: String
+    /// Whether it is under way, and does not wait.
+    public var isActive: Bool
+    /// How long it has been so, in milliseconds.
+    public var forMs: Int
+
+    public init(runId: String, sessionKey: String, kind: String, isActive: Bool, forMs: Int) {
+        self.runId = runId
+        self.sessionKey = sessionKey
+        self.kind = kind
+        self.isActive = isActive
+        self.forMs = forMs
     }
 }
 
@@ -6697,6 +6794,8 @@ public enum GatewayMethod: String, Codable, CaseIterable, Sendable {
     case logsTail = "logs.tail"
     /// A short summary.
     case status
+    /// What the gateway is doing at this moment. Our own addition.
+    case activity
     /// Who is present.
     case systemPresence = "system-presence"
     /// Posts a presence entry or a note for the main session.

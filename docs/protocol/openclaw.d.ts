@@ -3,6 +3,33 @@
 /** A frame on the WebSocket. */
 export type GatewayFrame = RequestFrame | ResponseFrame | EventFrame;
 
+/** Reply of `activity`. What is counted only grows while one life of the gateway lasts. */
+export interface Activity {
+  /** When it was so, in milliseconds since the epoch. */
+  ts: number;
+  /** How long this life of the gateway has lasted, in milliseconds. */
+  uptimeMs: number;
+  /** Clients that are connected and let in, nodes among them. */
+  clients: number;
+  /** Sockets on which nobody has said yet who it is. */
+  unauthenticated: number;
+  /** Nodes that are connected. */
+  nodes: number;
+  /** Events that were sent, one for each client. */
+  eventsSent: number;
+  /** Clients that were closed because they did not read. */
+  slowReaders: number;
+  /** Requests that were answered, by method, as far as there were any. */
+  requests: MethodActivity[];
+  /** Runs that wait or are under way, in the order of their sessions; the first thousand. */
+  runs: RunActivity[];
+  /** Everything that something can wait in. */
+  queues: QueueActivity[];
+}
+
+/** Parameters of `activity`. */
+export type ActivityParams = { [key: string]: never };
+
 /** The first answer of `agent`. */
 export interface AgentAccepted {
   /** The run: the idempotency key. */
@@ -1635,6 +1662,18 @@ export interface LogsTailReply {
   reset: boolean;
 }
 
+/** The requests for one method. */
+export interface MethodActivity {
+  /** The method, or `other` for all that there are not. */
+  method: string;
+  /** How many were answered. */
+  answered: number;
+  /** How many of them by an error. */
+  failed: number;
+  /** How long all of them took together, in milliseconds. */
+  tookMs: number;
+}
+
 /** A model that the configuration names. */
 export interface ModelRow {
   /** Its name for its provider. */
@@ -2275,6 +2314,16 @@ export interface ProviderUsage {
   error?: string;
 }
 
+/** Something that others wait in. */
+export interface QueueActivity {
+  /** What it is. */
+  name: string;
+  /** How much is in it. */
+  count: number;
+  /** How much there can be. */
+  limit?: number;
+}
+
 /** A session among the newest of a store. */
 export interface RecentSession {
   /** Its key. */
@@ -2322,6 +2371,20 @@ export interface ResponseFrame {
   payload?: unknown;
   /** Why it was not done. */
   error?: ErrorShape;
+}
+
+/** A run of an agent. */
+export interface RunActivity {
+  /** The run. */
+  runId: string;
+  /** Its session. */
+  sessionKey: string;
+  /** What has asked for it: `chat`, `agent`, `cron`, … */
+  kind: string;
+  /** Whether it is under way, and does not wait. */
+  isActive: boolean;
+  /** How long it has been so, in milliseconds. */
+  forMs: number;
 }
 
 /** How far recovery had to go, from nothing at all to the end of the instance. A later rung is more than an earlier one. */
@@ -3564,6 +3627,8 @@ export interface Methods {
   "logs.tail": { params: LogsTailParams; reply: LogsTailReply; scope: "operator.read" };
   /** A short summary. (works) */
   "status": { params: StatusParams; reply: StatusSummary; scope: "operator.read" };
+  /** What the gateway is doing at this moment. Our own addition. (works) */
+  "activity": { params: ActivityParams; reply: Activity; scope: "operator.read" };
   /** Who is present. (works) */
   "system-presence": { params: SystemPresenceParams; reply: SystemPresenceReply; scope: "operator.read" };
   /** Posts a presence entry or a note for the main session. (works) */

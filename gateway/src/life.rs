@@ -151,7 +151,7 @@ async fn obey(
                 control.activated().await;
                 house.announcer = Announcer::begin(&house.context, house.generation);
             }
-            Order::Fleet(fleet) => watched::take(&house.context, fleet),
+            Order::Fleet(fleet) => watched::take(&house.context, *fleet),
             Order::Reload(reloaded) => {
                 let mut trace = Trace::from(reloaded.trace);
                 let outcome = trace.within(|| reload(&house.context, *reloaded));

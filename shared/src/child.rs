@@ -54,7 +54,7 @@ pub enum Order {
     /// Take a new configuration in place, then call [`Control::reloaded`].
     Reload(Box<Reloaded>),
     /// The supervisor's view changed.
-    Fleet(FleetStatus),
+    Fleet(Box<FleetStatus>),
 }
 
 /// Why a child cannot go on.

@@ -288,7 +288,7 @@ pub enum ToChild {
     /// Take a new configuration in place.
     Reload(Box<Reloaded>),
     /// The supervisor's view changed.
-    Fleet(FleetStatus),
+    Fleet(Box<FleetStatus>),
     /// Answer with [`ToSupervisor::Alive`], from the loop that serves.
     AreYouAlive {
         /// Comes back in the answer.

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use openclaw_shared::instance::{Environment, Identity};
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub(crate) use definition::{Definition, Variant};
 pub(crate) use extra::{ExtraService, extra};
 pub(crate) use file::ServiceFile;
 pub(crate) use names::Names;
-pub(crate) use program::stable_program;
+pub(crate) use program::{is_this_program, stable_program};
 
 use launchd::Launchd;
 use systemd::{Scope, Systemd};
@@ -310,7 +310,18 @@ pub(crate) fn recommended(
         },
     };
     let names = Names::of(&identity.profile, environment);
-    let program = stable_program(environment).ok()?;
+    // Another path of the same file is as good as the one by which this command was called.
+    let view = manager.view();
+    let starts = view
+        .command
+        .and_then(|command| command.program_arguments.into_iter().next());
+    let starts = starts
+        .map(PathBuf::from)
+        .filter(|program| is_this_program(program));
+    let program = match starts {
+        Some(program) => program,
+        None => stable_program(environment).ok()?,
+    };
     let definition = Definition::of(identity, names, &program, variant).ok()?;
     let files = manager.files(&definition).ok()?;
     let file = files.into_iter().find(|file| file.path == installed)?;

@@ -531,8 +531,11 @@ impl Supervisor {
             return;
         }
         for generation in self.fleet.child(ChildName::Gateway).living() {
-            self.lives
-                .tell(ChildName::Gateway, generation, ToChild::Fleet(view.clone()));
+            self.lives.tell(
+                ChildName::Gateway,
+                generation,
+                ToChild::Fleet(Box::new(view.clone())),
+            );
         }
         self.told = Some(view);
     }

@@ -77,6 +77,8 @@ async fn a_running_gateway_is_described() {
         "memoryBytes",
         "cpuMs",
         "lastError",
+        "rung",
+        "memoryLimitBytes",
     ];
     assert_eq!(
         keys(&found["supervisor"]["fleet"]["children"][0]),

@@ -7,12 +7,13 @@ use openclaw_shared::control::ChildName;
 use openclaw_tests::client::{Client, connect_params};
 use openclaw_tests::eventually::eventually;
 use openclaw_tests::home::{Home, Said, TOKEN};
-use openclaw_tests::process::Signal;
+use openclaw_tests::process::{self, Signal};
 use openclaw_tests::systemd::SystemdUser;
 use serde_json::{Value, json};
 
 mod beside;
 mod sockets;
+mod whole_system;
 
 const MAIN: &str = "openclaw-gateway.service";
 const RESCUE: &str = "openclaw-gateway-rescue.service";
@@ -434,4 +435,49 @@ async fn force_writes_the_service_anew_and_what_is_asked_for_goes_into_the_confi
             .await,
     );
     assert_ne!(manager.main_pid(MAIN).await, pid, "it was not restarted");
+}
+
+#[tokio::test]
+async fn no_character_in_a_path_means_anything_to_the_service_manager() {
+    let home = Home::new();
+    let Some(manager) = SystemdUser::start(&home).await else {
+        return;
+    };
+    let programs = home.path().join("o dd 100%h $HOME ${X}");
+    fs::create_dir(&programs).unwrap();
+    let program = programs.join("openclaw");
+    let built = home.programs().join("openclaw");
+    if fs::hard_link(&built, &program).is_err() {
+        fs::copy(&built, &program).unwrap();
+    }
+    for child in ChildName::ALL {
+        let name = format!("openclaw-{child}");
+        std::os::unix::fs::symlink(home.programs().join(&name), programs.join(&name)).unwrap();
+    }
+    let state = home.path().join("st \"a\" 'te' 5%n $Y \\t");
+    fs::create_dir(&state).unwrap();
+    fs::copy(home.config_path(), state.join("openclaw.json")).unwrap();
+    let variables = [("OPENCLAW_STATE_DIR", state.to_str().unwrap())];
+    let install = ["gateway", "install", "--json"];
+    done(&manager.run_with(&program, &install, &variables).await);
+    serves(&home).await;
+    let pid = manager.outside(manager.main_pid(MAIN).await).unwrap();
+    assert_eq!(process::arguments(pid)[0], program.to_str().unwrap());
+    assert_eq!(
+        process::environment(pid)["OPENCLAW_STATE_DIR"],
+        state.to_str().unwrap()
+    );
+    let status = ["gateway", "status", "--json"];
+    let status = manager.run_with(&program, &status, &variables).await.json();
+    let command = &status["service"]["command"];
+    assert_eq!(
+        command["programArguments"][0],
+        program.to_str().unwrap(),
+        "{status}"
+    );
+    assert_eq!(
+        command["environment"]["OPENCLAW_STATE_DIR"],
+        state.to_str().unwrap(),
+        "{status}"
+    );
 }

@@ -18,7 +18,6 @@ const LATER: &[(&str, &[u32])] = &[
         "browsers that are driven: relay, downloads, navigation",
         &[95, 96, 97, 127],
     ),
-    ("discovery on the network", &[107]),
 ];
 
 #[test]

@@ -11,8 +11,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use openclaw_shared::control::{ChildName, ChildState, InstanceStatus};
 use openclaw_shared::upgrade::UpgradeState;
-use openclaw_tests::client::connect_params;
 use openclaw_tests::client::Client;
+use openclaw_tests::client::connect_params;
 use openclaw_tests::eventually::eventually;
 use openclaw_tests::home::{Home, Said, built_programs};
 use openclaw_tests::instance::{Instance, of};
@@ -20,6 +20,8 @@ use openclaw_tests::load::{Load, Tally};
 use openclaw_tests::model_server::{Answer, ModelServer, Script};
 use openclaw_tests::process;
 use serde_json::{Value, json};
+
+mod as_a_service;
 
 fn home() -> Home {
     let home = Home::empty().with_own_programs();
@@ -44,7 +46,12 @@ fn script(body: &str) -> String {
 }
 
 fn pids(status: &InstanceStatus) -> Vec<Option<u32>> {
-    status.fleet.children.iter().map(|child| child.pid).collect()
+    status
+        .fleet
+        .children
+        .iter()
+        .map(|child| child.pid)
+        .collect()
 }
 
 fn check_seamless(tally: &Tally) {
@@ -68,7 +75,10 @@ fn check_replaced(before: &InstanceStatus, after: &InstanceStatus) {
         assert_eq!(after.state, ChildState::Active);
         assert!(after.generation > before.generation, "{before:?} {after:?}");
         assert_ne!(after.pid, before.pid);
-        assert_eq!(after.restarts, before.restarts, "a replacement is no failure");
+        assert_eq!(
+            after.restarts, before.restarts,
+            "a replacement is no failure"
+        );
     }
 }
 
@@ -85,7 +95,8 @@ async fn upgrade(instance: &Instance) -> Said {
 /// A run of its own session, which the model holds until it may go on.
 async fn begin_run(client: &mut Client, session: usize) -> String {
     let run = format!("run-{session}");
-    let asked = json!({"sessionKey": format!("s{session}"), "message": "hello", "idempotencyKey": run});
+    let asked =
+        json!({"sessionKey": format!("s{session}"), "message": "hello", "idempotencyKey": run});
     let answer = client.call("chat.send", asked).await.unwrap();
     assert_eq!(answer["status"], "started", "{answer}");
     run
@@ -212,6 +223,9 @@ async fn a_binary_that_cannot_take_over_is_refused_before_anything_changes() {
         .await;
     let reason = health["supervisor"]["upgrade"]["reason"].as_str().unwrap();
     assert!(reason.contains("cannot be executed"), "{health}");
+    let said = run(&instance, &["gateway", "status"]).await;
+    assert!(said.out.contains("Last upgrade: "), "{said:?}");
+    assert!(said.out.contains("was refused"), "{said:?}");
     let logged = instance.home().log().said("upgrade failed").await;
     assert_eq!(logged["1"]["outcome"], "refused", "{logged}");
 }
@@ -224,7 +238,10 @@ async fn a_binary_that_fails_after_it_was_executed_gives_back_what_it_got() {
     let old = image(&instance);
     for (body, reason) in [
         // It does not understand the command line.
-        ("exec \"$REAL\" gateway --nonsense", "before it had taken over"),
+        (
+            "exec \"$REAL\" gateway --nonsense",
+            "before it had taken over",
+        ),
         // It reads the state, and does not find what it is about.
         (
             "export OPENCLAW_STATE_DIR=/nowhere\nexec \"$REAL\" \"$@\"",
@@ -253,8 +270,13 @@ async fn a_binary_that_fails_after_it_was_executed_gives_back_what_it_got() {
 
     // It goes on in every respect: what dies is started again, and a binary that is well is taken.
     let gateway = instance.child(ChildName::Gateway).await;
-    process::send(instance.pid_of(ChildName::Gateway).await, process::Signal::SIGKILL);
-    instance.until_later_life(ChildName::Gateway, &gateway).await;
+    process::send(
+        instance.pid_of(ChildName::Gateway).await,
+        process::Signal::SIGKILL,
+    );
+    instance
+        .until_later_life(ChildName::Gateway, &gateway)
+        .await;
     instance.home().install_again();
     let before = instance.status().await;
     let said = upgrade(&instance).await;
@@ -300,11 +322,9 @@ async fn a_binary_that_dies_takes_the_instance_along_and_leaves_nothing() {
     let said = upgrade(&instance).await;
     assert_eq!(said.code, 1, "{said:?}");
     assert_eq!(instance.exit_code().await, 3);
-    eventually("nothing is left", async || {
-        match instance.processes() {
-            left if left.is_empty() => Ok(()),
-            left => Err(format!("{left:?}")),
-        }
+    eventually("nothing is left", async || match instance.processes() {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("{left:?}")),
     })
     .await;
     // The next start finds everything free.

@@ -288,13 +288,10 @@ impl Instance {
     async fn ask_status(&self) -> Result<InstanceStatus, String> {
         match ask(&self.home, &CliRequest::Status).await? {
             CliReply::Status(status) => Ok(*status),
-            other
-            @ (CliReply::Done { .. }
+            other @ (CliReply::Done { .. }
             | CliReply::Failed { .. }
             | CliReply::Written { .. }
-            | CliReply::Upgrade(_)) => {
-                Err(format!("{other:?}"))
-            }
+            | CliReply::Upgrade(_)) => Err(format!("{other:?}")),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A real `systemd --user` of a test's own, on machines whose first process is something else.
+//! A real `systemd --user` of a test's own, or a whole system's, on machines whose first process is something else.
 //!
 //! The manager lives in namespaces of its own (processes, mounts, control groups) with a private `/run`, and in a control
 //! group of its own, so that units of the same name in two tests are strangers. It reads the units of a [`Home`], which is
@@ -28,26 +28,41 @@ const NEEDED: [(&str, &str); 4] = [
     ("/usr/bin/unshare", "util-linux"),
 ];
 
-/// Makes the namespaces habitable, then runs the manager. The shell stays the first process and takes in orphans.
+/// Makes the namespaces habitable, then runs the manager.
 const INSIDE: &str = r#"
 set -eu
-group=$1
 umount -R /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 none /sys/fs/cgroup
-mkdir "/sys/fs/cgroup/$group"
-echo $$ > "/sys/fs/cgroup/$group/cgroup.procs"
+mkdir "/sys/fs/cgroup/$1"
+echo $$ > "/sys/fs/cgroup/$1/cgroup.procs"
+export inside=$2
 exec unshare --cgroup sh -euc '
-  umount -R /sys/fs/cgroup
-  mount -t cgroup2 none /sys/fs/cgroup
-  mount -t tmpfs tmpfs /run
-  # Who is to run without a session is the test'"'"'s to say.
-  mkdir -p /var/lib/systemd/linger
-  mount -t tmpfs tmpfs /var/lib/systemd/linger
-  mkdir -p /run/systemd/system "$XDG_RUNTIME_DIR"
-  chmod 700 "$XDG_RUNTIME_DIR"
-  /lib/systemd/systemd --user &
-  wait $!
+umount -R /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup
+mount -t tmpfs tmpfs /run
+# Who may linger is for the test to say.
+mkdir -p /var/lib/systemd/linger
+mount -t tmpfs tmpfs /var/lib/systemd/linger
+eval "$inside"
 '
+"#;
+
+/// The manager of a user. The shell stays the first process and takes in orphans.
+const OF_USER: &str = r#"
+mkdir -p /run/systemd/system "$XDG_RUNTIME_DIR"
+chmod 700 "$XDG_RUNTIME_DIR"
+/lib/systemd/systemd --user &
+wait $!
+"#;
+
+/// The manager of a whole system. It sees no unit but those that are put into its empty folder, so nothing of this machine is started.
+const OF_SYSTEM: &str = r#"
+mount -t tmpfs tmpfs /etc/systemd/system
+for target in sysinit basic multi-user shutdown network-online sockets paths timers slices; do
+  printf '[Unit]\nDefaultDependencies=no\n' > "/etc/systemd/system/$target.target"
+done
+exec env -i PATH=/usr/bin:/bin container=openclaw-test SYSTEMD_UNIT_PATH=/etc/systemd/system \
+  SYSTEMD_LOG_TARGET=console /lib/systemd/systemd --system --unit=multi-user.target
 "#;
 
 /// A running manager. Dropped, it ends with everything it has started.
@@ -57,6 +72,7 @@ pub struct SystemdUser {
     unshare: Child,
     first: i32,
     group: String,
+    scope: &'static str,
     log: PathBuf,
 }
 
@@ -66,8 +82,20 @@ impl SystemdUser {
     /// # Panics
     /// When it cannot be started although everything it needs is there.
     pub async fn start(home: &Home) -> Option<Self> {
+        Self::begin(home, "--user", OF_USER).await
+    }
+
+    /// As [`SystemdUser::start`], but the manager of a whole system.
+    ///
+    /// # Panics
+    /// As [`SystemdUser::start`].
+    pub async fn of_a_system(home: &Home) -> Option<Self> {
+        Self::begin(home, "--system", OF_SYSTEM).await
+    }
+
+    async fn begin(home: &Home, scope: &'static str, inside: &str) -> Option<Self> {
         if let Some(reason) = lacking() {
-            crate::skip(&format!("no systemd --user: {reason}"));
+            crate::skip(&format!("no systemd of its own: {reason}"));
             return None;
         }
         let log = home.path().join("systemd.log");
@@ -78,7 +106,16 @@ impl SystemdUser {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
         command.args(["unshare", "--fork", "--kill-child", "--pid", "--mount"]);
-        command.args(["--mount-proc", "sh", "-c", INSIDE, "inside", &group]);
+        command.args([
+            "--uts",
+            "--ipc",
+            "--mount-proc",
+            "sh",
+            "-c",
+            INSIDE,
+            "inside",
+        ]);
+        command.args([&group, inside]);
         home.isolate(&mut command);
         command.envs(session_variables());
         command.stdin(Stdio::null());
@@ -93,6 +130,7 @@ impl SystemdUser {
             unshare,
             first: 0,
             group,
+            scope,
             log,
         };
         manager.first = eventually("the namespaces have a first process", async || {
@@ -103,7 +141,7 @@ impl SystemdUser {
                 .ok_or_else(|| manager.log())
         })
         .await;
-        eventually("systemd --user answers", async || {
+        eventually("systemd answers", async || {
             let said = manager.systemctl(&["is-system-running"]).await;
             match said.out.trim() {
                 "running" | "degraded" => Ok(()),
@@ -175,9 +213,9 @@ impl SystemdUser {
         self.run(&home.programs().join("openclaw"), &all).await
     }
 
-    /// Runs `systemctl --user`.
+    /// Runs `systemctl` for this manager.
     pub async fn systemctl(&self, arguments: &[&str]) -> Said {
-        let all: Vec<&str> = ["--user"].iter().chain(arguments).copied().collect();
+        let all: Vec<&str> = [self.scope].iter().chain(arguments).copied().collect();
         self.run(Path::new("/usr/bin/systemctl"), &all).await
     }
 

@@ -438,9 +438,13 @@ mod tests {
                 "restarts",
                 "memoryBytes",
                 "cpuMs",
-                "lastError"
+                "lastError",
+                "rung"
             ]
         );
+        let supervisor = summary["supervisor"].as_object().unwrap();
+        let keys: Vec<&str> = supervisor.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["config", "children", "recovery"]);
         let text = summary.to_string();
         assert!(
             !text.contains("/home/"),

@@ -35,7 +35,7 @@ pub(crate) fn text(product: &Product) -> Result<String> {
         let license = one.license.as_deref().unwrap_or("see its text");
         let repository = one.repository.as_deref().unwrap_or("");
         let line = format!("{name:<40} {license}  {repository}");
-        writeln!(text, "{}", line.trim_end()).expect("strings take everything");
+        writeln!(text, "{}", line.trim_end())?;
         for found in licences(one)? {
             texts.entry(found).or_default().push(name.clone());
         }
@@ -46,8 +46,7 @@ pub(crate) fn text(product: &Product) -> Result<String> {
     texts.sort();
     for (used, one) in texts {
         let rule = "-".repeat(78);
-        write!(text, "\n{rule}\n{}\n{rule}\n\n{one}\n", used.join(", "))
-            .expect("strings take everything");
+        write!(text, "\n{rule}\n{}\n{rule}\n\n{one}\n", used.join(", "))?;
     }
     Ok(text)
 }

@@ -40,7 +40,7 @@ pub(crate) fn table(
     }
     let mut text = String::new();
     for (what, bytes) in rows {
-        writeln!(text, "{what:<28}{:>10} MB", megabytes(bytes)).expect("strings take everything");
+        writeln!(text, "{what:<28}{:>10} MB", megabytes(bytes))?;
     }
     Ok(text.trim_end().to_owned())
 }

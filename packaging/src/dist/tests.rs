@@ -90,7 +90,9 @@ fn released(folder: &Path, version: &str, programs: &[&str]) -> PathBuf {
 }
 
 fn contents(archive: &Path) -> String {
-    command::output(Command::new("tar").arg("-tvzf").arg(archive)).unwrap()
+    let mut tar = Command::new("tar");
+    tar.env("TZ", "UTC").arg("-tvzf").arg(archive);
+    command::output(&mut tar).unwrap()
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub(crate) async fn perform(context: &Context, arguments: DoctorArgs) -> Result<
         true => Consent::None,
         false => Consent::of(arguments.fix, arguments.yes, silent),
     };
-    let mut wanted = consent::wanted(consent, &findings, &context.out);
+    let mut wanted = consent::wanted(consent, &findings).await;
     if arguments.generate_gateway_token {
         let makes = |index: &usize| matches!(findings[*index].repair, Some(Repair::MakeToken(_)));
         let token: Vec<usize> = (0..findings.len()).filter(makes).collect();

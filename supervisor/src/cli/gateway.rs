@@ -61,7 +61,7 @@ enum GatewayCommand {
     /// Show what runs have used
     UsageCost(UsageCostArgs),
     /// Stop the gateway, after it has finished what it accepted
-    #[command(mut_arg("process", |process| process.hide(true)))]
+    #[command(mut_arg("child", |child| child.hide(true)))]
     Stop(LifecycleArgs),
     /// Replace the gateway's processes without refusing a connection
     Restart(LifecycleArgs),
@@ -69,10 +69,10 @@ enum GatewayCommand {
     Upgrade(UpgradeArgs),
     /// Watch the instance of another profile, as a rescue bot does
     Watch(WatchArgs),
-    /// Look after the instance of another profile: its log, a restart, its configuration
+    /// Look after the instance of another profile: its log, restarts, configuration
     Rescue(RescueArgs),
     /// Start the gateway's service
-    #[command(mut_arg("process", |process| process.hide(true)))]
+    #[command(mut_arg("child", |child| child.hide(true)))]
     Start(LifecycleArgs),
     /// Install the gateway as a service, which the system starts and watches
     Install(Box<InstallArgs>),

@@ -3,7 +3,7 @@
 //! What is asked for goes into the configuration (`gateway_install/settle.rs`); the service itself says only which instance it starts. A
 //! service that is there stays as it is without `--force`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use openclaw_shared::config::section::{AuthMode, BindMode, TailscaleMode};
@@ -339,14 +339,11 @@ fn already(context: &Context, view: &ServiceView, told: &mut Told) {
             view.not_loaded_text
         ),
     };
-    let own = service::stable_program(&context.environment).ok();
     let starts = view
         .command
         .as_ref()
         .and_then(|command| command.program_arguments.first());
-    if let (Some(own), Some(starts)) = (own, starts)
-        && own.to_str() != Some(starts)
-    {
+    if let Some(starts) = starts.filter(|starts| !service::is_this_program(Path::new(starts))) {
         told.warnings
             .push(format!("It starts another program: {starts}"));
     }

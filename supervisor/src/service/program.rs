@@ -9,14 +9,17 @@ use openclaw_shared::instance::Environment;
 pub(crate) fn stable_program(environment: &Environment) -> std::io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let called = std::env::args_os().next().map(PathBuf::from);
-    let same = |path: &Path| {
-        path.canonicalize()
-            .is_ok_and(|real| Some(real) == own.canonicalize().ok())
-    };
     Ok(candidates(called.as_deref(), environment)
         .into_iter()
-        .find(|path| same(path))
+        .find(|path| is_this_program(path))
         .unwrap_or(own))
+}
+
+/// Whether a path leads to this program, by whatever links.
+pub(crate) fn is_this_program(path: &Path) -> bool {
+    let own = std::env::current_exe().and_then(|own| own.canonicalize());
+    let real = path.canonicalize();
+    real.is_ok_and(|real| own.is_ok_and(|own| own == real))
 }
 
 /// Where it may be found, the best first.                                                                          (pure)

@@ -118,10 +118,7 @@ impl Claims {
                 }
             }
         }
-        Ok(Self {
-            state,
-            others,
-        })
+        Ok(Self { state, others })
     }
 
     /// Goes on with claims that were handed over.

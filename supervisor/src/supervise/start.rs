@@ -83,11 +83,12 @@ pub(crate) async fn prepare(options: &RunOptions) -> Result<Prepared, Refusal> {
         (Err(error), Some(good)) => (good, None, Some(error.to_string())),
         (Err(error), None) => {
             return Err(
-                Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}"))
-                    .hint(format!(
+                Refusal::new(Exit::ConfigInvalid, format!("Config invalid\n{error}")).hint(
+                    format!(
                         "Mend it, then check it: {}",
                         identity.command("config validate")
-                    )),
+                    ),
+                ),
             );
         }
     };

@@ -193,7 +193,8 @@ impl Supervisor {
         if let Stage::Waiting { to, .. } = &self.upgrade.stage {
             let to = to.clone();
             let seconds = PATIENCE.as_secs();
-            let why = format!("a change or a restart that is under way did not end within {seconds} s");
+            let why =
+                format!("a change or a restart that is under way did not end within {seconds} s");
             self.end_upgrade(UpgradeState::Refused, Some(to), Some(why));
         }
     }

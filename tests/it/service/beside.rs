@@ -209,7 +209,10 @@ async fn a_profile_on_anothers_ports_gets_the_next_free_ones() {
         .collect::<String>()
         .parse()
         .unwrap();
-    assert!(port > 18_789 && (port - 18_789).is_multiple_of(1_000), "{text}");
+    assert!(
+        port > 18_789 && (port - 18_789).is_multiple_of(1_000),
+        "{text}"
+    );
     // It is written down, and nothing is left to say.
     let settled = done(
         &rescue

@@ -1,5 +1,6 @@
 //! One look: what the supervisor and the gateway say at this moment.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -197,9 +198,14 @@ async fn status(socket: &Path) -> Result<InstanceStatus, String> {
             Err("it answers something else".to_owned())
         }
         Ok(None) => Err(nobody),
-        Err(error) => match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Err(nobody),
-            _ => Err(error.to_string()),
-        },
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Err(nobody)
+        }
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -110,9 +110,8 @@ impl Table {
             *widest -= 1;
         }
         let is_number = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            self.rows.first().is_some()
-                && cells.fold(true, |all, cell| all && matches!(cell, Cell::Number(..)))
+            let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+            !self.rows.is_empty() && cells.all(|cell| matches!(cell, Cell::Number(..)))
         };
         let right: Vec<bool> = (0..widths.len()).map(is_number).collect();
         let line = |cells: &mut dyn Iterator<Item = &str>| {

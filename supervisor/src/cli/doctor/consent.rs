@@ -1,8 +1,7 @@
 //! Which repairs are done: none, all, or those that a person says yes to.
 
-use std::io::{self, BufRead, IsTerminal as _};
-
 use super::super::output::Output;
+use super::super::prompt;
 use super::finding::Finding;
 
 /// Who decides.
@@ -19,7 +18,7 @@ pub(super) enum Consent {
 impl Consent {
     /// `asked` is what was said on the command line: `--fix`, `--yes`, and whether nothing may be asked.
     pub(super) fn of(fix: bool, yes: bool, silent: bool) -> Self {
-        let person = !silent && io::stdin().is_terminal() && Output::is_terminal();
+        let person = !silent && prompt::is_possible() && Output::is_terminal();
         Self::decide(fix, yes, person)
     }
 
@@ -55,46 +54,42 @@ impl Reply {
 }
 
 /// The places of the findings whose repair is wanted.
-pub(super) fn wanted(consent: Consent, findings: &[Finding], out: &Output) -> Vec<usize> {
+pub(super) async fn wanted(consent: Consent, findings: &[Finding]) -> Vec<usize> {
     let repairable: Vec<usize> = (0..findings.len())
         .filter(|index| findings[*index].repair.is_some())
         .collect();
     match consent {
         Consent::None => Vec::new(),
         Consent::All => repairable,
-        Consent::Ask => ask(&repairable, findings, out, &mut io::stdin().lock()),
+        Consent::Ask => {
+            let person = async |question: String| prompt::line(&question, "").await.ok();
+            ask(&repairable, findings, person).await
+        }
     }
 }
 
-fn ask(
+/// Asks for each repair. A person who leaves has said no to all of them.
+async fn ask(
     repairable: &[usize],
     findings: &[Finding],
-    out: &Output,
-    person: &mut impl BufRead,
+    mut person: impl AsyncFnMut(String) -> Option<Option<String>>,
 ) -> Vec<usize> {
     let mut wanted = Vec::new();
-    if !repairable.is_empty() {
-        out.line("");
-    }
     for (place, index) in repairable.iter().enumerate() {
         let finding = &findings[*index];
         let Some(repair) = &finding.repair else {
             continue;
         };
         let question = format!(
-            "Repair {} ({})? [y]es, [n]o, [a]ll, [q]uit: ",
+            "Repair {} ({})? [y]es, [n]o, [a]ll, [q]uit",
             finding.code.as_str(),
             repair.summary()
         );
         let reply = loop {
-            out.write(&question);
-            let mut line = String::new();
-            match person.read_line(&mut line) {
-                // The person has left.
-                Ok(0) | Err(_) => break Reply::Quit,
-                Ok(_) => {}
-            }
-            if let Some(reply) = Reply::read(&line) {
+            let Some(line) = person(question.clone()).await else {
+                return Vec::new();
+            };
+            if let Some(reply) = Reply::read(&line.unwrap_or_default()) {
                 break reply;
             }
         };
@@ -137,23 +132,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_repair_is_asked_for() {
+    #[tokio::test]
+    async fn each_repair_is_asked_for() {
         let with =
             || Finding::new(Code::TokenMissing, "x").repair(Repair::MakeToken(PathBuf::new()));
         let findings = [with(), Finding::new(Code::DiskLow, "x"), with(), with()];
-        let said = |text: &str| {
-            let out = Output::new(true, false);
-            ask(&[0, 2, 3], &findings, &out, &mut text.as_bytes())
+        let said = async |lines: &[&str]| {
+            let mut lines = lines.iter().map(|line| Some((*line).to_owned()));
+            let person = async |_: String| lines.next();
+            ask(&[0, 2, 3], &findings, person).await
         };
-        assert_eq!(said("y\nn\nyes\n"), [0, 3]);
-        assert_eq!(said("n\na\n"), [2, 3]);
-        assert_eq!(said("y\nq\n"), [0]);
-        assert_eq!(
-            said("\nwhat?\ny\n"),
-            [2],
-            "a reply that is none is asked for again"
-        );
-        assert_eq!(said(""), [] as [usize; 0], "nobody is there");
+        assert_eq!(said(&["y", "n", "yes"]).await, [0, 3]);
+        assert_eq!(said(&["n", "a"]).await, [2, 3]);
+        assert_eq!(said(&["y", "q"]).await, [0]);
+        let asked_again = said(&["", "what?", "y", "n"]).await;
+        assert_eq!(asked_again, [2], "a reply that is none is asked for again");
+        assert_eq!(said(&["y"]).await, [] as [usize; 0], "the person has left");
     }
 }

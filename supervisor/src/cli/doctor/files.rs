@@ -160,10 +160,16 @@ pub(super) fn tmp_logs() -> Vec<Entry> {
 }
 
 /// How much room there is for the state, in the nearest folder that exists.
+#[cfg_attr(
+    target_os = "linux",
+    expect(
+        clippy::useless_conversion,
+        reason = "the types of the two differ between systems"
+    )
+)]
 pub(super) fn disk(state_dir: &Path) -> Option<Disk> {
     let folder = state_dir.ancestors().find(|folder| folder.exists())?;
     let room = nix::sys::statvfs::statvfs(folder).ok()?;
-    // The types of the two differ between systems.
     let (blocks, size) = (
         u64::from(room.blocks_available()),
         u64::from(room.fragment_size()),

@@ -141,9 +141,9 @@ async fn through_supervisor(other: &Context, file: &Differing) -> Result<Outcome
             }
         },
         Asked::Answered(CliReply::Failed { message }) => Err(refused(message)),
-        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Upgrade(_)) => Err(refused(
-            "the supervisor gave an answer to another question.".to_owned(),
-        )),
+        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Upgrade(_)) => Err(
+            refused("the supervisor gave an answer to another question.".to_owned()),
+        ),
         Asked::Failed(reason) => Err(refused(format!("{reason}."))),
         Asked::Absent => Err(refused(
             "its supervisor has just ended; try again.".to_owned(),

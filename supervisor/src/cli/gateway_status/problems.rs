@@ -321,3 +321,81 @@ fn service(found: &Found, command: Command<'_>) -> Vec<Problem> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use openclaw_shared::control::{ChildName, ConfigStatus, FleetStatus, Generation};
+
+    use super::super::super::context::tests::in_home;
+    use super::*;
+
+    /// A running instance whose gateway is in this state, on a configuration in that one.
+    fn status(child: ChildState, config: ConfigState) -> InstanceStatus {
+        let home = tempfile::tempdir().unwrap();
+        let instance = in_home(home.path(), &[]).instance().unwrap();
+        let child = serde_json::json!({
+            "name": ChildName::Gateway, "state": child, "generation": Generation(1), "pid": 1, "restarts": 0,
+            "memoryBytes": null, "cpuMs": null, "lastError": "it exited with code 3",
+        });
+        let config = ConfigStatus {
+            state: config,
+            path: "~/openclaw.json".to_owned(),
+            hash: None,
+            error: Some("gateway.port: no".to_owned()),
+            warnings: Vec::new(),
+        };
+        let fleet: FleetStatus =
+            serde_json::from_value(serde_json::json!({ "config": config, "children": [child] }))
+                .unwrap();
+        serde_json::from_value(serde_json::json!({
+            "pid": 1, "version": "1", "uptimeMs": 1, "instance": instance, "listening": [], "fleet": fleet,
+        }))
+        .unwrap()
+    }
+
+    fn typed(rest: &str) -> String {
+        format!("openclaw {rest}")
+    }
+
+    #[test]
+    fn every_state_of_a_process_but_serving_is_told_with_what_to_do() {
+        let told = |state| {
+            let status = status(state, ConfigState::Ok);
+            let told: Vec<Problem> = children(&status, &typed).collect();
+            told
+        };
+        assert_eq!(told(ChildState::Active), []);
+        assert_eq!(told(ChildState::Disabled), []);
+        let failed = told(ChildState::Failed);
+        assert_eq!(failed[0].code, "child-not-well");
+        assert!(
+            failed[0].message.contains("(it exited with code 3)"),
+            "{failed:?}"
+        );
+        assert!(
+            failed[0].next.contains("openclaw gateway restart gateway"),
+            "{failed:?}"
+        );
+        for state in [
+            ChildState::Starting,
+            ChildState::Backoff,
+            ChildState::Draining,
+        ] {
+            assert_eq!(told(state).len(), 1, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_is_not_in_force_is_a_problem_and_one_that_waits_is_worth_a_look() {
+        let told = |state| in_force(&status(ChildState::Active, state), &typed);
+        assert_eq!(told(ConfigState::Ok), None);
+        for state in [ConfigState::Degraded, ConfigState::Rejected] {
+            let problem = told(state).unwrap();
+            assert_eq!(problem.severity, Severity::Error);
+            assert!(problem.message.contains("gateway.port: no"), "{problem:?}");
+        }
+        let waits = told(ConfigState::Pending).unwrap();
+        assert_eq!(waits.severity, Severity::Warning);
+        assert!(waits.next.contains("openclaw gateway restart"), "{waits:?}");
+    }
+}

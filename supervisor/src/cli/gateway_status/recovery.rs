@@ -32,6 +32,10 @@ pub(crate) fn lines(fleet: &FleetStatus) -> Vec<String> {
     }
     lines.extend(recovery.last_stop.as_ref().map(last_stop));
     lines.extend(fleet.watch.as_ref().map(gateway_watch::line));
+    lines.extend(fleet.upgrade.as_ref().map(|upgrade| {
+        let at = WallTime::from_millis(upgrade.ts).to_rfc3339();
+        format!("Last upgrade: {at}: {}", printable(&upgrade.to_string()))
+    }));
     lines
 }
 

@@ -27,6 +27,7 @@ pub(super) fn show(context: &Context, found: &Found) {
     }
     out.line("");
     runtime(context, found);
+    out.line("");
     rpc(out, found);
     listening(out, found);
     tailscale(out, found);
@@ -57,10 +58,15 @@ fn service_lines(context: &Context, found: &Found) -> Vec<String> {
     } else {
         service.not_loaded_text
     };
-    let mut lines = vec![row("Service", format!("{} ({loaded})", service.label))];
     let Some(command) = &service.command else {
-        return lines;
+        // What is not installed has no other line that would say why nothing is known of it.
+        let why = match &service.runtime.detail {
+            Some(detail) => format!("{loaded}: {}", printable(detail)),
+            None => loaded.to_owned(),
+        };
+        return vec![row("Service", format!("{} ({why})", service.label))];
     };
+    let mut lines = vec![row("Service", format!("{} ({loaded})", service.label))];
     lines.push(row(
         "Service file",
         context.shown(command.source_path.as_ref()),

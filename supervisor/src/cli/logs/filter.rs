@@ -12,7 +12,7 @@ use super::line::Line;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Filter {
     /// Show only what is at least as important as this
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", ignore_case = true)]
     level: Option<Rank>,
     /// Show only this subsystem and those below it (may be repeated)
     #[arg(long, value_name = "NAME")]

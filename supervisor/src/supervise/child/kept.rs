@@ -171,3 +171,100 @@ impl Child {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use openclaw_shared::backoff::Backoff;
+    use openclaw_shared::clock::Moment;
+    use openclaw_shared::control::{ChildState, Generation};
+
+    use super::super::{Action, Event};
+    use super::{Child, Kept, Limits, Revision, Timer, Timing};
+
+    const LIMITS: Limits = Limits {
+        restarts: 2,
+        window: Duration::from_secs(60),
+        backoff: Backoff {
+            initial: Duration::from_millis(250),
+            max: Duration::from_secs(10),
+        },
+    };
+    const TIMING: Timing = Timing {
+        ready: Duration::from_secs(30),
+        drain: Duration::from_secs(10),
+        beat: Duration::from_secs(5),
+        missed_beats: 3,
+        retry: Duration::from_secs(60),
+    };
+
+    /// Hands a child over, and checks that nothing can be told apart.
+    fn hand_over(child: &Child, now: Moment) -> Child {
+        let kept = child.keep(now).expect("it rests");
+        let text = serde_json::to_string(&kept).unwrap();
+        let read: Kept = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, kept);
+        let resumed = Child::resume(read, LIMITS, TIMING, now);
+        assert_eq!(resumed.state(), child.state());
+        assert_eq!(resumed.living(), child.living());
+        assert_eq!(resumed.generation(), child.generation());
+        assert_eq!(resumed.restarts(), child.restarts());
+        assert_eq!(resumed.last_error(), child.last_error());
+        assert_eq!(resumed.keep(now), Some(kept));
+        resumed
+    }
+
+    #[test]
+    fn a_child_goes_on_where_it_was_after_every_event() {
+        let mut now = Moment::now();
+        let mut child = Child::new(LIMITS, TIMING);
+        let g = Generation;
+        let mut seen = Vec::new();
+        for event in [
+            Event::Start(Revision(1)),
+            Event::Ready(g(1)),
+            Event::Activated(g(1)),
+            Event::Fired(Timer::Beat(g(1))),
+            Event::Exited(g(1), "boom".into()),
+            Event::Ready(g(2)),
+            Event::Activated(g(2)),
+            Event::Exited(g(2), "boom".into()),
+            Event::Fired(Timer::Restart(g(3))),
+            Event::Exited(g(3), "boom".into()),
+        ] {
+            now = now + Duration::from_secs(1);
+            let _ = child.on(now, event, 0.0);
+            child = hand_over(&child, now);
+            seen.push(child.state());
+        }
+        // The failures of earlier programs count: the third one within the minute is one too many.
+        assert_eq!(seen.last(), Some(&ChildState::Failed));
+        assert!(seen.contains(&ChildState::Backoff), "{seen:?}");
+    }
+
+    #[test]
+    fn a_child_that_is_replaced_is_not_handed_over() {
+        let now = Moment::now();
+        let mut child = Child::new(LIMITS, TIMING);
+        for event in [
+            Event::Start(Revision(1)),
+            Event::Ready(Generation(1)),
+            Event::Activated(Generation(1)),
+            Event::Replace(Revision(2)),
+        ] {
+            let _ = child.on(now, event, 0.0);
+        }
+        assert_eq!(child.keep(now), None);
+        let _ = child.on(now, Event::Ready(Generation(2)), 0.0);
+        let leaves = child.on(now, Event::Activated(Generation(2)), 0.0);
+        assert!(
+            leaves
+                .iter()
+                .any(|action| matches!(action, Action::Drain(..)))
+        );
+        // The predecessor may still be leaving.
+        let resumed = hand_over(&child, now);
+        assert_eq!(resumed.living(), [Generation(1), Generation(2)]);
+    }
+}

@@ -35,17 +35,14 @@ pub(super) fn sockets(snapshot: &Snapshot) -> Vec<Finding> {
 }
 
 pub(super) fn locks(snapshot: &Snapshot) -> Vec<Finding> {
-    snapshot
-        .dead_locks
-        .iter()
-        .map(|path| {
-            Finding::new(
-                Code::LockStale,
-                "The Node version has left this lock, and its process has ended. It stands in nobody's way.",
-            )
-            .at(snapshot.shown(path))
-        })
-        .collect()
+    let [first, ..] = &snapshot.dead_locks[..] else {
+        return Vec::new();
+    };
+    let what = format!(
+        "The Node version has left {}, and what held it has ended. That stands in nobody's way.",
+        counted(snapshot.dead_locks.len(), "this lock", "locks")
+    );
+    vec![Finding::new(Code::LockStale, what).at(snapshot.shown(first))]
 }
 
 pub(super) fn half_written(snapshot: &Snapshot) -> Vec<Finding> {
