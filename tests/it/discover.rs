@@ -24,7 +24,14 @@ async fn announced_as(home: &Home, name: &str) -> Instance {
 
 /// The beacons of a port, as they are found now. Nobody says the same twice within a second (RFC 6762, 6), so one listens for longer.
 async fn beacons(home: &Home, port: u16) -> Vec<Value> {
-    let arguments = ["gateway", "discover", "--only-here", "--timeout", "3000", "--json"];
+    let arguments = [
+        "gateway",
+        "discover",
+        "--only-here",
+        "--timeout",
+        "3000",
+        "--json",
+    ];
     let said = home.run(&arguments).await;
     assert_eq!(said.code, 0, "{said:?}");
     let found = said.json();
@@ -69,7 +76,10 @@ async fn rule_107_a_gateway_is_found_and_says_no_more_than_is_needed() {
     let said = home
         .run(&["gateway", "discover", "--only-here", "--timeout", "700"])
         .await;
-    assert!(said.out.starts_with("Gateway Discovery\nFound "), "{said:?}");
+    assert!(
+        said.out.starts_with("Gateway Discovery\nFound "),
+        "{said:?}"
+    );
     drop(instance);
 }
 
@@ -83,7 +93,11 @@ async fn a_stopped_gateway_takes_its_leave_and_a_replaced_one_does_not() {
     assert_eq!(said.code, 0, "{said:?}");
     // At once, without a search that fails in between.
     let after = beacons(&home, port).await;
-    assert_eq!(after, [before.clone()], "the name is the same, and never gone");
+    assert_eq!(
+        after,
+        std::slice::from_ref(&before),
+        "the name is the same, and never gone"
+    );
     openclaw_tests::faults::kill(instance.pid_of(ChildName::Gateway).await).await;
     instance.ready().await;
     assert_eq!(found(&home, port).await, before);

@@ -65,8 +65,13 @@ async fn the_first_steps_lead_to_a_gateway_and_a_second_time_change_nothing() {
     assert_eq!(secret.len(), 64);
     assert!(!screen.contains(&secret), "{screen}");
     let config: Value = serde_json::from_str(&home.config_text()).unwrap();
-    assert_eq!(config["gateway"], json!({ "mode": "local", "port": home.port() }));
+    assert_eq!(
+        config["gateway"],
+        json!({ "mode": "local", "port": home.port() })
+    );
 
+    // A home has room for one window at a time.
+    drop(first);
     let before = home.config_text();
     let second = window(&home, "openclaw onboard").await;
     go_through(&second, None).await;
@@ -94,6 +99,7 @@ async fn a_secret_is_not_shown_while_it_is_typed_and_the_terminal_comes_back() {
     let config: Value = serde_json::from_str(&home.config_text()).unwrap();
     assert_eq!(config["gateway"]["auth"]["token"], "typed-secret-77");
 
+    drop(window);
     let window = self::window(&home, "openclaw configure --section gateway; stty -a").await;
     answer(&window, "Where is the gateway?", "").await;
     answer(&window, "Port [", "").await;
@@ -103,7 +109,10 @@ async fn a_secret_is_not_shown_while_it_is_typed_and_the_terminal_comes_back() {
     window.press("C-c");
     let screen = window.until_shown(LEFT).await;
     assert!(screen.contains("Interrupted."), "{screen}");
-    assert!(screen.contains(" echo ") && !screen.contains("-echo "), "{screen}");
+    assert!(
+        screen.contains(" echo ") && !screen.contains("-echo "),
+        "{screen}"
+    );
     assert!(!screen.contains("half-a-pass"), "{screen}");
 }
 
@@ -116,12 +125,18 @@ async fn a_key_is_kept_where_agents_find_it() {
     answer(&window, "Model [", "").await;
     let screen = window.until_shown(&format!("{LEFT} 0")).await;
     assert!(!screen.contains("key-of-a-test"), "{screen}");
-    let file = home.state_dir().join("agents/main/agent/auth-profiles.json");
+    let file = home
+        .state_dir()
+        .join("agents/main/agent/auth-profiles.json");
     assert_eq!(mode(&file), 0o600);
     let said = home.run(&["models", "status", "--json"]).await;
     assert!(said.out.contains("\"openai:default\""), "{said:?}");
     assert!(!said.out.contains("key-of-a-test"), "{said:?}");
-    assert!(home.config_text().contains("openai/"), "{}", home.config_text());
+    assert!(
+        home.config_text().contains("openai/"),
+        "{}",
+        home.config_text()
+    );
     assert!(!home.config_text().contains("key-of-a-test"));
 }
 
@@ -139,8 +154,21 @@ async fn scripts_say_it_all_at_once() {
     fs::write(&key, "key-of-a-test\n").unwrap();
     let key = key.display().to_string();
     let arguments = [
-        "onboard", "--non-interactive", "--accept-risk", "--mode", "local", "--gateway-port", &port, "--auth-choice",
-        "openai-api-key", "--api-key-file", &key, "--model", "openai/gpt-x", "--skip-daemon", "--json",
+        "onboard",
+        "--non-interactive",
+        "--accept-risk",
+        "--mode",
+        "local",
+        "--gateway-port",
+        &port,
+        "--auth-choice",
+        "openai-api-key",
+        "--api-key-file",
+        &key,
+        "--model",
+        "openai/gpt-x",
+        "--skip-daemon",
+        "--json",
     ];
     let said = home.run(&arguments).await;
     let told = said.json();
@@ -153,13 +181,24 @@ async fn scripts_say_it_all_at_once() {
     let secret = fs::read_to_string(home.state_dir().join("gateway-token")).unwrap();
     assert!(!said.out.contains(&secret), "{said:?}");
 
-    let again = home.run(&["onboard", "--non-interactive", "--accept-risk", "--json"]).await;
+    let again = home
+        .run(&["onboard", "--non-interactive", "--accept-risk", "--json"])
+        .await;
     assert_eq!(again.json()["changed"], false, "{again:?}");
     assert_eq!(again.json()["port"], home.port());
 
     let elsewhere = Home::empty();
     let said = elsewhere
-        .run(&["setup", "--wizard", "--non-interactive", "--mode", "remote", "--remote-url", "ws://10.0.0.7:18789", "--json"])
+        .run(&[
+            "setup",
+            "--wizard",
+            "--non-interactive",
+            "--mode",
+            "remote",
+            "--remote-url",
+            "ws://10.0.0.7:18789",
+            "--json",
+        ])
         .await;
     assert_eq!(said.json()["mode"], "remote", "{said:?}");
     let config: Value = serde_json::from_str(&elsewhere.config_text()).unwrap();
@@ -192,7 +231,11 @@ async fn a_browser_gets_the_token_through_a_file_that_others_cannot_read() {
     let folder = home.path().join("session");
     fs::create_dir(&folder).unwrap();
     let opener = folder.join("xdg-open");
-    fs::write(&opener, "#!/bin/sh\necho \"$*\" > \"$(dirname \"$0\")/opened\"\n").unwrap();
+    fs::write(
+        &opener,
+        "#!/bin/sh\necho \"$*\" > \"$(dirname \"$0\")/opened\"\n",
+    )
+    .unwrap();
     fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
     let folder = folder.display();
     let line = format!("DISPLAY=:9 PATH={folder}:$PATH openclaw dashboard");
@@ -219,14 +262,18 @@ async fn a_reset_moves_aside_what_it_says_and_never_under_a_running_gateway() {
     assert!(said.err.contains("openclaw gateway stop"), "{said:?}");
     assert!(home.config_path().exists());
 
-    let dry = home.run(&["reset", "--scope", "config", "--dry-run", "--json"]).await;
+    let dry = home
+        .run(&["reset", "--scope", "config", "--dry-run", "--json"])
+        .await;
     let told = dry.json();
     assert_eq!(told["moved"], false, "{dry:?}");
     assert!(told["paths"].to_string().contains("openclaw.json"));
     assert!(!told["paths"].to_string().contains("sqlite"));
     assert!(home.config_path().exists());
 
-    let said = home.run(&["reset", "--scope", "full", "--yes", "--stop", "--json"]).await;
+    let said = home
+        .run(&["reset", "--scope", "full", "--yes", "--stop", "--json"])
+        .await;
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(instance.exit_code_leaving_nothing().await, 0);
     let backup = said.json()["backup"].as_str().unwrap().to_owned();
@@ -238,7 +285,10 @@ async fn a_reset_moves_aside_what_it_says_and_never_under_a_running_gateway() {
         assert!(backup.join(kept).exists(), "{kept} is in the backup");
     }
     assert_eq!(mode(backup), 0o700);
-    assert!(rescue.join("mine").exists(), "another profile's is left alone");
+    assert!(
+        rescue.join("mine").exists(),
+        "another profile's is left alone"
+    );
     let said = home.run(&["reset", "--scope", "full", "--yes"]).await;
     assert_eq!(said.out, "Nothing is there that could go.\n", "{said:?}");
 }
@@ -260,12 +310,19 @@ async fn removing_leaves_nothing_but_what_belongs_to_others() {
     assert_eq!(said.code, 0, "{said:?}");
     let said = home.run(&["uninstall"]).await;
     assert_eq!(said.code, 1, "{said:?}");
-    let said = home.run(&["uninstall", "--state", "--workspace", "--yes", "--dry-run"]).await;
-    assert!(said.out.contains("Would remove ~/.openclaw/openclaw.json"), "{said:?}");
+    let said = home
+        .run(&["uninstall", "--state", "--workspace", "--yes", "--dry-run"])
+        .await;
+    assert!(
+        said.out.contains("Would remove ~/.openclaw/openclaw.json"),
+        "{said:?}"
+    );
     assert!(home.config_path().exists());
     let said = home.run(&["uninstall", "--state", "--workspace"]).await;
     assert_eq!(said.code, 1, "not without a yes: {said:?}");
-    let said = home.run(&["uninstall", "--state", "--workspace", "--yes"]).await;
+    let said = home
+        .run(&["uninstall", "--state", "--workspace", "--yes"])
+        .await;
     assert_eq!(said.code, 0, "{said:?}");
     assert!(!home.state_dir().exists());
 

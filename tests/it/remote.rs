@@ -111,7 +111,10 @@ async fn every_command_asks_the_gateway_that_is_configured_with_its_token() {
             assert_eq!(auth["token"], "token-of-theirs", "`{line}`: {auth}");
         }
         let words = format!("{}{}", said.out, said.err);
-        assert!(!words.contains("token-of"), "`{line}` shows a secret: {said:?}");
+        assert!(
+            !words.contains("token-of"),
+            "`{line}` shows a secret: {said:?}"
+        );
     }
 }
 

@@ -78,7 +78,9 @@ async fn status(instance: &Instance, fits: impl Fn(&TailscaleStatus) -> bool) ->
 #[tokio::test]
 async fn what_is_published_stays_until_the_instance_stops() {
     let home = Home::new();
-    home.configure(&json!({ "gateway": { "tailscale": { "mode": "serve", "resetOnExit": true } } }));
+    home.configure(
+        &json!({ "gateway": { "tailscale": { "mode": "serve", "resetOnExit": true } } }),
+    );
     let tailnet = Tailnet::new(&home, "Running");
     let mut instance = tailnet.launch(&home).ready().await;
     let published = status(&instance, |status| status.url.is_some()).await;
@@ -88,7 +90,11 @@ async fn what_is_published_stays_until_the_instance_stops() {
     kill(instance.pid_of(ChildName::Gateway).await).await;
     instance.ready().await;
     let serve = format!("serve --bg --yes {}", home.port());
-    assert_eq!(tailnet.calls(), [serve.clone()], "children come and go");
+    assert_eq!(
+        tailnet.calls(),
+        std::slice::from_ref(&serve),
+        "children come and go"
+    );
     instance.signal(Signal::SIGTERM);
     assert_eq!(instance.exit_code_leaving_nothing().await, 0);
     assert_eq!(tailnet.calls(), [&*serve, "serve --https=443 off"]);
@@ -156,7 +162,10 @@ async fn it_is_published_once_somebody_is_logged_in() {
     let instance = tailnet.launch(&home).ready().await;
     let waiting = status(&instance, |status| status.error.is_some()).await;
     let error = waiting.error.unwrap();
-    assert!(error.contains("NeedsLogin") && error.contains("`tailscale up`"), "{error}");
+    assert!(
+        error.contains("NeedsLogin") && error.contains("`tailscale up`"),
+        "{error}"
+    );
     tailnet.is("Running");
     status(&instance, |status| status.url.is_some()).await;
 }
@@ -168,7 +177,9 @@ async fn what_is_published_to_everybody_needs_a_password() {
     let said = home.run(&["gateway"]).await;
     assert_eq!(said.code, 79, "{said:?}");
     assert!(said.err.contains("needs password auth"), "{said:?}");
-    let said = home.run(&["gateway", "--tailscale", "serve", "--bind", "lan"]).await;
+    let said = home
+        .run(&["gateway", "--tailscale", "serve", "--bind", "lan"])
+        .await;
     assert_eq!(said.code, 79, "{said:?}");
     assert!(said.err.contains("on loopback"), "{said:?}");
 
@@ -179,5 +190,8 @@ async fn what_is_published_to_everybody_needs_a_password() {
         .ready()
         .await;
     status(&instance, |status| status.url.is_some()).await;
-    assert_eq!(tailnet.calls(), [format!("funnel --bg --yes {}", home.port())]);
+    assert_eq!(
+        tailnet.calls(),
+        [format!("funnel --bg --yes {}", home.port())]
+    );
 }

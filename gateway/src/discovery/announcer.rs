@@ -98,7 +98,9 @@ impl Voice {
         daemon.disable_interface(IfKind::All)?;
         daemon.enable_interface(interfaces.clone())?;
         let known = std::fs::read_to_string(&kept).ok();
-        let known = known.as_deref().and_then(|text| recall(text, &announcement.name));
+        let known = known
+            .as_deref()
+            .and_then(|text| recall(text, &announcement.name));
         let is_known = known.is_some();
         let name = known.unwrap_or_else(|| announcement.name.clone());
         let mut service = ServiceInfo::new(
@@ -119,6 +121,10 @@ impl Voice {
         let wanted = announcement.name.clone();
         let hearing = tokio::spawn(async move {
             while let Ok(event) = heard.recv_async().await {
+                #[expect(
+                    clippy::wildcard_enum_match_arm,
+                    reason = "the events are the library's, and grow with it"
+                )]
                 match event {
                     DaemonEvent::Announce(name, _) => keep(&kept, &wanted, &name),
                     DaemonEvent::NameChange(change) => {
@@ -201,9 +207,16 @@ mod tests {
     fn a_name_is_kept_for_as_long_as_it_is_wanted() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("name");
-        keep(&file, "a (OpenClaw)", "a (OpenClaw) (2)._openclaw-gw._tcp.local.");
+        keep(
+            &file,
+            "a (OpenClaw)",
+            "a (OpenClaw) (2)._openclaw-gw._tcp.local.",
+        );
         let text = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(recall(&text, "a (OpenClaw)").as_deref(), Some("a (OpenClaw) (2)"));
+        assert_eq!(
+            recall(&text, "a (OpenClaw)").as_deref(),
+            Some("a (OpenClaw) (2)")
+        );
         assert_eq!(recall(&text, "b (OpenClaw)"), None);
         assert_eq!(recall("garbage", "garbage"), None);
     }

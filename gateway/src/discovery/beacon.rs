@@ -72,7 +72,10 @@ pub(super) fn announcement(facts: &Facts<'_>) -> Option<Announcement> {
             format!("{machine} (OpenClaw {profile})"),
             format!("{machine}-openclaw-{profile}"),
         ),
-        None => (format!("{machine} (OpenClaw)"), format!("{machine}-openclaw")),
+        None => (
+            format!("{machine} (OpenClaw)"),
+            format!("{machine}-openclaw"),
+        ),
     };
     let mut properties = vec![
         ("role", "gateway".to_owned()),
@@ -164,16 +167,26 @@ mod tests {
     }
 
     fn keys(announcement: &Announcement) -> Vec<&'static str> {
-        announcement.properties.iter().map(|(key, _)| *key).collect()
+        announcement
+            .properties
+            .iter()
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     #[test]
     fn rule_107_no_path_and_no_way_in_is_named_by_default() {
         let minimal = check(MdnsMode::Minimal, &["127.0.0.1"], &[]).unwrap();
-        assert_eq!(keys(&minimal), ["role", "transport", "gatewayPort", "canvasPort"]);
+        assert_eq!(
+            keys(&minimal),
+            ["role", "transport", "gatewayPort", "canvasPort"]
+        );
         assert!(!format!("{minimal:?}").contains("/home"), "{minimal:?}");
         let full = check(MdnsMode::Full, &["127.0.0.1"], &[]).unwrap();
-        assert!(full.properties.contains(&("cliPath", "/home/ada/bin/openclaw".to_owned())));
+        assert!(
+            full.properties
+                .contains(&("cliPath", "/home/ada/bin/openclaw".to_owned()))
+        );
         assert!(full.properties.contains(&("sshPort", "22".to_owned())));
     }
 
@@ -182,7 +195,10 @@ mod tests {
         let reach = |hosts: &[&str]| check(MdnsMode::Minimal, hosts, &[]).unwrap().reach;
         assert_eq!(reach(&["127.0.0.1", "::1"]), Reach::Loopback);
         assert_eq!(reach(&["0.0.0.0"]), Reach::Everywhere);
-        assert_eq!(reach(&["10.0.0.7"]), Reach::Addresses(vec!["10.0.0.7".parse().unwrap()]));
+        assert_eq!(
+            reach(&["10.0.0.7"]),
+            Reach::Addresses(vec!["10.0.0.7".parse().unwrap()])
+        );
         let full = check(MdnsMode::Full, &["127.0.0.1"], &[]).unwrap();
         assert_eq!(full.reach, Reach::Everywhere);
     }

@@ -45,7 +45,10 @@ pub(crate) fn run() -> ExitCode {
 
 fn order() -> Result<DiscoverOrder, String> {
     let mut text = String::new();
-    let read = io::stdin().lock().take(LARGEST_ORDER).read_to_string(&mut text);
+    let read = io::stdin()
+        .lock()
+        .take(LARGEST_ORDER)
+        .read_to_string(&mut text);
     read.map_err(|error| format!("the order cannot be read: {error}"))?;
     serde_json::from_str(&text).map_err(|error| format!("the order is none: {error}"))
 }

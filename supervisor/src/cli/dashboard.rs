@@ -41,10 +41,7 @@ pub(crate) struct DashboardArgs {
     rpc: RpcFlags,
 }
 
-pub(crate) async fn perform(
-    context: &Context,
-    arguments: DashboardArgs,
-) -> Result<Exit, Failure> {
+pub(crate) async fn perform(context: &Context, arguments: DashboardArgs) -> Result<Exit, Failure> {
     let target = find_target(context, &arguments.rpc, false).await?;
     let base = base_path(context, &target);
     let plain = page(&target.gateway.url, &base)?;
@@ -53,7 +50,10 @@ pub(crate) async fn perform(
     let is_shown = arguments.show_token || (Output::is_terminal() && !context.out.is_json());
     let shown = full.as_ref().filter(|_| is_shown).unwrap_or(&plain);
     let wants_browser = !arguments.no_open && !context.out.is_json() && Output::is_terminal();
-    let opened = wants_browser && open(context, full.as_deref().unwrap_or(&plain)).await.is_ok();
+    let opened = wants_browser
+        && open(context, full.as_deref().unwrap_or(&plain))
+            .await
+            .is_ok();
     let runs = !target.source.is_local() || matches!(context.running().await, Asked::Answered(_));
     let out = &context.out;
     if out.is_json() {
@@ -103,7 +103,12 @@ fn base_path(context: &Context, target: &Target) -> String {
 
 /// The address of the page of the gateway at a WebSocket address.
 fn page(url: &str, base: &str) -> Result<String, Failure> {
-    let wrong = |why| Failure::new(Kind::Usage, format!("Invalid gateway address {url:?}: {why}"));
+    let wrong = |why| {
+        Failure::new(
+            Kind::Usage,
+            format!("Invalid gateway address {url:?}: {why}"),
+        )
+    };
     GatewayAddress::parse(url).map_err(wrong)?;
     let (scheme, rest) = match url.strip_prefix("wss://") {
         Some(rest) => ("https", rest),

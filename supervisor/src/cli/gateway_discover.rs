@@ -44,7 +44,9 @@ pub(crate) fn perform(context: &Context, arguments: &DiscoverArgs) -> Result<Exi
     };
     let report = search(&order)?;
     if let Some(error) = report.error {
-        return Err(failed(format!("the local network cannot be searched: {error}")));
+        return Err(failed(format!(
+            "the local network cannot be searched: {error}"
+        )));
     }
     let out = &context.out;
     out.answer(
@@ -93,8 +95,12 @@ fn search(order: &DiscoverOrder) -> Result<DiscoverReport, Failure> {
         failed(format!("{PROGRAM} cannot be started: {error}"))
             .hint("Install openclaw as a whole: its programs lie in one folder.")
     })?;
-    serde_json::from_slice(&output.stdout)
-        .map_err(|_| failed(format!("{PROGRAM} ended without a report ({})", output.status)))
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        failed(format!(
+            "{PROGRAM} ended without a report ({})",
+            output.status
+        ))
+    })
 }
 
 fn failed(why: String) -> Failure {

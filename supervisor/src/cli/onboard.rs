@@ -248,7 +248,9 @@ pub(crate) async fn perform(context: &Context, arguments: OnboardArgs) -> Result
     }
     let mut wizard = Wizard::new(context, asks, arguments.wishes)?;
     if asks && !arguments.accept_risk && wizard.config().gateway.mode.is_none() {
-        prompt::say("Agents run commands and read files as you, and may be led astray by what they read.");
+        prompt::say(
+            "Agents run commands and read files as you, and may be led astray by what they read.",
+        );
         if !prompt::yes("Go on?", false).await? {
             context.out.note("Nothing was changed.");
             return Ok(Exit::Ok);
@@ -266,13 +268,14 @@ pub(crate) async fn configure(
     arguments: ConfigureArgs,
 ) -> Result<Exit, Failure> {
     if context.out.is_json() || !prompt::is_possible() {
-        return Err(
-            Failure::new(Kind::Usage, "The steps are asked for at a terminal; there is none here.")
-                .hint(format!(
-                    "For scripts: {}, or onboard --non-interactive",
-                    context.command("config set")
-                )),
-        );
+        return Err(Failure::new(
+            Kind::Usage,
+            "The steps are asked for at a terminal; there is none here.",
+        )
+        .hint(format!(
+            "For scripts: {}, or onboard --non-interactive",
+            context.command("config set")
+        )));
     }
     let mut wizard = Wizard::new(context, true, Wishes::default())?;
     if !arguments.section.is_empty() {

@@ -245,9 +245,15 @@ mod tests {
 
     #[test]
     fn what_lies_elsewhere_is_put_beside_itself() {
-        let (state, backup) = (Path::new("/h/.openclaw"), Path::new("/h/.openclaw/backups/x"));
+        let (state, backup) = (
+            Path::new("/h/.openclaw"),
+            Path::new("/h/.openclaw/backups/x"),
+        );
         let place = |path: &str| place_of(Path::new(path), state, backup, "T");
-        assert_eq!(place("/h/.openclaw/agents"), Path::new("/h/.openclaw/backups/x/agents"));
+        assert_eq!(
+            place("/h/.openclaw/agents"),
+            Path::new("/h/.openclaw/backups/x/agents")
+        );
         assert_eq!(place("/h/work"), Path::new("/h/work.reset-T"));
         assert_eq!(
             place("/h/.openclaw/deep/workspace"),

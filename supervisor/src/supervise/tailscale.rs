@@ -340,7 +340,11 @@ mod tests {
         let out = name(r#"{"BackendState":"NeedsLogin","Self":{}}"#).unwrap_err();
         assert_eq!(out, Trouble::NotLoggedIn("NeedsLogin".to_owned()));
         assert!(out.to_string().contains("tailscale up"));
-        for odd in ["", "{}", r#"{"BackendState":"Running","Self":{"DNSName":"a b"}}"#] {
+        for odd in [
+            "",
+            "{}",
+            r#"{"BackendState":"Running","Self":{"DNSName":"a b"}}"#,
+        ] {
             name(odd).unwrap_err();
         }
     }

@@ -87,6 +87,13 @@ pub(crate) fn view(
     for step in &mut recovery.steps {
         step.reason = shown(&step.reason);
     }
+    if let Some(stop) = &mut recovery.last_stop {
+        stop.reason = shown(&stop.reason);
+    }
+    let mut watch = record.vigil.as_ref().map(Vigil::status);
+    if let Some(watched) = &mut watch {
+        watched.reason = watched.reason.as_deref().map(shown);
+    }
     FleetStatus {
         config: ConfigStatus {
             state: config.state,
@@ -101,7 +108,7 @@ pub(crate) fn view(
         },
         children,
         recovery,
-        watch: record.vigil.as_ref().map(Vigil::status),
+        watch,
         upgrade: upgrade.map(|upgrade| UpgradeStatus {
             reason: upgrade.reason.as_deref().map(shown),
             ..upgrade.clone()

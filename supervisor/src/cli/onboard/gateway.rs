@@ -92,8 +92,11 @@ impl Wizard {
         let mut edits = Vec::new();
         if let Some(url) = url.filter(|_| moved) {
             GatewayAddress::parse(&url).map_err(|why| {
-                Failure::new(Kind::Usage, format!("Invalid gateway address {url:?}: {why}"))
-                    .hint("Use an address such as ws://127.0.0.1:18789.")
+                Failure::new(
+                    Kind::Usage,
+                    format!("Invalid gateway address {url:?}: {why}"),
+                )
+                .hint("Use an address such as ws://127.0.0.1:18789.")
             })?;
             edits.push(set(&["gateway", "remote", "url"], url));
             if self.config().gateway.remote.token.is_some() && token.is_none() {

@@ -26,7 +26,11 @@ impl Wizard {
         }
         let current = models::in_use(&self.context);
         let is_usable = current.as_deref().is_some_and(|model| self.can_ask(model));
-        if !is_usable || current.as_deref().is_some_and(|model| model.starts_with(OFFLINE)) {
+        if !is_usable
+            || current
+                .as_deref()
+                .is_some_and(|model| model.starts_with(OFFLINE))
+        {
             self.warnings.push(format!(
                 "No model of a provider answers yet; later: {}",
                 self.context.command("configure --section model")
@@ -113,11 +117,14 @@ impl Wizard {
 
     fn keep(&mut self, provider: &str, key: &Secret<String>) -> Result<(), Failure> {
         let state = &self.context.identity.state_dir;
-        keys::keep(&self.config(), state, provider, key)
-            .map_err(|error| Failure::new(Kind::Failed, format!("The key is not kept: {error}.")))?;
+        keys::keep(&self.config(), state, provider, key).map_err(|error| {
+            Failure::new(Kind::Failed, format!("The key is not kept: {error}."))
+        })?;
         self.is_changed = true;
         self.restart_for = Some("the new key");
-        self.tell(format!("The key of {provider} is kept, readable only to you."));
+        self.tell(format!(
+            "The key of {provider} is kept, readable only to you."
+        ));
         self.look_again();
         Ok(())
     }
@@ -136,7 +143,10 @@ impl Wizard {
         .collect();
         if let Some(path) = &wishes.api_key_file {
             let by_choice = wishes.auth_choice.as_deref().and_then(provider_of);
-            let by_model = wishes.model.as_deref().and_then(|model| model.split_once('/'));
+            let by_model = wishes
+                .model
+                .as_deref()
+                .and_then(|model| model.split_once('/'));
             let provider = by_choice.or(by_model.map(|(provider, _)| provider.to_owned()));
             let provider = provider.ok_or_else(|| {
                 Failure::new(

@@ -123,13 +123,13 @@ impl Wizard {
     /// What the options say.
     fn wished(&self) -> Result<Option<Wish>, Failure> {
         let wishes = &self.wishes;
-        let from = |given: &Option<Secret<String>>, file: &Option<std::path::PathBuf>| {
-            match (given, file) {
+        let from =
+            |given: &Option<Secret<String>>, file: &Option<std::path::PathBuf>| match (given, file)
+            {
                 (Some(given), _) => Ok(Some(given.clone())),
                 (None, Some(path)) => read_secret(path).map(Some),
                 (None, None) => Ok(None),
-            }
-        };
+            };
         let token = from(&wishes.gateway_token, &wishes.gateway_token_file)?;
         let password = from(&wishes.gateway_password, &wishes.gateway_password_file)?;
         Ok(match (wishes.gateway_auth, token, password) {
@@ -191,7 +191,9 @@ impl Wizard {
 async fn ask(origin: Origin) -> Result<Wish, Failure> {
     let keep = match origin {
         Origin::Nowhere => ("make", "make a token"),
-        other => ("keep", other.meaning()),
+        Origin::Made | Origin::Config | Origin::Environment | Origin::Password => {
+            ("keep", origin.meaning())
+        }
     };
     let mut choices = vec![keep];
     if origin != Origin::Nowhere {

@@ -11,9 +11,15 @@ impl Wizard {
     /// Installs the service when that is wanted.
     pub(super) async fn service(&mut self) -> Result<(), Failure> {
         let manager = service::manager(&self.context.identity, &self.context.environment);
-        if let (true, Err(unavailable)) = (self.asks && !self.wishes.install_daemon, manager.check()) {
-            self.tell(format!("No service can be installed here: {}.", unavailable.message));
-            self.summary.insert("service".to_owned(), json!("unavailable"));
+        if let (true, Err(unavailable)) =
+            (self.asks && !self.wishes.install_daemon, manager.check())
+        {
+            self.tell(format!(
+                "No service can be installed here: {}.",
+                unavailable.message
+            ));
+            self.summary
+                .insert("service".to_owned(), json!("unavailable"));
             return Ok(());
         }
         let view = manager.view();

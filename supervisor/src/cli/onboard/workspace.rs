@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::super::failure::Failure;
-use super::super::setup;
 use super::super::prompt;
+use super::super::setup;
 use super::{Wizard, set};
 
 impl Wizard {
