@@ -166,7 +166,8 @@ fn bare<F: Serialize + DeserializeOwned>(name: &str) {
 fn health(name: &str) {
     let mut frame: Value = serde_json::from_str(&read(name)).unwrap();
     frame["payload"]["supervisor"] = json!({
-        "config": {"state": "ok", "path": "~/openclaw.json", "hash": null, "error": null, "warnings": []}, "children": []
+        "config": {"state": "ok", "path": "~/openclaw.json", "hash": null, "error": null, "warnings": []}, "children": [],
+        "recovery": {"rung": "well", "steps": []}
     });
     through::<HealthSummary>(name, &frame["payload"].to_string());
 }

@@ -101,7 +101,7 @@ pub(crate) struct CommandLine {
 enum Command {
     /// Run the gateway, look at it, stop it, make it a service
     Gateway(Box<gateway::GatewayArgs>),
-    /// Go through the first steps: the gateway, its token, a model, the workspace, the service
+    /// Go through the first steps: gateway, token, model, workspace, service
     Onboard(Box<onboard::OnboardArgs>),
     /// Go through some of the first steps again
     Configure(onboard::ConfigureArgs),

@@ -100,7 +100,12 @@ async fn a_secret_is_not_shown_while_it_is_typed_and_the_terminal_comes_back() {
     assert_eq!(config["gateway"]["auth"]["token"], "typed-secret-77");
 
     drop(window);
-    let window = self::window(&home, "openclaw configure --section gateway; stty -a").await;
+    // Ctrl-C reaches the shell, too, which is to go on.
+    let window = self::window(
+        &home,
+        "trap : INT; openclaw configure --section gateway; stty -a",
+    )
+    .await;
     answer(&window, "Where is the gateway?", "").await;
     answer(&window, "Port [", "").await;
     answer(&window, "What are callers asked for?", "password").await;
