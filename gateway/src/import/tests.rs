@@ -315,7 +315,9 @@ fn what_is_too_large_is_named_with_its_size_and_the_rest_is_taken_over() {
         .collect();
     assert_eq!(
         notes,
-        ["agents/main/sessions/vast.jsonl: it has 65 MiB, and no file of more than 64 MiB is taken over"]
+        [
+            "agents/main/sessions/vast.jsonl: it has 65 MiB, and no file of more than 64 MiB is taken over"
+        ]
     );
     assert_eq!(
         (report.transcripts.added, report.transcripts.skipped),

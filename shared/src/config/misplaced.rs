@@ -36,7 +36,10 @@ mod tests {
             let (_, findings) = Config::check(&config, None);
             findings[0].hint.clone().unwrap_or_default()
         };
-        assert_eq!(hint(json!({"bind": "lan"})), "did you mean \"gateway.bind\"?");
+        assert_eq!(
+            hint(json!({"bind": "lan"})),
+            "did you mean \"gateway.bind\"?"
+        );
         assert_eq!(
             hint(json!({"gateway": {"gateway": {}}})),
             "\"gateway\" stands inside itself; take one level out"

@@ -131,10 +131,12 @@ pub(crate) async fn apply(context: &Context, edits: &[Edit]) -> Result<Applied, 
             )),
         },
         Asked::Answered(CliReply::Failed { message }) => Err(Failure::new(Kind::Refused, message)),
-        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Upgrade(_)) => Err(Failure::new(
-            Kind::Failed,
-            "The supervisor gave an answer to another question.",
-        )),
+        Asked::Answered(CliReply::Status(_) | CliReply::Done { .. } | CliReply::Upgrade(_)) => {
+            Err(Failure::new(
+                Kind::Failed,
+                "The supervisor gave an answer to another question.",
+            ))
+        }
         Asked::Failed(reason) => Err(Failure::new(
             Kind::Failed,
             format!("The running gateway did not confirm the change: {reason}."),

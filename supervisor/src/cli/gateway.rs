@@ -21,8 +21,9 @@ use super::gateway_upgrade::UpgradeArgs;
 use super::gateway_usage_cost::UsageCostArgs;
 use super::gateway_watch::WatchArgs;
 use super::{
-    gateway_call, gateway_discover, gateway_health, gateway_install, gateway_lifecycle, gateway_probe, gateway_rescue, gateway_status,
-    gateway_upgrade, gateway_usage_cost, gateway_watch,
+    gateway_call, gateway_discover, gateway_health, gateway_install, gateway_lifecycle,
+    gateway_probe, gateway_rescue, gateway_status, gateway_upgrade, gateway_usage_cost,
+    gateway_watch,
 };
 
 /// `openclaw gateway [options] [command]`.
@@ -191,7 +192,10 @@ impl GatewayArgs {
                 Other::Lifecycle(Verb::Start, arguments.or(before, stray, "start")?)
             }
             GatewayCommand::Install(arguments) => {
-                for (option, given) in [("--url", before.url.is_some()), ("--timeout", before.timeout.is_some())] {
+                for (option, given) in [
+                    ("--url", before.url.is_some()),
+                    ("--timeout", before.timeout.is_some()),
+                ] {
                     if given {
                         return Err(does_not_apply(option, "install"));
                     }

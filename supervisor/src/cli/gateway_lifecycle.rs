@@ -198,7 +198,9 @@ async fn stopped_as_service(context: &Context) -> Option<String> {
             view.unit.unwrap_or_default()
         )),
         Err(reason) => {
-            context.out.note(format!("{reason}; it will start the gateway again."));
+            context
+                .out
+                .note(format!("{reason}; it will start the gateway again."));
             None
         }
     }
@@ -232,10 +234,12 @@ fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, St
             manager
                 .check()
                 .map_err(|why| gateway_install::unavailable(context, &why))?;
-            manager.start().map_err(|reason| match manager.logs_hint() {
-                Some(logs) => failed(reason).hint(format!("See why: {logs}")),
-                None => failed(reason),
-            })?;
+            manager
+                .start()
+                .map_err(|reason| match manager.logs_hint() {
+                    Some(logs) => failed(reason).hint(format!("See why: {logs}")),
+                    None => failed(reason),
+                })?;
             Ok((
                 verb.done(),
                 format!("Started {} service: {unit}", view.label),
@@ -243,7 +247,10 @@ fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, St
         }
         Verb::Start => {
             let not_here = Failure::new(Kind::Refused, "Gateway service is not installed.")
-                .hint(format!("Install it: {}", context.command("gateway install")))
+                .hint(format!(
+                    "Install it: {}",
+                    context.command("gateway install")
+                ))
                 .hint(format!("In the foreground: {}", context.command("gateway")));
             Err(not_here)
         }

@@ -149,7 +149,10 @@ fn an_option_without_effect_is_refused() {
 fn options_of_a_service_may_stand_on_either_side_of_its_verb() {
     check("gateway install --port 1 --force", "port=1 force install");
     check("gateway --port 1 --force install", "port=1 force install");
-    check("gateway --verbose install", "error: option '--verbose' does not apply to 'gateway install'");
+    check(
+        "gateway --verbose install",
+        "error: option '--verbose' does not apply to 'gateway install'",
+    );
     check("gateway uninstall", "uninstall");
 }
 

@@ -322,7 +322,9 @@ fn settings_that_cannot_stand_together_are_refused() {
     );
     check_issues(
         &main("{gateway: {port: 20000}, canvasHost: {port: 20000}}"),
-        &["openclaw.json:1:45: canvasHost.port: gateway.port has the same port 20000; give one of them another port"],
+        &[
+            "openclaw.json:1:45: canvasHost.port: gateway.port has the same port 20000; give one of them another port",
+        ],
     );
     check_issues(
         &main("{gateway: {port: 20000}, canvasHost: {port: 20000, enabled: false}}"),
@@ -361,7 +363,10 @@ fn what_is_not_a_text_file_is_refused_without_waiting() {
     let issue = &load(&path, &environment()).unwrap_err().issues[0];
     assert_eq!((issue.line, issue.column), (Some(1), Some(2)));
     std::fs::write(&path, b"\xff\xfe{\0}\0").unwrap();
-    assert_eq!(refused(&path), "the file is UTF-16 text and has to be UTF-8");
+    assert_eq!(
+        refused(&path),
+        "the file is UTF-16 text and has to be UTF-8"
+    );
     assert_eq!(refused(folder.path()), "this is not a regular file");
     std::fs::write(&path, " ".repeat(usize::try_from(MAX_BYTES).unwrap() + 1)).unwrap();
     assert_eq!(refused(&path), "the file is larger than 8388608 bytes");

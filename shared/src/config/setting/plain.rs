@@ -22,13 +22,11 @@ impl Setting for f64 {
 
 impl Setting for bool {
     fn read(value: &Value, walk: &mut Walk<'_>) -> Option<Self> {
-        value
-            .as_bool()
-            .or_else(|| {
-                let quoted = matches!(value.as_str(), Some("true" | "false"));
-                let hint = quoted.then(|| "write it without quotes".to_owned());
-                walk.expected_with("true or false", value, hint)
-            })
+        value.as_bool().or_else(|| {
+            let quoted = matches!(value.as_str(), Some("true" | "false"));
+            let hint = quoted.then(|| "write it without quotes".to_owned());
+            walk.expected_with("true or false", value, hint)
+        })
     }
 
     fn shape() -> Shape {

@@ -57,8 +57,9 @@ fn value(scanner: &mut Scanner<'_>, depth: usize) -> Result<Node, SyntaxError> {
         }
         next => {
             let found = scanner.describe_next();
-            let is_typographic =
-                next.is_some_and(|c| "\u{201c}\u{201d}\u{201e}\u{2018}\u{2019}\u{ab}\u{bb}".contains(c));
+            let is_typographic = next.is_some_and(|c| {
+                "\u{201c}\u{201d}\u{201e}\u{2018}\u{2019}\u{ab}\u{bb}".contains(c)
+            });
             return Err(SyntaxError {
                 hint: is_typographic.then_some("use straight quotes"),
                 ..scanner.error(format!("expected a value, found {found}"))
