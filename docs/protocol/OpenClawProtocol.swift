@@ -3118,13 +3118,16 @@ public struct FleetStatus: Codable, Equatable, Sendable {
     public var watch: WatchedStatus?
     /// The upgrade that is under way, or how the last one ended.
     public var upgrade: UpgradeStatus?
+    /// Resident memory of the supervisor itself at the last sample, in bytes.
+    public var memoryBytes: Int?
 
-    public init(config: ConfigStatus, children: [ChildStatus], recovery: Recovery, watch: WatchedStatus? = nil, upgrade: UpgradeStatus? = nil) {
+    public init(config: ConfigStatus, children: [ChildStatus], recovery: Recovery, watch: WatchedStatus? = nil, upgrade: UpgradeStatus? = nil, memoryBytes: Int? = nil) {
         self.config = config
         self.children = children
         self.recovery = recovery
         self.watch = watch
         self.upgrade = upgrade
+        self.memoryBytes = memoryBytes
     }
 }
 

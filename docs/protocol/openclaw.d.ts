@@ -1482,6 +1482,8 @@ export interface FleetStatus {
   watch?: WatchedStatus;
   /** The upgrade that is under way, or how the last one ended. */
   upgrade?: UpgradeStatus;
+  /** Resident memory of the supervisor itself at the last sample, in bytes. */
+  memoryBytes?: number;
 }
 
 /** The n-th life of a child; whatever happens later carries it. */

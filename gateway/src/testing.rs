@@ -87,6 +87,7 @@ pub(crate) fn fleet() -> FleetStatus {
         recovery: Recovery::default(),
         watch: None,
         upgrade: None,
+        memory_bytes: None,
     }
 }
 

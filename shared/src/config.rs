@@ -17,6 +17,7 @@ pub mod outcome;
 mod own_keys;
 pub mod page;
 pub mod path;
+mod period;
 pub mod reload;
 mod rules;
 pub mod schema;
@@ -39,6 +40,7 @@ pub use load::{Loaded, load, load_candidate, load_from_source, read_text};
 pub use outcome::{Outcome, RefusalCause};
 pub use own_keys::{OWN_KEYS, own_keys_in};
 pub use path::{KeyPath, PathError, Step};
+pub use period::period;
 pub use sensitive::{is_secret, redacted};
 pub use source::{Source, SourceFile};
 

@@ -194,6 +194,9 @@ pub struct FleetStatus {
     /// The upgrade that is under way, or how the last one ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeStatus>,
+    /// Resident memory of the supervisor itself at the last sample, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// Everything a child needs to be, sent after its hello was accepted.

@@ -11,7 +11,6 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
-use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Stream as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName as _};
 use interprocess::os::unix::local_socket::ListenerOptionsExt as _;
@@ -24,7 +23,7 @@ pub mod codec;
 /// The process at the other end of a local socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerProcess {
-    /// Its process id, where the system tells it.
+    /// Its process id, where the system tells it, and where it can be seen from here.
     pub pid: Option<u32>,
 }
 
@@ -178,16 +177,35 @@ pub fn check_private(path: &Path) -> io::Result<()> {
 /// # Errors
 /// `PermissionDenied` for another user, or when the system does not tell.
 pub fn check_peer(stream: &Stream) -> io::Result<PeerProcess> {
-    let credentials = stream.peer_creds()?;
-    if credentials.euid() != Some(geteuid().as_raw()) {
+    let (user, pid) = peer_of(stream)?;
+    if user != Some(geteuid().as_raw()) {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             "the peer of a local socket is another user",
         ));
     }
     Ok(PeerProcess {
-        pid: credentials.pid().and_then(|pid| u32::try_from(pid).ok()),
+        pid: pid
+            .and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid > 0),
     })
+}
+
+/// The user and the process at the other end. A process that cannot be seen from here, because it is outside of the container that we are
+/// in, has the number 0; its user is told all the same. A socket without a peer has a user that nobody is.
+#[cfg(target_os = "linux")]
+fn peer_of(stream: &Stream) -> io::Result<(Option<u32>, Option<i32>)> {
+    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+    let Stream::UdSocket(stream) = stream;
+    let told = getsockopt(stream, PeerCredentials)?;
+    Ok((Some(told.uid()), Some(told.pid())))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peer_of(stream: &Stream) -> io::Result<(Option<u32>, Option<i32>)> {
+    use interprocess::local_socket::traits::StreamCommon as _;
+    let told = stream.peer_creds()?;
+    Ok((told.euid(), told.pid()))
 }
 
 #[cfg(test)]

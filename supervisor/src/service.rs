@@ -89,6 +89,10 @@ pub(crate) trait ServiceManager {
     fn has_sockets(&self) -> bool {
         false
     }
+    /// Whether the service is one of the whole system, which root installs for a user.
+    fn is_of_the_system(&self) -> bool {
+        false
+    }
 }
 
 /// Whether a service begins once it is installed.
@@ -243,8 +247,8 @@ pub(crate) enum Which {
     Launchd,
 }
 
-/// The service manager that has the service of this instance, or would get it: the user's own, unless a service of the whole system is
-/// all there is.
+/// The service manager that has the service of this instance, or would get it: the user's own, unless a service of the whole system that
+/// runs as this user is all there is. To root each of them is its own.
 pub(crate) fn manager(identity: &Identity, environment: &Environment) -> Box<dyn ServiceManager> {
     let names = || Names::of(&identity.profile, environment);
     if let Some(launchd) = Launchd::find(identity, names()) {
@@ -253,7 +257,11 @@ pub(crate) fn manager(identity: &Identity, environment: &Environment) -> Box<dyn
     let user = Systemd::find(identity, names(), Scope::User);
     let system = Systemd::find(identity, names(), Scope::System);
     match (user, system) {
-        (Some(user), Some(system)) if !user.has_file() && system.has_file() => Box::new(system),
+        (Some(user), Some(system))
+            if !user.has_file() && system.text().is_some_and(|unit| is_mine(&unit)) =>
+        {
+            Box::new(system)
+        }
         (Some(user), _) => Box::new(user),
         (None, _) => Box::new(none::NoServiceManager),
     }
@@ -287,6 +295,63 @@ pub(crate) fn writer_of(
     }
 }
 
+/// The command by which an installed service is written anew as what it is: for the same user, with its sockets. Without that, one of
+/// the whole system would run everything as root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reinstall(Vec<String>);
+
+impl Default for Reinstall {
+    fn default() -> Self {
+        Self(["gateway", "install", "--force"].map(str::to_owned).into())
+    }
+}
+
+impl Reinstall {
+    /// Of the service whose file says this.
+    pub(crate) fn of(manager: &dyn ServiceManager, text: &str) -> Self {
+        let Self(mut words) = Self::default();
+        if manager.is_of_the_system() {
+            words.push("--system".to_owned());
+            if let Some(user) = user_in(text) {
+                words.extend(["--user".to_owned(), user.to_owned()]);
+            }
+        }
+        if manager.has_sockets() {
+            words.push("--socket".to_owned());
+        }
+        Self(words)
+    }
+
+    /// What stands behind the name of the program.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        self.0.iter().map(String::as_str).collect()
+    }
+
+    /// As a person types it.
+    pub(crate) fn typed(&self, identity: &Identity) -> String {
+        let command = identity.command(&self.0.join(" "));
+        match self.0.iter().any(|word| word == "--system") {
+            true => format!("sudo {command}"),
+            false => command,
+        }
+    }
+}
+
+/// The user that a unit runs as, when it says so.
+fn user_in(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("User="))
+}
+
+/// Whether a unit of the whole system is the business of this user.
+fn is_mine(unit: &str) -> bool {
+    nix::unistd::geteuid().is_root() || user_in(unit).is_some_and(is_me)
+}
+
+fn is_me(name: &str) -> bool {
+    let known = nix::unistd::User::from_name(name).ok().flatten();
+    known.is_some_and(|user| user.uid == nix::unistd::geteuid())
+}
+
 /// The text that `install` would write over an installed file, for whoever looks for drift. What only tells the version is taken from
 /// the installed file: a newer program runs from an older unit as well as from a new one.
 pub(crate) fn recommended(
@@ -299,7 +364,11 @@ pub(crate) fn recommended(
     let marker = "OPENCLAW_SERVICE_VERSION=";
     let version = text.split_once(marker).map(|(_, rest)| rest);
     let version = version.and_then(|rest| rest.split(['"', '<', '\n']).next());
-    let user = text.lines().find_map(|line| line.strip_prefix("User="));
+    let user = user_in(&text);
+    // The service of another user lives in folders that this one does not know.
+    if user.is_some_and(|name| !is_me(name)) {
+        return None;
+    }
     let variant = Variant {
         version: version.map(str::to_owned),
         user: user.map(str::to_owned),
@@ -326,4 +395,51 @@ pub(crate) fn recommended(
     let files = manager.files(&definition).ok()?;
     let file = files.into_iter().find(|file| file.path == installed)?;
     Some(file.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_shared::instance::Profile;
+
+    use super::*;
+
+    #[test]
+    fn a_service_of_another_user_is_nobody_elses_but_roots() {
+        let own = nix::unistd::User::from_uid(nix::unistd::geteuid());
+        let own = own.unwrap().unwrap().name;
+        assert!(is_mine(&format!("[Service]\nUser={own}\n")));
+        let is_root = nix::unistd::geteuid().is_root();
+        for unit in ["[Service]\nUser=nobody-here-7\n", "[Service]\n"] {
+            assert_eq!(is_mine(unit), is_root, "{unit}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_written_anew_as_what_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let shown = home.path().display().to_string();
+        let environment = Environment::from_pairs([("HOME", shown.as_str())], Path::new("/"));
+        let profile = Profile::parse("anew").unwrap();
+        let identity = Identity::resolve(profile, &environment, &|_| false).unwrap();
+        let typed = |which: Which, text: &str| {
+            let manager = writer_of(which, &identity, &environment);
+            Reinstall::of(manager.as_ref(), text).typed(&identity)
+        };
+        let unit = "[Service]\nUser=claw\nExecStart=/usr/bin/openclaw\n";
+        assert_eq!(
+            typed(Which::SystemdSystem, unit),
+            "sudo openclaw --profile anew gateway install --force --system --user claw"
+        );
+        assert_eq!(
+            typed(Which::SystemdUser, "[Service]\n"),
+            "openclaw --profile anew gateway install --force"
+        );
+        let units = home.path().join(".config/systemd/user");
+        std::fs::create_dir_all(&units).unwrap();
+        std::fs::write(units.join("openclaw-gateway-anew.socket"), "").unwrap();
+        assert_eq!(
+            typed(Which::SystemdUser, "[Service]\n"),
+            "openclaw --profile anew gateway install --force --socket"
+        );
+    }
 }

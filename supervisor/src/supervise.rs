@@ -52,6 +52,7 @@ use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, VERSION};
 use openclaw_shared::log;
 use openclaw_shared::memory;
+use openclaw_shared::recovery::Rung;
 use openclaw_shared::trace::Trace;
 use tokio::sync::{mpsc, oneshot};
 
@@ -561,6 +562,9 @@ impl Supervisor {
         }
         self.sample_in(SETTLING);
         self.keep_watch();
+        if self.view().recovery.rung != Rung::Well {
+            self.await_quiet();
+        }
     }
 
     fn arm(&mut self, delay: Duration, due: Due) {

@@ -189,6 +189,11 @@ const BROKEN: &[Broken] = &[
         "{\n  gateway: { mode: \"local\" },\n  logging: { maxFileBytes: \"10MB\" },\n}\n"
     ),
     text!(
+        "heartbeat-malformed",
+        78,
+        "{\n  gateway: { mode: \"local\" },\n  agents: { defaults: { heartbeat: { every: \"soon\" } } },\n}\n"
+    ),
+    text!(
         "memory-bound-malformed",
         78,
         "{\n  gateway: { mode: \"local\", limits: { gateway: { memory: \"much\" } } },\n}\n"
@@ -414,6 +419,28 @@ async fn each_broken_configuration_is_told_3() {
 #[tokio::test]
 async fn each_broken_configuration_is_told_4() {
     tell_part(3).await;
+}
+
+#[tokio::test]
+async fn what_is_repeated_of_a_broken_file_commands_no_terminal() {
+    let home = Home::empty();
+    home.write_config(
+        "{\n  \"\\u001b[2Jx\": 1,\n  gateway: { mode: \"\\u001b]0;mine\\u0007\" },\n}\n",
+    );
+    for line in [
+        &["gateway"][..],
+        &["gateway", "status"],
+        &["doctor", "--non-interactive"],
+        &["config", "validate"],
+        &["health"],
+    ] {
+        let said = home.run(line).await;
+        for words in [&said.out, &said.err] {
+            let control = words.chars().find(|it| it.is_control() && *it != '\n');
+            assert_eq!(control, None, "`{line:?}`: {said:?}");
+        }
+        assert_ne!(said.code, 0, "{said:?}");
+    }
 }
 
 #[test]

@@ -236,10 +236,15 @@ async fn what_cannot_be_done_says_what_to_do() {
         .run(&["agent", "--local", "--agent", "main", "-m", "x"])
         .await;
     assert!(said.err.contains("--local is not available"), "{said:?}");
-    let said = home.run(&["sessions", "reset", "x", "--active", "5"]).await;
+    let said = home.run(&["sessions", "--active", "5", "reset", "x"]).await;
     assert!(
         said.err
             .starts_with("error: option '--active' does not apply to 'sessions reset'"),
+        "{said:?}"
+    );
+    let said = home.run(&["sessions", "reset", "x", "--limit", "5"]).await;
+    assert!(
+        said.err.starts_with("error: unknown option '--limit'"),
         "{said:?}"
     );
 }

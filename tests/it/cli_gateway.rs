@@ -24,6 +24,7 @@ async fn a_running_gateway_is_described() {
     assert_eq!(said.code, 0, "{said:?}");
     for part in [
         &*format!("supervisor pid {}", instance.pid()),
+        " MB)",
         &format!("ws://127.0.0.1:{}", home.port()),
         "RPC probe:       ok",
     ] {
@@ -90,6 +91,8 @@ async fn a_running_gateway_is_described() {
             "{child}"
         );
     }
+    let own = found["supervisor"]["fleet"]["memoryBytes"].as_u64();
+    assert!(own > Some(0), "{found}");
     let config = ["state", "path", "hash", "error", "warnings"];
     assert_eq!(keys(&found["supervisor"]["fleet"]["config"]), config.into());
 
@@ -261,6 +264,88 @@ async fn the_status_explains_a_dead_gateway() {
         (&child["state"], &child["lastError"]),
         (&json!("starting"), &json!("it was killed by SIGKILL"))
     );
+}
+
+/// What the status says under a code.
+fn problem(said: &Said, code: &str) -> Value {
+    let problems = said.json()["problems"].clone();
+    let all = problems.as_array().cloned().unwrap_or_default();
+    let found = all.into_iter().find(|problem| problem["code"] == code);
+    found.unwrap_or_else(|| panic!("{code} is missing: {said:?}"))
+}
+
+#[tokio::test]
+async fn the_status_names_what_stands_in_the_way() {
+    let home = Home::new();
+    let stranger = std::net::TcpListener::bind(("127.0.0.1", home.port())).unwrap();
+    let status = ["gateway", "status", "--json", "--timeout", "500"];
+    let said = home.run(&status).await;
+    assert_eq!(said.code, 3, "{said:?}");
+    let busy = problem(&said, "port-busy").to_string();
+    let pid = format!("pid {}", std::process::id());
+    assert!(busy.contains(&pid), "{busy}");
+    drop(stranger);
+    // Nothing wrong but the secret.
+    let instance = Home::new().launch().ready().await;
+    let status = ["gateway", "status", "--json", "--token", "wrong"];
+    let said = instance.home().run(&status).await;
+    assert_eq!(said.code, 4, "{said:?}");
+    problem(&said, "rpc-unauthorized");
+}
+
+#[tokio::test]
+async fn the_last_error_is_shown_when_nothing_answers() {
+    let home = Home::new();
+    let mut instance = home.launch().ready().await;
+    instance.signal(Signal::SIGTERM);
+    assert_eq!(instance.exit_code_leaving_nothing().await, 0);
+    let mut files = std::fs::read_dir(home.log_dir()).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    let record = r#"{"1":"it broke\u001b[2J","_meta":{"logLevelName":"ERROR"},"time":"then"}"#;
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}{record}\n")).unwrap();
+    let said = home.run(&["gateway", "status"]).await;
+    assert_eq!(said.code, 3, "{said:?}");
+    let line = "Last error:      then it broke\\u{1b}[2J";
+    assert!(said.out.contains(line), "{said:?}");
+}
+
+#[tokio::test]
+async fn other_gateways_of_this_user_are_found() {
+    let home = Home::new();
+    let rescue = home.profile("rescue");
+    rescue.configure(&json!({}));
+    let other = rescue.launch().ready().await;
+    let units = home.path().join(".config/systemd/user");
+    std::fs::create_dir_all(&units).unwrap();
+    let unit = "[Service]\nExecStart=/usr/bin/node /opt/clawdbot/index.js gateway\n";
+    std::fs::write(units.join("clawdbot-gateway.service"), unit).unwrap();
+    let said = home.run(&["gateway", "status", "--deep", "--json"]).await;
+    let found = said.json();
+    let seen = &found["otherInstances"][0];
+    assert_eq!(
+        (&seen["profile"], &seen["running"]),
+        (&json!("rescue"), &json!(true)),
+        "{found}"
+    );
+    assert_eq!(
+        (&seen["pid"], &seen["port"]),
+        (&json!(other.pid()), &json!(rescue.port())),
+        "{found}"
+    );
+    let extra = found["extraServices"].as_array().unwrap();
+    let legacy = extra
+        .iter()
+        .find(|service| service["label"] == "clawdbot-gateway.service");
+    let legacy = legacy.unwrap_or_else(|| panic!("{found}"));
+    assert_eq!(
+        (&legacy["legacy"], &legacy["scope"]),
+        (&json!(true), &json!("user"))
+    );
+    let said = home.run(&["gateway", "status"]).await;
+    for part in ["Other gateway:   profile rescue: running", "Other service:"] {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
 }
 
 #[tokio::test]

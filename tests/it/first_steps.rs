@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use openclaw_tests::home::{Home, TOKEN};
+use openclaw_tests::systemd::SystemdUser;
 use openclaw_tests::tmux::Window;
 use serde_json::{Value, json};
 
@@ -212,6 +213,58 @@ async fn scripts_say_it_all_at_once() {
         json!({ "mode": "remote", "remote": { "url": "ws://10.0.0.7:18789" } })
     );
     assert!(!elsewhere.state_dir().join("gateway-token").exists());
+
+    // What one gateway is shown is not offered to another.
+    elsewhere.write_config(
+        "{ gateway: { mode: 'remote', remote: { url: 'ws://10.0.0.7:1', token: 't', password: 'p' } } }",
+    );
+    let moved = [
+        "onboard",
+        "--non-interactive",
+        "--accept-risk",
+        "--remote-url",
+        "ws://10.0.0.8:1",
+        "--skip-health",
+        "--json",
+    ];
+    let said = elsewhere.run(&moved).await;
+    assert_eq!(said.json()["remoteUrl"], "ws://10.0.0.8:1", "{said:?}");
+    for key in ["token", "password"] {
+        assert!(!elsewhere.config_text().contains(key), "{key}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_one_of_the_first_steps_and_of_the_last() {
+    let home = Home::new();
+    let Some(manager) = SystemdUser::start(&home).await else {
+        return;
+    };
+    let unit = "openclaw-gateway.service";
+    let steps = [
+        "onboard",
+        "--non-interactive",
+        "--accept-risk",
+        "--install-daemon",
+        "--json",
+    ];
+    let said = manager.openclaw(&home, &steps).await;
+    let told = said.json();
+    assert_eq!(told["service"], "installed", "{said:?}");
+    assert_eq!(told["reachable"], true, "{said:?}");
+    let pid = manager.main_pid(unit).await;
+    let again = manager.openclaw(&home, &steps).await;
+    assert_eq!(again.json()["service"], "installed", "{again:?}");
+    assert_eq!(again.json()["changed"], false, "{again:?}");
+    assert_eq!(manager.main_pid(unit).await, pid);
+
+    let said = manager
+        .openclaw(&home, &["uninstall", "--all", "--yes", "--json"])
+        .await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.json()["removed"], true, "{said:?}");
+    assert_eq!(manager.property(unit, "LoadState").await, "not-found");
+    assert!(!home.state_dir().exists());
 }
 
 #[tokio::test]
@@ -349,4 +402,35 @@ async fn removing_leaves_nothing_but_what_belongs_to_others() {
         .await;
     assert_eq!(said.code, 1, "{said:?}");
     assert!(strange.join("cat.jpg").exists());
+}
+
+#[tokio::test]
+async fn a_workspace_that_holds_more_is_left_alone() {
+    let home = Home::new();
+    let rescue = home.profile("rescue");
+    for folder in [home.state_dir(), home.path().to_path_buf()] {
+        rescue.configure(&json!({ "agents": { "defaults": { "workspace": folder } } }));
+        for line in [
+            &["uninstall", "--all", "--yes"][..],
+            &["uninstall", "--workspace", "--yes"],
+            &["reset", "--scope", "full", "--yes"],
+        ] {
+            let said = rescue.run(line).await;
+            assert_eq!(said.code, 1, "{said:?}");
+            assert!(said.err.contains("nothing was touched"), "{said:?}");
+            assert!(home.config_path().exists(), "{said:?}");
+            assert!(rescue.config_path().exists(), "{said:?}");
+        }
+    }
+    // What does not look like a state is not begun anew either.
+    let photos = home.path().join("photos");
+    fs::create_dir(&photos).unwrap();
+    fs::write(photos.join("cat.jpg"), "meow").unwrap();
+    let shown = photos.display().to_string();
+    let variables = [("OPENCLAW_STATE_DIR", shown.as_str())];
+    let said = home
+        .run_with(&["reset", "--scope", "full", "--yes"], &variables)
+        .await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(photos.join("cat.jpg").exists(), "{said:?}");
 }

@@ -123,6 +123,55 @@ async fn the_log_can_be_followed_and_goes_on_over_a_restart() {
     shows(&mut lines, "CanvasHost").await;
 }
 
+#[tokio::test]
+async fn what_is_followed_can_be_chosen() {
+    let instance = Home::new().launch().ready().await;
+    let home = instance.home();
+    let wanted = ["--process", "supervisor", "--grep", "restart requested"];
+    let line = [
+        &["logs", "--follow", "--json", "--interval", "100"],
+        &wanted[..],
+    ]
+    .concat();
+    let mut command = tokio::process::Command::from(home.command(&line));
+    let mut following = command
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    // It looks before anything of that kind was written.
+    shows(&mut lines, "\"meta\"").await;
+    // What is chosen goes on to be, also when the gateway that it reads through is replaced.
+    let children = [
+        ChildName::BrowserControl,
+        ChildName::Gateway,
+        ChildName::CanvasHost,
+    ];
+    for child in children {
+        instance.restart(Some(child)).await.unwrap();
+    }
+    let mut chosen = Vec::new();
+    openclaw_tests::eventually::soon("each restart is shown", async {
+        while chosen.len() < children.len() {
+            let line = lines.next_line().await.unwrap().expect("it goes on");
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if line["type"] == "log" {
+                chosen.push(line);
+            }
+        }
+    })
+    .await;
+    for line in &chosen {
+        assert_eq!(line["process"], "supervisor", "{line}");
+        let message = line["message"].as_str().unwrap();
+        assert!(message.contains("restart requested"), "{line}");
+    }
+    // Nothing that is written from now on can be wanted, so there is nothing to wait for.
+    let said = home.run(&["logs", "--follow", "--until", "1d"]).await;
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
 async fn shows<R: tokio::io::AsyncBufRead + Unpin>(lines: &mut tokio::io::Lines<R>, text: &str) {
     openclaw_tests::eventually::soon(text, async {
         loop {

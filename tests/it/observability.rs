@@ -124,6 +124,7 @@ async fn what_is_done_is_counted_and_another_parser_reads_it() {
         &[("child", "gateway")],
         1_000_000.0,
     );
+    at_least("openclaw_supervisor_resident_memory_bytes", &[], 100_000.0);
     assert!(!numbers.text.contains("SECRETCANARY"), "{}", numbers.text);
     is_well_formed(&numbers);
 }

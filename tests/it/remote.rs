@@ -85,6 +85,7 @@ const ASKING: &[&str] = &[
     "channels status",
     "models list",
     "skills list",
+    "top --once",
 ];
 
 fn remote(port: u16) -> Home {

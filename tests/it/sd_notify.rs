@@ -200,3 +200,17 @@ async fn sockets_of_the_service_manager_are_taken_over_and_outlive_the_instance(
     let second = home.launch().sockets(handed()).ready().await;
     second.client().await;
 }
+
+#[tokio::test]
+async fn a_socket_of_the_service_manager_that_nobody_serves_is_told() {
+    let home = Home::new();
+    let stray = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = stray.local_addr().unwrap().to_string();
+    let sockets = vec![OwnedFd::from(stray)];
+    let _instance = home.launch().sockets(sockets).ready().await;
+    let told = home
+        .log()
+        .said("the service manager listens on an address that is not configured any more; install the service again with --socket --force")
+        .await;
+    assert_eq!(told["1"]["address"], address, "{told}");
+}

@@ -12,6 +12,8 @@ use openclaw_tests::systemd::SystemdUser;
 use serde_json::{Value, json};
 
 mod beside;
+mod both;
+mod drift;
 mod sockets;
 mod whole_system;
 

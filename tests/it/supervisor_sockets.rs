@@ -12,7 +12,7 @@ use openclaw_shared::ipc;
 use openclaw_shared::ipc::codec::{MessageReader, write_message};
 use openclaw_tests::eventually::{eventually, soon};
 use openclaw_tests::faults::{Stub, misbehave};
-use openclaw_tests::home::Home;
+use openclaw_tests::home::{Home, Said};
 use openclaw_tests::instance::{Instance, of, pid};
 use serde_json::json;
 
@@ -284,4 +284,77 @@ async fn rule_104_another_user_is_turned_away_before_a_byte_is_read() {
         assert_eq!(answer, b"", "{}", path.display());
     }
     instance.status().await;
+}
+
+/// A command in a namespace of processes of its own, as in a container that shares the state folder; none where that is not allowed.
+fn in_a_container(home: &Home, arguments: &[&str]) -> Option<tokio::process::Command> {
+    let flags = ["--fork", "--kill-child", "--pid", "--mount-proc"];
+    let probe = std::process::Command::new("unshare")
+        .args(flags)
+        .arg("true")
+        .output();
+    if !probe.is_ok_and(|ended| ended.status.success()) {
+        openclaw_tests::skip("no namespace of processes of one's own here");
+        return None;
+    }
+    let mut command = std::process::Command::new("unshare");
+    command
+        .args(flags)
+        .arg(home.programs().join("openclaw"))
+        .args(arguments);
+    home.isolate(&mut command);
+    let mut command = tokio::process::Command::from(command);
+    command
+        .kill_on_drop(true)
+        .stdin(std::process::Stdio::null());
+    Some(command)
+}
+
+#[tokio::test]
+async fn a_command_in_a_container_is_answered_by_the_instance_outside() {
+    let instance = Home::new().launch().ready().await;
+    let home = instance.home();
+    for arguments in [
+        &["gateway", "status", "--no-probe", "--json"][..],
+        &["gateway", "restart", "canvas-host", "--json"],
+    ] {
+        let Some(mut command) = in_a_container(home, arguments) else {
+            return;
+        };
+        let said = Said::of(&soon("the command ends", command.output()).await.unwrap());
+        let found = said.json();
+        match arguments[1] {
+            "status" => assert_eq!(found["supervisor"]["pid"], instance.pid(), "{said:?}"),
+            _ => assert_eq!((said.code, &found["result"]), (0, &json!("restarted"))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_outside_is_answered_by_the_instance_in_a_container() {
+    let home = Home::new();
+    let Some(mut inside) = in_a_container(&home, &["gateway"]) else {
+        return;
+    };
+    inside.stdout(std::process::Stdio::null());
+    inside.stderr(std::process::Stdio::null());
+    let mut inside = inside.spawn().unwrap();
+    eventually("every process in the container serves", async || {
+        let said = home
+            .run(&["gateway", "status", "--no-probe", "--json"])
+            .await;
+        let children = said.json()["supervisor"]["fleet"]["children"].clone();
+        let all = children.as_array().cloned().unwrap_or_default();
+        match all.len() == ChildName::ALL.len()
+            && all.iter().all(|child| child["state"] == "active")
+        {
+            true => Ok(()),
+            false => Err(format!("{said:?}")),
+        }
+    })
+    .await;
+    let said = home.run(&["gateway", "stop"]).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    let ended = soon("the container ends", inside.wait()).await;
+    assert!(ended.unwrap().success());
 }

@@ -22,6 +22,8 @@ use openclaw_tests::process;
 use serde_json::{Value, json};
 
 mod as_a_service;
+mod ends;
+mod remembered;
 
 fn home() -> Home {
     let home = Home::empty().with_own_programs();
@@ -119,8 +121,8 @@ async fn ended(instance: &Instance, run: &str) -> Value {
     .await
 }
 
-#[tokio::test]
-async fn an_upgrade_under_load_refuses_loses_and_forgets_nothing() {
+/// An instance with 50 clients at it and runs under way, when it has gone through this; no run was lost.
+async fn renewed_under_load(renew: impl AsyncFnOnce(&Instance)) -> (Instance, Load) {
     const RUNS: usize = 4;
     let model = ModelServer::start(Script::say("Hello")).await;
     let home = Home::empty().with_own_programs();
@@ -150,13 +152,8 @@ async fn an_upgrade_under_load_refuses_loses_and_forgets_nothing() {
         .until("the runs are under way", |counts| counts.asked == RUNS)
         .await;
 
-    let (before, old) = (instance.status().await, image(&instance));
-    let served = load.served();
-    instance.home().install_again();
-    let said = upgrade(&instance).await;
-    assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(said.json()["result"], "upgraded", "{said:?}");
-    assert_eq!(said.json()["pid"], instance.pid(), "{said:?}");
+    let (before, served) = (instance.status().await, load.served());
+    renew(&instance).await;
     load.served_anew(&served).await;
     model.go_on();
     for run in runs {
@@ -164,7 +161,31 @@ async fn an_upgrade_under_load_refuses_loses_and_forgets_nothing() {
         assert_eq!(ended["status"], "ok", "{ended}");
     }
     check_replaced(&before, &instance.status().await);
-    assert_ne!(image(&instance), old, "the new file is executed");
+    (instance, load)
+}
+
+#[tokio::test]
+async fn a_restart_under_load_refuses_nobody_and_loses_no_request_and_no_run() {
+    let (_instance, load) = renewed_under_load(async |instance| {
+        let restarted = instance.restart(None).await.unwrap();
+        assert_eq!(restarted, "Restarted.");
+    })
+    .await;
+    check_seamless(&load.stop().await);
+}
+
+#[tokio::test]
+async fn an_upgrade_under_load_refuses_loses_and_forgets_nothing() {
+    let (instance, load) = renewed_under_load(async |instance| {
+        let old = image(instance);
+        instance.home().install_again();
+        let said = upgrade(instance).await;
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_eq!(said.json()["result"], "upgraded", "{said:?}");
+        assert_eq!(said.json()["pid"], instance.pid(), "{said:?}");
+        assert_ne!(image(instance), old, "the new file is executed");
+    })
+    .await;
 
     // By a plain restart too, as often as there is something new.
     let (before, old) = (instance.status().await, image(&instance));

@@ -5,9 +5,8 @@
 //! seen from both sides, and the network is shared: what it starts is reached as any instance is. Whatever runs in there
 //! ends with its first process, and that ends with the test.
 //!
-//! Process ids differ on both sides, and a supervisor answers nobody whose id it cannot see: what asks it over its local socket runs inside
-//! ([`SystemdUser::openclaw`]). What [`SystemdUser::systemctl`] prints are those of the inside;
-//! [`SystemdUser::outside`] translates them.
+//! Process ids differ on both sides: what speaks of processes runs inside ([`SystemdUser::openclaw`]). What
+//! [`SystemdUser::systemctl`] prints are those of the inside; [`SystemdUser::outside`] translates them.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;

@@ -75,6 +75,10 @@ fn process(context: &Context, page: &mut Page) {
 fn fleet(context: &Context, page: &mut Page) {
     let fleet = context.health(|health| health.fleet().clone());
     let children = &fleet.children;
+    let mut family = page.of(&table::SUPERVISOR_MEMORY);
+    if let Some(bytes) = fleet.memory_bytes {
+        family.is(&[], bytes);
+    }
     let mut family = page.of(&table::CHILD_STATE);
     for child in children {
         for state in STATES {

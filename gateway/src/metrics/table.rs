@@ -51,6 +51,7 @@ metrics! {
     START_TIME = Gauge "openclaw_gateway_start_time_seconds" [] "When this life of the gateway began, in seconds since 1970.";
     READY = Gauge "openclaw_gateway_active" [] "Whether this life of the gateway serves, and is neither on standby nor draining.";
 
+    SUPERVISOR_MEMORY = Gauge "openclaw_supervisor_resident_memory_bytes" [] "Resident memory of the supervisor itself when it has last looked.";
     CHILD_STATE = Gauge "openclaw_child_state" ["child", "state"] "1 for the state that a child is in, as the supervisor sees it.";
     CHILD_GENERATION = Gauge "openclaw_child_generation" ["child"] "Which of its lives a child is in.";
     CHILD_RESTARTS = Counter "openclaw_child_restarts_total" ["child"] "How often a child was started again after it died by itself.";

@@ -372,6 +372,7 @@ fn without_samples(fleet: &FleetStatus) -> FleetStatus {
         child.memory_bytes = None;
         child.cpu_ms = None;
     }
+    fleet.memory_bytes = None;
     fleet
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use openclaw_shared::clock::WallTime;
-use openclaw_shared::config::Config;
 use openclaw_shared::config::section::Heartbeat;
 use openclaw_shared::config::setting::Block;
+use openclaw_shared::config::{Config, period};
 use serde_json::Value;
 
 use crate::services::session_key::configured_agent_id;
@@ -146,7 +146,7 @@ fn heart(
     let every_text =
         first(own, defaults, |it| words(it.every.as_ref())).unwrap_or_else(|| EVERY.to_owned());
     Heart {
-        every: duration(&every_text).filter(|every| !every.is_zero()),
+        every: period(&every_text).filter(|every| !every.is_zero()),
         every_text,
         hours: first(own, defaults, |it| it.active_hours.clone())
             .and_then(|block| ActiveHours::of(&block, user_zone)),
@@ -159,24 +159,6 @@ fn heart(
         ack_max_chars: first(own, defaults, |it| it.ack_max_chars).unwrap_or(ACK_MAX_CHARS),
         agent,
     }
-}
-
-/// `30m`, `1.5h`, `90s`, `500ms`, `1d`; a bare number is minutes.
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim().to_lowercase();
-    let split = text
-        .find(|letter: char| !(letter.is_ascii_digit() || letter == '.'))
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit.trim() {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "" | "m" => 60.0,
-        "h" => 3_600.0,
-        "d" => 86_400.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
 }
 
 impl ActiveHours {
@@ -251,7 +233,7 @@ mod tests {
     use openclaw_shared::config::Config;
     use serde_json::{Value, json};
 
-    use super::{Hearts, duration};
+    use super::Hearts;
 
     fn hearts(agents: Value) -> Hearts {
         let config = Config::from_effective(&json!({"agents": agents})).unwrap();
@@ -294,26 +276,6 @@ mod tests {
         assert_eq!(own.of_agent("main"), None);
         let woken = own.woken("main");
         assert_eq!((&*woken.agent, woken.every), ("main", None));
-    }
-
-    #[test]
-    fn durations_are_minutes_when_they_do_not_say() {
-        for (text, millis) in [
-            ("30m", Some(1_800_000)),
-            ("45", Some(2_700_000)),
-            (" 1.5H ", Some(5_400_000)),
-            ("90s", Some(90_000)),
-            ("500ms", Some(500)),
-            ("1d", Some(86_400_000)),
-            ("0m", Some(0)),
-            ("", None),
-            ("soon", None),
-            ("1w", None),
-            ("1.2.3m", None),
-            ("99999999999999999999d", None),
-        ] {
-            assert_eq!(duration(text), millis.map(Duration::from_millis), "{text}");
-        }
     }
 
     #[track_caller]

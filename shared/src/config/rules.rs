@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Config;
 use super::issue::Finding;
 use super::path::KeyPath;
+use super::period::period;
 use super::section::{BindMode, TailscaleMode};
 use super::setting::MemoryBound;
 use crate::instance::Profile;
@@ -13,6 +14,7 @@ use crate::instance::Profile;
 pub(crate) fn broken(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     agents(config, &mut found);
+    heartbeats(config, &mut found);
     ports(config, &mut found);
     gateway(config, &mut found);
     limits_and_watch(config, &mut found);
@@ -45,6 +47,27 @@ fn agents(config: &Config, found: &mut Vec<Finding>) {
                 "agents.list[{first}] uses the same folder, and two agents cannot share one"
             );
             found.push(Finding::error(here.key("agentDir"), message));
+        }
+    }
+}
+
+/// How often hearts beat: one that nobody can read would be one that never beats.
+fn heartbeats(config: &Config, found: &mut Vec<Finding>) {
+    let defaults = KeyPath::of_keys(["agents", "defaults", "heartbeat"]);
+    let list = KeyPath::of_keys(["agents", "list"]);
+    let agents = config.agents.list.iter().enumerate();
+    let own = agents.filter_map(|(index, agent)| {
+        let heartbeat = agent.heartbeat.as_ref()?;
+        Some((list.index(index).key("heartbeat"), heartbeat))
+    });
+    let everybodys = (defaults, &config.agents.defaults.heartbeat);
+    for (path, heartbeat) in std::iter::once(everybodys).chain(own) {
+        let every = heartbeat.every.as_deref().unwrap_or_default().trim();
+        if !every.is_empty() && period(every).is_none() {
+            let message =
+                format!("expected a duration such as \"30m\", found the string {every:?}");
+            let hint = "\"0m\" switches heartbeats off";
+            found.push(Finding::error(path.key("every"), message).hint(hint));
         }
     }
 }

@@ -6,7 +6,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use openclaw_shared::instance::Identity;
 use openclaw_shared::paths::StatePaths;
 
 use super::context::Context;
@@ -80,10 +79,51 @@ pub(crate) fn require_own(context: &Context, folders: &[&Path]) -> Result<(), Fa
     Ok(())
 }
 
-/// Whether a state folder looks like one of ours; anything else is not taken apart.
-pub(crate) fn is_state(identity: &Identity) -> bool {
-    let state = StatePaths(&identity.state_dir);
-    [state.config(), state.lock(), state.store(), state.token()]
+/// Refuses a workspace that is more than one: somebody's home, or a folder with the state of an instance, this one's or another's.
+///
+/// # Errors
+/// As [`require_own`].
+pub(crate) fn require_workspace(context: &Context, workspace: &Path) -> Result<(), Failure> {
+    require_own(context, &[workspace])?;
+    let identity = &context.identity;
+    let real = resolved(workspace);
+    let holds = |path: &Path| resolved(path).starts_with(&real);
+    if holds(&identity.state_dir) || holds(&identity.config_path) || is_state(&real) {
+        return Err(Failure::new(
+            Kind::Refused,
+            format!(
+                "The workspace {} holds the state of an instance; nothing was touched.",
+                context.shown(workspace)
+            ),
+        )
+        .hint("See what agents.defaults.workspace says."));
+    }
+    Ok(())
+}
+
+/// Refuses a folder that does not look like the state of an instance: it is not taken apart, whatever the environment says.
+///
+/// # Errors
+/// When it does not.
+pub(crate) fn require_state(context: &Context) -> Result<(), Failure> {
+    let identity = &context.identity;
+    if is_state(&identity.state_dir) || identity.config_path.exists() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Refused,
+        format!(
+            "{} does not look like the state of an instance; nothing was touched.",
+            context.shown(&identity.state_dir)
+        ),
+    )
+    .hint("See what OPENCLAW_STATE_DIR says."))
+}
+
+fn is_state(folder: &Path) -> bool {
+    let state = StatePaths(folder);
+    let (sessions, store) = (state.sessions("main"), state.store());
+    [state.config(), state.lock(), store, state.token(), sessions]
         .iter()
         .any(|path| path.exists())
 }
@@ -213,5 +253,33 @@ mod tests {
             require_own(&context, &[folder]).unwrap_err();
         }
         require_own(&context, &[&home.path().join(".openclaw")]).unwrap();
+    }
+
+    #[test]
+    fn a_workspace_with_the_state_of_an_instance_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let rescue = in_home(home.path(), &[("OPENCLAW_PROFILE", "rescue")]);
+        let check = |folder: &str| require_workspace(&rescue, &home.path().join(folder)).is_ok();
+        for folder in [".openclaw/workspace-rescue", "work", ".openclaw-rescue"] {
+            fs::create_dir_all(home.path().join(folder)).unwrap();
+        }
+        fs::write(home.path().join(".openclaw/gateway-token"), "t").unwrap();
+        std::os::unix::fs::symlink(".openclaw", home.path().join("link")).unwrap();
+        assert!(check(".openclaw/workspace-rescue") && check("work"));
+        for wrong in ["", ".openclaw", "link", ".openclaw-rescue"] {
+            assert!(!check(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_something_else_is_no_state() {
+        let home = tempfile::tempdir().unwrap();
+        let photos = home.path().join("photos").display().to_string();
+        let context = in_home(home.path(), &[("OPENCLAW_STATE_DIR", &photos)]);
+        fs::create_dir_all(&photos).unwrap();
+        fs::write(home.path().join("photos/cat.jpg"), "meow").unwrap();
+        require_state(&context).unwrap_err();
+        fs::write(home.path().join("photos/openclaw.json"), "{}").unwrap();
+        require_state(&context).unwrap();
     }
 }

@@ -12,6 +12,7 @@ use openclaw_shared::config::{
     Issue, IssueLevel, KeyPath, LoadError, Loaded, Outcome, is_secret, load, redacted,
 };
 use openclaw_shared::exit::Exit;
+use openclaw_shared::log::printable;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -229,7 +230,8 @@ fn validate(context: &Context, path: &Path, loaded: &Result<Loaded, LoadError>) 
                 IssueLevel::Error => (Tone::Bad, "error"),
                 IssueLevel::Warning => (Tone::Odd, "warning"),
             };
-            out.line(format!("{} {issue}", out.paint(tone, &format!("{word}:"))));
+            let word = out.paint(tone, &format!("{word}:"));
+            out.line(format!("{word} {}", printable(&issue.to_string())));
         }
         let errors = issues
             .iter()

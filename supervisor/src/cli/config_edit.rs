@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use openclaw_shared::config::write::{self, EditError, parse_value};
-use openclaw_shared::config::{Issue, KeyPath, LoadError, Outcome, load_candidate};
+use openclaw_shared::config::{Config, Issue, KeyPath, LoadError, Outcome, load_candidate};
 use openclaw_shared::control::{CliReply, CliRequest, ConfigText};
 use openclaw_shared::digest;
+use openclaw_shared::log::printable;
 use serde_json::Value;
 
 use super::context::Context;
@@ -44,6 +45,19 @@ impl Edit {
             Self::Patch(patch) => write::merge_patch(text, patch, effective),
         }
     }
+}
+
+/// The edits after which nothing of the gateway elsewhere is known but its address: what one is shown is not offered to another.
+pub(crate) fn forget_secrets(config: &Config) -> Vec<Edit> {
+    let remote = &config.gateway.remote;
+    let written = [
+        ("token", remote.token.is_some()),
+        ("password", remote.password.is_some()),
+    ];
+    let written = written.into_iter().filter(|(_, is_there)| *is_there);
+    written
+        .map(|(key, _)| Edit::Unset(KeyPath::of_keys(["gateway", "remote", key])))
+        .collect()
 }
 
 /// Reads a value as a person types it: JSON5 if it is, else plain text; with `strict` only JSON5.
@@ -111,7 +125,8 @@ pub(crate) async fn apply(context: &Context, edits: &[Edit]) -> Result<Applied, 
         .iter()
         .filter(|issue| !known.contains(&&*issue.message))
     {
-        context.out.note(format!("warning: {}", explain(warning)));
+        let warning = printable(&explain(warning));
+        context.out.note(format!("warning: {warning}"));
     }
     let base_hash = before.as_deref().map(|text| digest::hex(text.as_bytes()));
     let request = CliRequest::WriteConfig {

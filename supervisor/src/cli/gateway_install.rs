@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use openclaw_shared::config::section::{AuthMode, BindMode, TailscaleMode};
 use openclaw_shared::exit::Exit;
+use openclaw_shared::instance::Identity;
 use openclaw_shared::secret::Secret;
 use serde::Serialize;
 
@@ -18,9 +19,10 @@ use super::failure::{Failure, Kind};
 use super::gateway::does_not_apply;
 use super::gateway_run::{RunFlags, auth, bind, tailscale};
 use crate::service::{
-    self, Begin, Definition, Names, ServiceFile, ServiceManager, ServiceView, Unavailable, Variant,
-    Which, linger,
+    self, Begin, Definition, Names, Reinstall, ServiceFile, ServiceManager, ServiceView,
+    Unavailable, Variant, Which, linger,
 };
+use crate::supervise::holder_of;
 
 mod account;
 mod settle;
@@ -232,6 +234,12 @@ pub(crate) async fn install(context: &Context, arguments: InstallArgs) -> Result
         )));
     }
 
+    let view = manager.view();
+    let runs = view.runtime.pid.is_some();
+    let stays = !arguments.force && view.command.is_some() && (view.loaded || runs);
+    if manager.is_of_the_system() && !arguments.system && !stays {
+        return Err(of_the_system(context, manager.as_ref(), &view));
+    }
     let settled = match account.is_other() {
         true => account.settle(context, &arguments).await?,
         false => settle::settle(context, &arguments).await?,
@@ -241,10 +249,8 @@ pub(crate) async fn install(context: &Context, arguments: InstallArgs) -> Result
         warnings: settled.warnings.clone(),
         ..Told::default()
     };
-    let view = manager.view();
-    let runs = view.runtime.pid.is_some();
-    if !arguments.force && view.command.is_some() && (view.loaded || runs) {
-        already(context, &view, &mut told);
+    if stays {
+        already(context, manager.as_ref(), &view, &mut told);
         return Ok(told.report(context, "install", "already-installed", view));
     }
 
@@ -260,7 +266,7 @@ pub(crate) async fn install(context: &Context, arguments: InstallArgs) -> Result
         sockets,
     };
     let files = render(manager.as_ref(), &identity, &environment, variant)?;
-    let by_hand = by_hand(context, &view).await;
+    let by_hand = by_hand(context, &account, &identity, &view).await;
     let begin = match by_hand {
         Some(_) => Begin::No,
         None => Begin::Anew,
@@ -277,11 +283,17 @@ pub(crate) async fn install(context: &Context, arguments: InstallArgs) -> Result
         told.warnings.push(format!(
             "A gateway of this profile runs already (pid {pid}); it was started by hand, so the service begins later."
         ));
-        told.hints.push(format!(
-            "Let the service take over: {} && {}",
-            context.command("gateway stop"),
-            context.command("gateway start")
-        ));
+        told.hints
+            .push(match (account.is_other(), manager.start_hint()) {
+                (true, Some(start)) => {
+                    format!("Let the service take over: kill {pid}, then {start}")
+                }
+                (true, None) | (false, _) => format!(
+                    "Let the service take over: {} && {}",
+                    context.command("gateway stop"),
+                    context.command("gateway start")
+                ),
+            });
     }
     if manager.needs_linger() && linger::lingers(&account.name) == Some(false) {
         told.warnings.push(format!(
@@ -331,7 +343,7 @@ pub(crate) async fn uninstall(
 }
 
 /// Says that nothing was done, and what of it may not be what is wanted.
-fn already(context: &Context, view: &ServiceView, told: &mut Told) {
+fn already(context: &Context, manager: &dyn ServiceManager, view: &ServiceView, told: &mut Told) {
     told.message = match view.loaded {
         true => format!("Gateway service already {}.", view.loaded_text),
         false => format!(
@@ -347,16 +359,39 @@ fn already(context: &Context, view: &ServiceView, told: &mut Told) {
         told.warnings
             .push(format!("It starts another program: {starts}"));
     }
-    told.hints.push(format!(
-        "Reinstall with: {}",
-        context.command("gateway install --force")
-    ));
+    told.hints
+        .push(format!("Reinstall with: {}", anew(context, manager, view)));
+}
+
+/// The command that writes the installed service anew, as a person types it.
+fn anew(context: &Context, manager: &dyn ServiceManager, view: &ServiceView) -> String {
+    let path = view.command.as_ref().map(|command| &command.source_path);
+    let text = path.and_then(|path| std::fs::read_to_string(path).ok());
+    Reinstall::of(manager, &text.unwrap_or_default()).typed(&context.identity)
+}
+
+/// Written without the user that it runs as, a service of the whole system would run everything as root.
+fn of_the_system(context: &Context, manager: &dyn ServiceManager, view: &ServiceView) -> Failure {
+    Failure::new(
+        Kind::Refused,
+        "The service of this profile is one of the whole system, and is written anew only as such.",
+    )
+    .hint(format!("Run: {}", anew(context, manager, view)))
 }
 
 /// The process of an instance that the service manager has not started.
-async fn by_hand(context: &Context, view: &ServiceView) -> Option<u32> {
-    let status = context.running().await.answer()?;
-    (view.runtime.pid != Some(status.pid)).then_some(status.pid)
+async fn by_hand(
+    context: &Context,
+    account: &Account,
+    identity: &Identity,
+    view: &ServiceView,
+) -> Option<u32> {
+    let pid = match account.is_other() {
+        // Its supervisor answers nobody but its own user; that the state folder is held can be seen all the same.
+        true => holder_of(&identity.state_dir)?,
+        false => context.running().await.answer()?.pid,
+    };
+    (view.runtime.pid != Some(pid)).then_some(pid)
 }
 
 fn write_elsewhere(context: &Context, arguments: &InstallArgs) -> Result<Exit, Failure> {

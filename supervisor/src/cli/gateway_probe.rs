@@ -155,7 +155,7 @@ fn document(
         "timeoutMs": millis(budget),
         "primaryTargetId": primary,
         "warnings": [],
-        // Nothing looks for a tailnet yet; scripts read these keys.
+        // A probe looks neither for a tailnet nor at what is announced; scripts read these keys.
         "network": {
             "localLoopbackUrl": format!("ws://127.0.0.1:{port}"),
             "localTailnetUrl": null,

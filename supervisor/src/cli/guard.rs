@@ -1,6 +1,7 @@
 //! What is said when the configuration is broken: each mistake once, with its place.
 
 use openclaw_shared::config::{Issue, LoadError};
+use openclaw_shared::log::printable;
 
 use super::context::Context;
 use super::failure::{Failure, Kind};
@@ -27,6 +28,7 @@ pub(crate) fn mention(context: &Context) {
         .next()
         .map(Issue::to_string)
         .unwrap_or_default();
+    let first = printable(&first);
     context.out.note(format!(
         "Config invalid; the last good one, or else the defaults, are used where the running gateway does not say otherwise: {first}"
     ));

@@ -8,7 +8,7 @@ use clap::Args;
 use openclaw_client::{As, CallError, Client};
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::exit::Exit;
-use openclaw_shared::log::{files, newest_file};
+use openclaw_shared::log::{files, newest_file, printable};
 
 use super::args::{RpcFlags, millis};
 use super::call_failure::IntoFailure as _;
@@ -244,7 +244,7 @@ impl Tail<'_> {
                     "type": "meta", "file": chunk.file, "cursor": chunk.cursor, "size": chunk.size,
                 }));
             } else {
-                out.line(format!("Log file: {}", chunk.file));
+                out.line(format!("Log file: {}", printable(&chunk.file)));
             }
         }
         // Cut by the number of lines is what was asked for; cut by bytes may come as a surprise.

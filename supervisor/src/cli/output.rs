@@ -118,12 +118,8 @@ impl Output {
             self.document(&failure.to_json());
             return;
         }
-        self.note(&failure.message);
-        for (name, value) in &failure.details {
-            self.note(format!("{name}: {}", printable(value)));
-        }
-        for hint in &failure.hints {
-            self.note(hint);
+        for line in failure_lines(failure) {
+            self.note(line);
         }
     }
 
@@ -140,6 +136,18 @@ impl Output {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
+}
+
+/// A failure for a person. Some of its words may be somebody else's: a gateway's, a node's, those of a file.
+fn failure_lines(failure: &Failure) -> Vec<String> {
+    let details = failure.details.iter();
+    let details = details.map(|(name, value)| format!("{name}: {}", printable(value)));
+    // Line ends are ours: what is told in several lines was put together here.
+    let in_lines = |text: &str| text.split('\n').map(printable).collect::<Vec<_>>();
+    let mut lines = in_lines(&failure.message);
+    lines.extend(details);
+    lines.extend(failure.hints.iter().flat_map(|hint| in_lines(hint)));
+    lines
 }
 
 /// Lays rows out in columns, two spaces apart; the first row is the heading.
@@ -168,7 +176,24 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::columns;
+    use super::super::failure::{Failure, Kind};
+    use super::{columns, failure_lines};
+
+    #[test]
+    fn what_a_gateway_says_of_a_failure_commands_no_terminal() {
+        let failure = Failure::new(Kind::Refused, "x failed: no\u{1b}[2J\nin two lines")
+            .detail("Code", "A\nB")
+            .hint("Run: y\u{202e}");
+        assert_eq!(
+            failure_lines(&failure),
+            [
+                "x failed: no\\u{1b}[2J",
+                "in two lines",
+                "Code: A\\nB",
+                "Run: y\\u{202e}"
+            ]
+        );
+    }
 
     #[test]
     fn columns_line_up() {

@@ -7,6 +7,7 @@ use tokio::process::Command;
 
 use super::context::Context;
 use super::failure::{Failure, Kind};
+use crate::service::stable_program;
 
 /// Runs a command of this program for the same instance, and returns the document that it answers.
 ///
@@ -14,7 +15,8 @@ use super::failure::{Failure, Kind};
 /// With what it said, when it failed.
 pub(crate) async fn run(context: &Context, arguments: &[&str]) -> Result<Value, Failure> {
     let failed = |why: String| Failure::new(Kind::Failed, why);
-    let own = std::env::current_exe()
+    // By the path that stays: a service that is installed this way starts what it names.
+    let own = stable_program(&context.environment)
         .map_err(|error| failed(format!("This program cannot be found: {error}.")))?;
     let mut command = Command::new(own);
     if let Some(name) = context.identity.profile.name() {

@@ -10,7 +10,9 @@ use openclaw_shared::exit::Exit;
 use openclaw_shared::ipc::private_folder;
 use serde_json::{Value, json};
 
-use super::belongings::{BACKUPS, Extent, belongings, require_own};
+use super::belongings::{
+    BACKUPS, Extent, belongings, require_own, require_state, require_workspace,
+};
 use super::context::Context;
 use super::control_client::Asked;
 use super::failure::{Failure, Kind};
@@ -89,12 +91,14 @@ pub(crate) async fn perform(context: &Context, arguments: ResetArgs) -> Result<E
         return Ok(Exit::Ok);
     };
     let found = belongings(context, scope.extent())?;
-    require_own(context, &[&context.identity.state_dir])?;
-    if arguments.dry_run {
-        report(context, scope, &found, None);
-        return Ok(Exit::Ok);
+    if !found.is_empty() {
+        require_own(context, &[&context.identity.state_dir])?;
+        require_state(context)?;
+        if scope.extent() == Extent::All {
+            require_workspace(context, &context.instance()?.workspace)?;
+        }
     }
-    if found.is_empty() {
+    if arguments.dry_run || found.is_empty() {
         report(context, scope, &found, None);
         return Ok(Exit::Ok);
     }
@@ -118,6 +122,8 @@ pub(crate) async fn perform(context: &Context, arguments: ResetArgs) -> Result<E
         }
     }
     require_still(context, arguments.stop, "reset").await?;
+    // A gateway that ends takes some of its files along and leaves others.
+    let found = belongings(&context.again(), scope.extent())?;
     let backup = move_away(context, &found)?;
     report(context, scope, &found, Some(&backup));
     Ok(Exit::Ok)

@@ -26,18 +26,8 @@ mod view;
                   Without a command, the sessions are listed."
 )]
 pub(crate) struct SessionsArgs {
-    /// List only those that were active in the last so many minutes
-    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..))]
-    active: Option<u64>,
-    /// List only those of this agent
-    #[arg(long, value_name = "AGENT")]
-    agent: Option<String>,
-    /// List only those whose key or name contains this
-    #[arg(long, value_name = "TEXT")]
-    search: Option<String>,
-    /// Show at most so many
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    limit: Option<u64>,
+    #[command(flatten)]
+    which: Which,
     /// Read a file of another version
     #[arg(long, hide = true, value_name = "FILE")]
     store: Option<String>,
@@ -47,13 +37,36 @@ pub(crate) struct SessionsArgs {
     command: Option<SessionsCommand>,
 }
 
-/// The options of listing.
-const OF_LISTS: [&str; 3] = ["active", "agent", "search"];
+/// Which sessions are listed.
+#[derive(Debug, Clone, Default, Args)]
+struct Which {
+    /// List only those that were active in the last so many minutes
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..))]
+    active: Option<u64>,
+    /// List only those of this agent
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+    /// List only those whose key or name contains this
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, Default, Args)]
+struct Limit {
+    /// Show at most so many
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+}
+
+/// The options that only some of the commands have.
+const OF_SOME: [&str; 4] = ["active", "agent", "search", "limit"];
 
 fn as_a_group(argument: Arg) -> Arg {
-    let id = argument.get_id().as_str();
-    match OF_LISTS.contains(&id) || id == "limit" {
-        true => argument.global(true),
+    match OF_SOME.contains(&argument.get_id().as_str()) {
+        true => argument,
         false => everywhere(argument),
     }
 }
@@ -61,15 +74,22 @@ fn as_a_group(argument: Arg) -> Arg {
 #[derive(Debug, Subcommand)]
 enum SessionsCommand {
     /// List the sessions
-    List,
+    List(Which),
     /// Show the beginnings of the newest messages of sessions
     Preview {
         /// The sessions
         #[arg(value_name = "SESSION", required = true)]
         keys: Vec<String>,
+        #[command(flatten)]
+        limit: Limit,
     },
     /// Show what was said in a session
-    History(SessionName),
+    History {
+        #[command(flatten)]
+        session: SessionName,
+        #[command(flatten)]
+        limit: Limit,
+    },
     /// Begin a session again, with nothing said
     Reset(SessionName),
     /// Delete a session, and what was said in it
@@ -103,9 +123,9 @@ struct SessionName {
 impl SessionsCommand {
     const fn name(&self) -> &'static str {
         match self {
-            Self::List => "list",
+            Self::List(_) => "list",
             Self::Preview { .. } => "preview",
-            Self::History(_) => "history",
+            Self::History { .. } => "history",
             Self::Reset(_) => "reset",
             Self::Delete { .. } => "delete",
             Self::Compact { .. } => "compact",
@@ -113,11 +133,34 @@ impl SessionsCommand {
         }
     }
 
-    /// Whether it shows so many of something.
-    const fn takes_a_limit(&self) -> bool {
+    /// How much it shows, when it shows so many of something.
+    const fn limit(&self) -> Option<Limit> {
         match self {
-            Self::List | Self::Preview { .. } | Self::History(_) => true,
-            Self::Reset(_) | Self::Delete { .. } | Self::Compact { .. } | Self::Export(_) => false,
+            Self::List(which) => Some(which.limit),
+            Self::Preview { limit, .. } | Self::History { limit, .. } => Some(*limit),
+            Self::Reset(_) | Self::Delete { .. } | Self::Compact { .. } | Self::Export(_) => None,
+        }
+    }
+}
+
+impl Limit {
+    /// What was said at the command, or else before its name.
+    fn or(self, before: Self) -> Option<u64> {
+        self.limit.or(before.limit)
+    }
+}
+
+impl Which {
+    /// Fills what was not said with what was said before the command's name.
+    fn or(&self, before: &Self) -> Self {
+        let text = |here: &Option<String>, before: &Option<String>| here.clone().or(before.clone());
+        Self {
+            active: self.active.or(before.active),
+            agent: text(&self.agent, &before.agent),
+            search: text(&self.search, &before.search),
+            limit: Limit {
+                limit: self.limit.or(before.limit),
+            },
         }
     }
 }
@@ -128,13 +171,19 @@ impl SessionsArgs {
         let Some(command) = &self.command else {
             return Ok(());
         };
-        let is_list = matches!(command, SessionsCommand::List);
-        let [active, agent, search] = OF_LISTS;
+        let Which {
+            active,
+            agent,
+            search,
+            limit,
+        } = &self.which;
+        let is_list = matches!(command, SessionsCommand::List(_));
+        let takes_a_limit = command.limit().is_some();
         let said = [
-            (active, self.active.is_some() && !is_list),
-            (agent, self.agent.is_some() && !is_list),
-            (search, self.search.is_some() && !is_list),
-            ("limit", self.limit.is_some() && !command.takes_a_limit()),
+            ("active", active.is_some() && !is_list),
+            ("agent", agent.is_some() && !is_list),
+            ("search", search.is_some() && !is_list),
+            ("limit", limit.limit.is_some() && !takes_a_limit),
         ];
         match said.iter().find(|(_, is_wrong)| *is_wrong) {
             Some((option, _)) => Err(Failure::new(
@@ -162,11 +211,16 @@ pub(crate) async fn perform(context: &Context, arguments: SessionsArgs) -> Resul
         )));
     }
     let rpc = &arguments.rpc;
-    let limit = arguments.limit;
+    let before = &arguments.which;
     match &arguments.command {
-        None | Some(SessionsCommand::List) => list(context, &arguments).await,
-        Some(SessionsCommand::Preview { keys }) => preview(context, rpc, keys, limit).await,
-        Some(SessionsCommand::History(session)) => history(context, rpc, &session.key, limit).await,
+        None => list(context, rpc, before).await,
+        Some(SessionsCommand::List(which)) => list(context, rpc, &which.or(before)).await,
+        Some(SessionsCommand::Preview { keys, limit }) => {
+            preview(context, rpc, keys, limit.or(before.limit)).await
+        }
+        Some(SessionsCommand::History { session, limit }) => {
+            history(context, rpc, &session.key, limit.or(before.limit)).await
+        }
         Some(SessionsCommand::Reset(session)) => reset(context, rpc, &session.key).await,
         Some(SessionsCommand::Export(wanted)) => export::perform(context, rpc, wanted).await,
         Some(SessionsCommand::Delete {
@@ -179,16 +233,16 @@ pub(crate) async fn perform(context: &Context, arguments: SessionsArgs) -> Resul
     }
 }
 
-async fn list(context: &Context, arguments: &SessionsArgs) -> Result<Exit, Failure> {
+async fn list(context: &Context, rpc: &RpcFlags, which: &Which) -> Result<Exit, Failure> {
     let params = given(json!({
-        "activeMinutes": arguments.active,
-        "agentId": arguments.agent,
-        "search": arguments.search,
-        "limit": arguments.limit,
+        "activeMinutes": which.active,
+        "agentId": which.agent,
+        "search": which.search,
+        "limit": which.limit.limit,
     }));
-    let mut answer = ask::<SessionsList>(context, &arguments.rpc, "sessions", params).await?;
+    let mut answer = ask::<SessionsList>(context, rpc, "sessions", params).await?;
     let now = WallTime::now();
-    with_ages(&mut answer, arguments.active, now);
+    with_ages(&mut answer, which.active, now);
     context.out.answer(&answer, || view::list(&answer, now));
     Ok(Exit::Ok)
 }
@@ -291,7 +345,57 @@ async fn compact(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        sessions: SessionsArgs,
+    }
+
+    fn parsed(text: &str) -> SessionsArgs {
+        let words = std::iter::once("sessions").chain(text.split_whitespace());
+        Line::try_parse_from(words).unwrap().sessions
+    }
+
+    #[test]
+    fn options_of_a_list_may_stand_on_either_side_of_its_name() {
+        let arguments = parsed("--active 5 --limit 3 list --limit 4 --agent ops");
+        arguments.check().unwrap();
+        let Some(SessionsCommand::List(which)) = &arguments.command else {
+            panic!("{arguments:?}");
+        };
+        let which = which.or(&arguments.which);
+        assert_eq!((which.active, which.limit.limit), (Some(5), Some(4)));
+        assert_eq!(which.agent.as_deref(), Some("ops"));
+        parsed("--limit 3 preview main").check().unwrap();
+        for wrong in ["--limit 3 reset main", "--search x history main"] {
+            let failure = parsed(wrong).check().unwrap_err();
+            assert!(failure.message.contains("does not apply"), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_shows_only_what_applies_to_it() {
+        use clap::CommandFactory as _;
+        let mut command = Line::command();
+        command.build();
+        let mut shown = |of: &str| {
+            let command = command.find_subcommand_mut(of).unwrap();
+            let help = command.render_help().to_string();
+            assert!(help.contains("--url <WS_URL>"), "{help}");
+            ["--active", "--agent", "--search", "--limit"].map(|option| help.contains(option))
+        };
+        assert_eq!(shown("list"), [true; 4]);
+        for of in ["preview", "history"] {
+            assert_eq!(shown(of), [false, false, false, true], "{of}");
+        }
+        for of in ["reset", "delete", "export", "compact"] {
+            assert_eq!(shown(of), [false; 4], "{of}");
+        }
+    }
 
     #[test]
     fn scripts_find_the_age_of_a_session() {

@@ -12,7 +12,7 @@ use openclaw_shared::secret::Secret;
 use serde_json::Value;
 
 use super::args::secret;
-use super::config_edit::{Applied, Edit, apply};
+use super::config_edit::{Applied, Edit, apply, forget_secrets};
 use super::context::Context;
 use super::control_client::Asked;
 use super::failure::{Failure, Kind};
@@ -143,7 +143,10 @@ pub(crate) fn folders(context: &Context) -> Result<Folders, Failure> {
 /// What the file does not say yet.
 fn edits(context: &Context, arguments: &SetupArgs) -> Result<Vec<Edit>, Failure> {
     let config = context.config();
-    let mut edits = Vec::new();
+    let mut edits = match &arguments.remote_url {
+        Some(url) if config.gateway.remote.url.as_ref() != Some(url) => forget_secrets(&config),
+        Some(_) | None => Vec::new(),
+    };
     let mut set = |path: &[&str], value: &str| {
         edits.push(Edit::Set(
             KeyPath::of_keys(path.iter().copied()),
@@ -308,6 +311,38 @@ mod tests {
             text.contains("// mine") && text.contains("'remote'"),
             "{text}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_secrets_of_one_gateway_are_not_offered_to_another() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join(".openclaw");
+        std::fs::create_dir(&state).unwrap();
+        let file = state.join("openclaw.json");
+        let remote = "{ url: 'ws://one:1', token: 't', password: 'p' }";
+        std::fs::write(
+            &file,
+            format!("{{ gateway: {{ mode: 'remote', remote: {remote} }} }}"),
+        )
+        .unwrap();
+        let set_up_for = async |url: &str, token: Option<&str>| {
+            let arguments = SetupArgs {
+                remote_url: Some(url.to_owned()),
+                remote_token: token.map(|token| Secret::new(token.to_owned())),
+                ..SetupArgs::default()
+            };
+            let context = in_home(home.path(), &[]);
+            set_up(&context, &arguments).await.unwrap();
+            let config = context.again().config().gateway.remote;
+            let token = config.token.map(|token| token.expose().clone());
+            (token, config.password.is_some())
+        };
+        let same = set_up_for("ws://one:1", None).await;
+        assert_eq!(same, (Some("t".to_owned()), true));
+        let moved = set_up_for("ws://two:2", None).await;
+        assert_eq!(moved, (None, false));
+        let with_own = set_up_for("ws://three:3", Some("theirs")).await;
+        assert_eq!(with_own, (Some("theirs".to_owned()), false));
     }
 
     #[tokio::test]

@@ -123,7 +123,7 @@ async fn overview(
                 Some(false) => "disabled",
                 Some(true) | None => agent["every"].as_str().unwrap_or("unknown"),
             };
-            row("Heartbeat", format!("{every} ({id})"));
+            row("Heartbeat", printable(&format!("{every} ({id})")));
         }
         for line in summary["channelSummary"].as_array().into_iter().flatten() {
             row("Channel", printable(line.as_str().unwrap_or_default()));

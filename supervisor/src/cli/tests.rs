@@ -296,6 +296,73 @@ fn help_begins_with_an_imperative_and_fits_a_line() {
     walk(&CommandLine::command(), "openclaw");
 }
 
+/// The commands that ask no gateway: they are about this machine, or they ask its supervisor.
+const OF_THIS_MACHINE: &[&str] = &[
+    "gateway run",
+    "gateway discover",
+    "gateway stop",
+    "gateway restart",
+    "gateway upgrade",
+    "gateway watch",
+    "gateway rescue status",
+    "gateway rescue logs",
+    "gateway rescue restart",
+    "gateway rescue rollback",
+    "gateway start",
+    "gateway install",
+    "gateway uninstall",
+    "onboard",
+    "configure",
+    "setup",
+    "doctor",
+    "config get",
+    "config set",
+    "config unset",
+    "config patch",
+    "config schema",
+    "config validate",
+    "config file",
+    "agents add",
+    "agents delete",
+    "agents set-identity",
+    "node run",
+    "node install",
+    "node uninstall",
+    "node start",
+    "node stop",
+    "node restart",
+    "node status",
+    "reset",
+    "uninstall",
+    "completion",
+    "man",
+];
+
+#[test]
+fn whatever_asks_a_gateway_takes_an_address_and_a_secret() {
+    use clap::CommandFactory as _;
+    fn walk(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+        let mut inner = command.get_subcommands().peekable();
+        let has = |id: &str| {
+            command
+                .get_arguments()
+                .any(|argument| argument.get_id() == id)
+        };
+        if inner.peek().is_none() && !(has("url") && has("token") && has("token_file")) {
+            without.push(path.to_owned());
+        }
+        for part in inner.filter(|part| part.get_name() != "help") {
+            let path = format!("{path} {}", part.get_name());
+            walk(part, path.trim_start(), without);
+        }
+    }
+    let mut root = CommandLine::command();
+    root.build();
+    let mut without = Vec::new();
+    walk(&root, "", &mut without);
+    assert_eq!(without, OF_THIS_MACHINE);
+}
+
 #[test]
 fn exit_codes_are_in_the_help_of_run() {
     let help = told("gateway run --help");

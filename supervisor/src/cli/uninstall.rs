@@ -7,7 +7,7 @@ use clap::Args;
 use openclaw_shared::exit::Exit;
 use serde_json::json;
 
-use super::belongings::{Extent, belongings, is_state, require_own};
+use super::belongings::{Extent, belongings, require_own, require_state, require_workspace};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::own_program;
@@ -118,6 +118,8 @@ pub(crate) async fn perform(context: &Context, arguments: UninstallArgs) -> Resu
     if !files.is_empty() {
         require_still(&context.again(), arguments.stop, "uninstall").await?;
     }
+    // A gateway that ends takes some of its files along and leaves others.
+    let files = self::files(&context.again(), wanted)?;
     for path in &files {
         remove(path).map_err(|error| {
             Failure::new(
@@ -155,23 +157,14 @@ fn files(context: &Context, wanted: Wanted) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     if wanted.state && identity.state_dir.exists() {
         require_own(context, &[&identity.state_dir])?;
-        if !is_state(identity) && !identity.config_path.exists() {
-            return Err(Failure::new(
-                Kind::Refused,
-                format!(
-                    "{} does not look like the state of an instance; nothing was touched.",
-                    context.shown(&identity.state_dir)
-                ),
-            )
-            .hint("See what OPENCLAW_STATE_DIR says."));
-        }
+        require_state(context)?;
         files = belongings(context, Extent::State)?;
         let left = ["instance.lock", "node.lock", "run", "backups"];
         let left = left.map(|name| identity.state_dir.join(name));
         files.extend(left.into_iter().filter(|path| path.exists()));
     }
     if wanted.workspace && workspace.exists() {
-        require_own(context, &[&workspace])?;
+        require_workspace(context, &workspace)?;
         files.push(workspace);
     }
     Ok(files)

@@ -1,7 +1,7 @@
 //! Service files on disk.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -24,9 +24,17 @@ impl ServiceFile {
             fs::create_dir_all(folder).map_err(failed)?;
         }
         let beside = self.path.with_extension("openclaw-new");
-        fs::write(&beside, &self.text).map_err(failed)?;
+        // Left by a write that was interrupted, or put there by somebody else as a link to elsewhere.
+        remove(&beside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)
+            .map_err(failed)?;
+        file.write_all(self.text.as_bytes()).map_err(failed)?;
         // Everybody may read it: service managers want that, and nothing in it is a secret.
-        fs::set_permissions(&beside, fs::Permissions::from_mode(0o644)).map_err(failed)?;
+        file.set_permissions(fs::Permissions::from_mode(0o644))
+            .map_err(failed)?;
         fs::rename(&beside, &self.path).map_err(failed)
     }
 
@@ -49,5 +57,33 @@ pub(super) fn remove(path: &Path) -> Result<bool, String> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(format!("{} cannot be removed: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_way_leads_nowhere_and_the_file_is_everybodys_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "mine").unwrap();
+        let file = ServiceFile {
+            path: folder.path().join("units/x.service"),
+            text: "[Unit]\n".to_owned(),
+        };
+        fs::create_dir(folder.path().join("units")).unwrap();
+        for link in ["units/x.openclaw-new", "units/x.service"] {
+            std::os::unix::fs::symlink(&precious, folder.path().join(link)).unwrap();
+        }
+        file.write().unwrap();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "mine");
+        let written = fs::symlink_metadata(&file.path).unwrap();
+        assert!(written.is_file());
+        assert_eq!(written.permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_to_string(&file.path).unwrap(), "[Unit]\n");
+        let left = fs::read_dir(folder.path().join("units")).unwrap().count();
+        assert_eq!(left, 1, "nothing is left beside it");
     }
 }

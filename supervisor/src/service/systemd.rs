@@ -76,6 +76,11 @@ impl Systemd {
         self.unit_path().is_file()
     }
 
+    /// What the unit says, when there is one where `install` puts it.
+    pub(super) fn text(&self) -> Option<String> {
+        std::fs::read_to_string(self.unit_path()).ok()
+    }
+
     fn unit_path(&self) -> PathBuf {
         self.folder.join(&self.names.unit)
     }
@@ -293,5 +298,9 @@ impl ServiceManager for Systemd {
 
     fn has_sockets(&self) -> bool {
         self.socket_path().is_file()
+    }
+
+    fn is_of_the_system(&self) -> bool {
+        self.scope == Scope::System
     }
 }

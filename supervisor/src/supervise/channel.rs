@@ -235,6 +235,12 @@ async fn greet(
     mut freeze: Freeze,
 ) -> io::Result<Option<Held>> {
     let peer = ipc::check_peer(&held.stream)?;
+    if cfg!(target_os = "linux") && peer.pid.is_none() {
+        // Whatever this supervisor has spawned it can see.
+        return Err(io::Error::other(
+            "a process that cannot be seen is no child",
+        ));
+    }
     let (receive, writer) = tokio::io::split(held.stream);
     let mut reader = MessageReader::resumed(receive, &held.unread);
     let hello = tokio::select! {

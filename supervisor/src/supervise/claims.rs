@@ -192,7 +192,12 @@ async fn lock(file: &File, what: &'static str, path: &Path) -> Result<(), ClaimE
 
 /// Whether an instance holds this state folder, and which process; for a command that found no supervisor to ask.
 pub(crate) fn holder_of(state_dir: &Path) -> Option<u32> {
-    let file = File::open(StatePaths(state_dir).lock()).ok()?;
+    // The folder may be another user's: what lies there in the place of the file is not waited for, and leads nowhere else.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(StatePaths(state_dir).lock())
+        .ok()?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => holder(&file),
         // Nobody has it; the lock just taken ends with the descriptor.

@@ -167,13 +167,16 @@ impl Listeners {
         Ok(())
     }
 
+    /// The addresses that are listened on although none of these children needs them.
+    pub(crate) fn idle(&self, instance: &Instance, children: &[ChildName]) -> Vec<SocketAddr> {
+        let needed = needed(instance, children);
+        let all = self.public.iter().map(|public| public.address);
+        all.filter(|address| !needed.contains(address)).collect()
+    }
+
     /// Closes what these children do not need. Connections still waiting on such a socket are refused: its port is given up.
     pub(crate) fn release_others(&mut self, instance: &Instance, children: &[ChildName]) {
-        let needed: Vec<SocketAddr> = children
-            .iter()
-            .flat_map(|child| wanted(instance, *child))
-            .map(|(address, _)| address)
-            .collect();
+        let needed = needed(instance, children);
         self.public
             .retain(|public| needed.contains(&public.address));
     }
@@ -204,6 +207,11 @@ impl Listeners {
         });
         named.collect()
     }
+}
+
+fn needed(instance: &Instance, children: &[ChildName]) -> Vec<SocketAddr> {
+    let wanted = children.iter().flat_map(|child| wanted(instance, *child));
+    wanted.map(|(address, _)| address).collect()
 }
 
 fn listen_on(address: SocketAddr) -> io::Result<Public> {

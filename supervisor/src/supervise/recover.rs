@@ -76,6 +76,11 @@ impl Supervisor {
                 tracing::error!(target: "recovery", rung, child, error, wait_ms, "{words}");
             }
         }
+        self.await_quiet();
+    }
+
+    /// Looks in a minute whether everything is well again.
+    pub(super) fn await_quiet(&mut self) {
         self.due.retain(|_, due| *due != Due::Quiet);
         self.arm(recovery::QUIET, Due::Quiet);
     }

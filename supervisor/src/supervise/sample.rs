@@ -1,4 +1,4 @@
-//! Memory and CPU of the children, by `sysinfo`.
+//! Memory and CPU of the children and of this process, by `sysinfo`.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,10 @@ pub(crate) struct Usage {
     pub(crate) cpu_ms: u64,
 }
 
-/// Samples the processes with these ids; one that is gone is left out.
+/// Samples the processes with these ids, and this one; one that is gone is left out.
 pub(crate) fn usage(pids: &[u32]) -> BTreeMap<u32, Usage> {
-    let wanted: Vec<Pid> = pids.iter().copied().map(Pid::from_u32).collect();
+    let all = pids.iter().copied().chain([std::process::id()]);
+    let wanted: Vec<Pid> = all.map(Pid::from_u32).collect();
     let kind = ProcessRefreshKind::nothing()
         .with_memory()
         .with_cpu()
@@ -54,7 +55,7 @@ mod tests {
     #[test]
     fn a_process_sees_its_own_memory_and_a_missing_one_is_left_out() {
         let own = std::process::id();
-        let usage = super::usage(&[own, u32::MAX - 1]);
+        let usage = super::usage(&[u32::MAX - 1]);
         assert_eq!(usage.len(), 1);
         assert!(usage[&own].memory_bytes > 100_000);
         assert!(super::resident(own).unwrap() > 100_000);

@@ -289,9 +289,23 @@ fn bind(settings: &mut Settings, options: &RunOptions) -> Result<Listeners, Refu
     }
     warn_of_overlaps(settings, &neighbours);
     match listeners.ensure(&settings.instance, &settings.children) {
-        Ok(()) => Ok(listeners),
+        Ok(()) => {
+            warn_of_idle_sockets(&listeners, settings);
+            Ok(listeners)
+        }
         Err(error) if error.is_busy() => Err(busy(&error)),
         Err(error) => Err(Refusal::new(Exit::Failure, format!("{error}."))),
+    }
+}
+
+/// The service manager goes on listening where nobody accepts, so that whoever comes there waits for ever.
+fn warn_of_idle_sockets(listeners: &Listeners, settings: &Settings) {
+    for address in listeners.idle(&settings.instance, &settings.children) {
+        tracing::warn!(
+            target: "supervisor",
+            %address,
+            "the service manager listens on an address that is not configured any more; install the service again with --socket --force"
+        );
     }
 }
 

@@ -100,12 +100,25 @@ impl Supervisor {
             fail(caller, "The instance is stopping.");
             return;
         }
-        if !matches!(self.upgrade.stage, Stage::Idle) {
-            match only_check {
-                true => fail(caller, "An upgrade is under way."),
-                false => self.upgrade.callers.extend(caller),
+        match &mut self.upgrade.stage {
+            Stage::Idle => {}
+            Stage::Examining { .. } | Stage::Waiting { .. } | Stage::Replacing(_) if only_check => {
+                fail(caller, "An upgrade is under way.");
+                return;
             }
-            return;
+            Stage::Examining { only_check, .. } => {
+                let was_only_looked_at = std::mem::take(only_check);
+                if was_only_looked_at {
+                    // Somebody wanted to know whether it could be; now somebody wants it, and both hear how it ends.
+                    self.upgrade.set(UpgradeState::Checking, None, VERSION);
+                }
+                self.upgrade.callers.extend(caller);
+                return;
+            }
+            Stage::Waiting { .. } | Stage::Replacing(_) => {
+                self.upgrade.callers.extend(caller);
+                return;
+            }
         }
         self.upgrade.callers.extend(caller);
         if let Some(file) = self.upgrade.image.successor() {

@@ -113,5 +113,8 @@ pub(crate) fn view(
             reason: upgrade.reason.as_deref().map(shown),
             ..upgrade.clone()
         }),
+        memory_bytes: usage
+            .get(&std::process::id())
+            .map(|usage| usage.memory_bytes),
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use openclaw_tests::client::{Client, connect_params};
+use openclaw_tests::eventually::eventually;
 use openclaw_tests::home::Home;
 use openclaw_tests::systemd::SystemdUser;
 use serde_json::json;
@@ -101,6 +102,20 @@ async fn a_service_of_the_whole_system_belongs_to_its_user() {
     let again = ["gateway", "install", "--system", "--user", "claw", "--json"];
     let report = done(&manager.run(&program, &again).await);
     assert_eq!(report["result"], "already-installed", "{report}");
+    // Written anew without its user, it would run everything as root.
+    let said = manager
+        .run(&program, &["gateway", "install", "--force", "--json"])
+        .await;
+    assert_eq!(said.code, 1, "{said:?}");
+    let way = "sudo openclaw gateway install --force --system --user claw";
+    assert!(said.json()["hints"].to_string().contains(way), "{said:?}");
+    assert!(
+        !home.path().join(".openclaw").exists(),
+        "nothing was written"
+    );
+    // Whoever is not its user does not know how its file should be, and so finds nothing wrong with it.
+    let said = manager.run(&program, &["doctor", "--json"]).await;
+    assert!(!said.out.contains("service-drift"), "{said:?}");
     assert_eq!(manager.main_pid(MAIN).await, pid);
 
     let report = done(
@@ -115,4 +130,59 @@ async fn a_service_of_the_whole_system_belongs_to_its_user() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn an_instance_that_the_user_has_started_by_hand_is_seen_by_root_too() {
+    let home = Home::empty();
+    let Some(manager) = SystemdUser::of_a_system(&home).await else {
+        return;
+    };
+    user(&home, &manager).await;
+    let (own, program) = (
+        home.path().join("claw"),
+        home.path().join("programs/openclaw"),
+    );
+    let (port, uid) = (home.port().to_string(), UID.to_string());
+    let token = "token-of-claw-8";
+    let by_hand = [
+        "--reuid",
+        &uid,
+        "--regid",
+        &uid,
+        "--clear-groups",
+        program.to_str().unwrap(),
+        "gateway",
+        "--allow-unconfigured",
+        "--port",
+        &port,
+    ];
+    let mut by_hand = manager.command(Path::new("/usr/bin/setpriv"), &by_hand);
+    by_hand
+        .env("HOME", &own)
+        .env("TMPDIR", &own)
+        .env("OPENCLAW_GATEWAY_TOKEN", token)
+        .current_dir("/");
+    let mut by_hand = by_hand.spawn().unwrap();
+    eventually("the one by hand serves", async || {
+        Client::try_connect(home.port(), connect_params(token)).await
+    })
+    .await;
+    let install = [
+        "gateway", "install", "--system", "--user", "claw", "--port", &port, "--json",
+    ];
+    let report = done(&manager.run(&program, &install).await);
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("started by hand"), "{report}");
+    assert!(
+        report["hints"]
+            .to_string()
+            .contains("then sudo systemctl start openclaw-gateway.service"),
+        "{report}"
+    );
+    assert_eq!(manager.property(MAIN, "ActiveState").await, "inactive");
+    assert_eq!(manager.property(MAIN, "UnitFileState").await, "enabled");
+    assert!(by_hand.try_wait().unwrap().is_none(), "it was ended");
+    drop(manager);
+    by_hand.wait().unwrap();
 }

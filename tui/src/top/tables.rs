@@ -17,13 +17,18 @@ const METHODS: usize = 30;
 /// The line about the supervisor, and the one about the gateway.
 pub(crate) fn heads(look: &Look) -> [String; 2] {
     let supervisor = match &look.supervisor {
-        Ok(status) => format!(
-            "supervisor {} · pid {} · up {} · {}",
-            status.version,
-            status.pid,
-            span(status.uptime_ms),
-            status.fleet.recovery.rung
-        ),
+        Ok(status) => {
+            let memory = status.fleet.memory_bytes;
+            let memory = memory.map(|memory| format!(" · {}", bytes(memory).shown()));
+            format!(
+                "supervisor {} · pid {} · up {}{} · {}",
+                status.version,
+                status.pid,
+                span(status.uptime_ms),
+                memory.unwrap_or_default(),
+                status.fleet.recovery.rung
+            )
+        }
         Err(why) => format!("supervisor: {}", Cell::text(why).shown()),
     };
     let gateway = match &look.gateway {

@@ -313,6 +313,18 @@ fn settings_that_cannot_stand_together_are_refused() {
         ],
     );
     check_issues(
+        &main("{agents: {defaults: {heartbeat: {every: 'soon'}}}}"),
+        &[
+            "openclaw.json:1:41: agents.defaults.heartbeat.every: expected a duration such as \"30m\", found the string \"soon\"; \"0m\" switches heartbeats off",
+        ],
+    );
+    check_issues(
+        &main(
+            "{agents: {list: [{id: 'a', heartbeat: {every: ' 0m '}}, {id: 'b', heartbeat: {every: ''}}]}}",
+        ),
+        &[],
+    );
+    check_issues(
         &main("{hooks: {enabled: true}}"),
         &["openclaw.json:1:19: hooks.enabled: hooks need a token; set hooks.token"],
     );

@@ -1,5 +1,7 @@
 //! Which repairs are done: none, all, or those that a person says yes to.
 
+use openclaw_shared::log::printable;
+
 use super::super::output::Output;
 use super::super::prompt;
 use super::finding::Finding;
@@ -83,7 +85,7 @@ async fn ask(
         let question = format!(
             "Repair {} ({})? [y]es, [n]o, [a]ll, [q]uit",
             finding.code.as_str(),
-            repair.summary()
+            printable(&repair.summary())
         );
         let reply = loop {
             let Some(line) = person(question.clone()).await else {

@@ -137,10 +137,13 @@ pub(super) fn dead_locks(environment: &Environment) -> Vec<PathBuf> {
 
 /// State folders of earlier names of the product that this instance does not use.
 pub(super) fn legacy_folders(identity: &Identity) -> Vec<PathBuf> {
+    // One that is only a link to the state folder is used, by its old name.
+    let used = fs::canonicalize(&identity.state_dir).ok();
     [".clawdbot", ".moltbot", ".moldbot"]
         .into_iter()
         .map(|name| identity.home.join(name))
         .filter(|folder| *folder != identity.state_dir && folder.is_dir())
+        .filter(|folder| used.is_none() || fs::canonicalize(folder).ok() != used)
         .collect()
 }
 
@@ -208,6 +211,19 @@ mod tests {
             ["agents", "agents/main", "agents/main/a.json", "root"]
         );
         assert_eq!((found[2].mode, found[3].kind), (0o640, Kind::Link));
+    }
+
+    #[test]
+    fn a_link_to_the_state_folder_is_no_legacy() {
+        let home = tempfile::tempdir().unwrap();
+        let shown = home.path().display().to_string();
+        let environment = Environment::from_pairs([("HOME", shown.as_str())], Path::new("/"));
+        let profile = openclaw_shared::instance::Profile::parse("").unwrap();
+        let identity = Identity::resolve(profile, &environment, &|_| false).unwrap();
+        fs::create_dir(&identity.state_dir).unwrap();
+        fs::create_dir(home.path().join(".moltbot")).unwrap();
+        symlink(&identity.state_dir, home.path().join(".clawdbot")).unwrap();
+        assert_eq!(legacy_folders(&identity), [home.path().join(".moltbot")]);
     }
 
     #[test]

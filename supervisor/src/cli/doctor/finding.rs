@@ -8,6 +8,8 @@ use openclaw_shared::config::KeyPath;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::service::Reinstall;
+
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -206,7 +208,7 @@ pub(crate) enum Repair {
     /// Makes a gateway token.
     MakeToken(PathBuf),
     /// Writes the service file anew, as `gateway install --force` does.
-    Reinstall { unit: PathBuf },
+    Reinstall { unit: PathBuf, by: Reinstall },
 }
 
 /// New rights of one file or folder.

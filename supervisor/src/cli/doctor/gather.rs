@@ -23,7 +23,7 @@ use super::snapshot::{
     Browser, Condition, ConfigSeen, PortSeen, Running, ServiceSeen, Shared, Snapshot, Start, Unit,
 };
 use crate::port_owner;
-use crate::service::{self, RuntimeStatus, ServiceView};
+use crate::service::{self, Reinstall, RuntimeStatus, ServiceView};
 use crate::settings::{Flags, Refusal, Settings};
 use crate::supervise::neighbours::neighbours;
 use crate::supervise::start::read_token;
@@ -211,8 +211,11 @@ pub(super) fn unit(context: &Context, view: &ServiceView) -> Option<Unit> {
     let command = view.command.as_ref()?;
     let path = PathBuf::from(&command.source_path);
     let program = command.program_arguments.first().map(PathBuf::from);
+    let text = files::text(&path, LARGEST)?;
+    let manager = service::manager(&context.identity, &context.environment);
     Some(Unit {
-        text: files::text(&path, LARGEST)?,
+        install: Reinstall::of(manager.as_ref(), &text),
+        text,
         recommended: service::recommended(&context.identity, &context.environment, &path),
         program: program
             .filter(|program| program.is_absolute())

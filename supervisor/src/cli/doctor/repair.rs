@@ -6,14 +6,15 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use openclaw_shared::clock::WallTime;
 use openclaw_shared::config::write::create_private;
 
 use super::super::config_edit::{self, Edit};
 use super::super::context::Context;
+use super::super::own_program;
 use super::finding::{Finding, Narrowing, Repair, State};
+use crate::service::Reinstall;
 use crate::supervise::start::random_token;
 
 /// Repairs those findings that `wanted` names by their place in the list.
@@ -38,7 +39,7 @@ pub(super) async fn repair(context: &Context, findings: &mut [Finding], wanted: 
             Repair::Narrow(paths) => narrow(&paths).map(|()| None),
             Repair::Delete(paths) => delete(&paths).map(|()| None),
             Repair::MakeToken(path) => make_token(&path).map(|()| None),
-            Repair::Reinstall { unit } => reinstall(context, &unit).map(Some),
+            Repair::Reinstall { unit, by } => reinstall(context, &unit, &by).await.map(Some),
         };
         findings[index].state = state(done);
     }
@@ -102,25 +103,12 @@ async fn edit(context: &Context, edits: &[Edit]) -> Result<PathBuf, String> {
 }
 
 /// Has this program install the service anew, as a person would.
-fn reinstall(context: &Context, unit: &Path) -> Result<PathBuf, String> {
+async fn reinstall(context: &Context, unit: &Path, by: &Reinstall) -> Result<PathBuf, String> {
     let backup = back_up(unit)?;
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut install = std::process::Command::new(own);
-    if let Some(profile) = context.identity.profile.name() {
-        install.args(["--profile", profile]);
-    }
-    let output = install
-        .args(["gateway", "install", "--force"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(backup),
-        false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(said.lines().next().unwrap_or("it failed").trim().to_owned())
-        }
-    }
+    own_program::run(context, &by.words())
+        .await
+        .map_err(|failure| failure.message)?;
+    Ok(backup)
 }
 
 /// A copy beside the file, for its owner only: `openclaw.json.bak-20261123T073312.274Z`.

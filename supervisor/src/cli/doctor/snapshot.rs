@@ -10,7 +10,7 @@ use openclaw_shared::instance::Identity;
 use serde_json::Value;
 
 use crate::port_owner::Owner;
-use crate::service::ExtraService;
+use crate::service::{ExtraService, Reinstall};
 use crate::settings::Refusal;
 
 /// Everything that was looked at.
@@ -161,6 +161,8 @@ pub(crate) struct Unit {
     pub(crate) text: String,
     /// What this version would write; none where it does not know.
     pub(crate) recommended: Option<String>,
+    /// How it is written anew.
+    pub(crate) install: Reinstall,
     /// Whether the program that it starts exists; none when it names none.
     pub(crate) program: Option<(PathBuf, bool)>,
 }

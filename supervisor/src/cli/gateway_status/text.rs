@@ -146,7 +146,7 @@ fn config_lines(context: &Context, found: &Found) -> Vec<String> {
         .issues
         .iter()
         .filter(|issue| issue.level == IssueLevel::Warning);
-    lines.extend(warnings.map(|issue| row("Config warning", issue.to_string())));
+    lines.extend(warnings.map(|issue| row("Config warning", printable(&issue.to_string()))));
     lines.push(row("Log file", context.shown(&found.log_file)));
     lines
 }
@@ -175,11 +175,16 @@ fn runtime(context: &Context, found: &Found) {
             out.line(row(
                 "Runtime",
                 format!(
-                    "{} (supervisor pid {}, version {}, up {})",
+                    "{} (supervisor pid {}, version {}, up {}{})",
                     out.paint(Tone::Good, "running"),
                     status.pid,
                     status.version,
-                    duration(status.uptime_ms)
+                    duration(status.uptime_ms),
+                    status
+                        .fleet
+                        .memory_bytes
+                        .map(|bytes| format!(", memory {}", memory(bytes)))
+                        .unwrap_or_default()
                 ),
             ));
             out.line(running_config(out, status));

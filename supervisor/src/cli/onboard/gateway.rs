@@ -4,6 +4,7 @@ use openclaw_shared::config::section::{GatewayMode, TailscaleMode};
 use openclaw_shared::gateway_address::GatewayAddress;
 use serde_json::json;
 
+use super::super::config_edit::forget_secrets;
 use super::super::failure::{Failure, Kind};
 use super::super::prompt;
 use super::super::target::read_secret;
@@ -99,9 +100,7 @@ impl Wizard {
                 .hint("Use an address such as ws://127.0.0.1:18789.")
             })?;
             edits.push(set(&["gateway", "remote", "url"], url));
-            if self.config().gateway.remote.token.is_some() && token.is_none() {
-                edits.push(super::unset(&["gateway", "remote", "token"]));
-            }
+            edits.extend(forget_secrets(&self.config()));
         }
         if let Some(token) = token {
             edits.push(set(&["gateway", "remote", "token"], token.expose().clone()));

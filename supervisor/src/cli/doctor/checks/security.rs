@@ -152,12 +152,13 @@ pub(super) fn secret_in(
         "The service file holds the gateway's secret in clear. It is not needed there: the gateway finds it in its configuration.",
     )
     .at(identity.display(&unit.path));
-    let install = identity.command("gateway install --force");
+    let install = unit.install.typed(identity);
     vec![match &unit.recommended {
         Some(_) => finding
             .advice(format!("Write it anew: {install}. Then change the secret."))
             .repair(Repair::Reinstall {
                 unit: unit.path.clone(),
+                by: unit.install.clone(),
             }),
         None => finding.advice("Take it out, then change the secret."),
     }]
@@ -231,6 +232,7 @@ mod tests {
     use super::super::super::snapshot::tests::entry;
     use super::super::testing::{codes, found};
     use super::*;
+    use crate::service::Reinstall;
 
     #[test]
     fn a_secret_is_missing_or_short() {
@@ -305,6 +307,7 @@ mod tests {
                     path: PathBuf::from("/home/me/.config/systemd/user/x.service"),
                     text: text.to_owned(),
                     recommended: Some(String::new()),
+                    install: Reinstall::default(),
                     program: None,
                 });
             }

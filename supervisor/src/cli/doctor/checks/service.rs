@@ -52,12 +52,10 @@ pub(super) fn file(snapshot: &Snapshot) -> Vec<Finding> {
 /// How a service file compares with the one that this version writes.
 pub(super) fn judge(unit: &Unit, identity: &Identity) -> Vec<Finding> {
     let place = identity.display(&unit.path);
-    let install = format!(
-        "Write it anew: {}",
-        identity.command("gateway install --force")
-    );
+    let install = format!("Write it anew: {}", unit.install.typed(identity));
     let reinstall = || Repair::Reinstall {
         unit: unit.path.clone(),
+        by: unit.install.clone(),
     };
     if let Some((program, false)) = &unit.program {
         let finding = Finding::new(
@@ -175,7 +173,7 @@ mod tests {
     use super::super::super::snapshot::ServiceSeen;
     use super::super::testing::{codes, found};
     use super::*;
-    use crate::service::ExtraService;
+    use crate::service::{ExtraService, Reinstall};
 
     const RECOMMENDED: &str =
         "# why\n[Service]\nType=notify\nExecStart=/usr/bin/openclaw gateway\n";
@@ -194,6 +192,7 @@ mod tests {
             path: PathBuf::from("/home/me/.config/systemd/user/openclaw-gateway.service"),
             text: text.to_owned(),
             recommended: Some(RECOMMENDED.to_owned()),
+            install: Reinstall::default(),
             program: None,
         })
     }
