@@ -311,9 +311,13 @@ async fn a_child_that_dies_while_nobody_looks_is_missed_all_the_same() {
     let instance = home().launch().ready().await;
     let before = instance.status().await;
     let victim = instance.pid_of(ChildName::CanvasHost).await;
+    // It goes on only when the child is dead: one that dies a moment later, in the middle of its own replacement, is no restart.
+    let dead = format!(
+        "kill -9 {victim}\nwhile grep -qs '^State:[[:space:]]*[^ZX]' /proc/{victim}/status; do :; done"
+    );
     instance
         .home()
-        .install_script(&script(&format!("kill -9 {victim}\nexec \"$REAL\" \"$@\"")));
+        .install_script(&script(&format!("{dead}\nexec \"$REAL\" \"$@\"")));
     let said = upgrade(&instance).await;
     assert_eq!(said.json()["result"], "upgraded", "{said:?}");
     let after = instance.status().await;
