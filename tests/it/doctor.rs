@@ -370,6 +370,8 @@ async fn a_token_is_made_when_it_is_asked_for() {
         "{{ gateway: {{ mode: \"local\", port: {} }} }}",
         home.port()
     ));
+    // Whatever the umask of the test made of it.
+    set_mode(&home.state_dir(), 0o755);
     let said = home
         .run(&["doctor", "--generate-gateway-token", "--json"])
         .await;

@@ -1,15 +1,20 @@
 //! What belongs to an instance on the disk, for the commands that clear it away.
 //!
 //! Invariant: what another profile works with is never among it. The workspaces of all profiles lie in the state folder of the
-//! default one, so a folder is taken apart entry by entry, and never as a whole.
+//! default one, under whatever names their configurations give them, so a folder is taken apart entry by entry, and never as a whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use openclaw_shared::paths::StatePaths;
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::{Failure, Kind};
+
+mod others;
+
+use self::others::{Other, Tie};
 
 /// How much of an instance is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,33 +31,137 @@ pub(crate) enum Extent {
 
 /// Folders of other programs and of other profiles, and what holds an instance together while it is looked at.
 const LOCKS: [&str; 4] = ["instance.lock", "node.lock", "run", BACKUPS];
+/// Folders that an instance, this product's or an earlier one's, makes for itself.
+const FOLDERS: [&str; 9] = [
+    "browser",
+    "canvas",
+    "completions",
+    "cron",
+    "hooks",
+    "logs",
+    "media",
+    "sandboxes",
+    "skills",
+];
 /// Where a reset puts what it takes away.
 pub(crate) const BACKUPS: &str = "backups";
 
-/// What of an instance is there, as far as this extent goes.
-pub(crate) fn belongings(context: &Context, extent: Extent) -> Result<Vec<PathBuf>, Failure> {
-    let identity = &context.identity;
-    let workspace = context.instance()?.workspace;
-    let mut found = Vec::new();
-    let config = &identity.config_path;
-    let beside = config.parent().map(entries).unwrap_or_default();
-    found.extend(beside.into_iter().filter(|path| is_config(path, config)));
-    for path in entries(&identity.state_dir) {
-        let is_meant = match part(&path) {
-            Part::Config => true,
-            Part::Conversations => extent >= Extent::Conversations,
-            Part::Other => extent >= Extent::State,
-            Part::Lock | Part::Workplace => false,
-        };
-        if is_meant && !found.contains(&path) && !workspace.starts_with(&path) {
-            found.push(path);
+/// What is to go, and what stays though it lies there.
+#[derive(Debug, Default)]
+pub(crate) struct Belongings {
+    /// What is to go, in order.
+    pub(crate) paths: Vec<PathBuf>,
+    /// What stays because of another profile.
+    pub(crate) left: Vec<Left>,
+}
+
+/// Something that another profile works with, or may work with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Left {
+    path: PathBuf,
+    profile: String,
+    /// Whether the other profile's configuration names it, as opposed to cannot be read.
+    #[serde(rename = "named")]
+    is_named: bool,
+}
+
+impl Left {
+    /// A sentence about it.
+    pub(crate) fn told(&self, context: &Context) -> String {
+        let (path, profile) = (context.shown(&self.path), &self.profile);
+        match self.is_named {
+            true => format!("Left {path}: the profile {profile} works with it."),
+            false => format!(
+                "Left {path}: the configuration of the profile {profile} cannot be read, and may name it."
+            ),
         }
     }
-    if extent >= Extent::All {
-        found.extend(Some(workspace).filter(|workspace| workspace.exists()));
+}
+
+/// Sorts paths into what is to go and what stays.
+#[derive(Debug)]
+pub(crate) struct Sorting {
+    others: Vec<Other>,
+    sorted: Belongings,
+}
+
+impl Sorting {
+    /// With nothing sorted yet.
+    pub(crate) fn new(context: &Context) -> Self {
+        Self {
+            others: Other::all(context),
+            sorted: Belongings::default(),
+        }
     }
-    found.sort();
-    Ok(found)
+
+    /// Takes a path of our own, unless another profile has it, too.
+    pub(crate) fn take(&mut self, path: PathBuf) {
+        self.sort(path, Tie::Certain);
+    }
+
+    /// Takes a path that nobody here knows, unless another profile may have it.
+    fn take_unknown(&mut self, path: PathBuf) {
+        self.sort(path, Tie::Possible);
+    }
+
+    fn sort(&mut self, path: PathBuf, enough: Tie) {
+        let Belongings { paths, left } = &mut self.sorted;
+        if paths.contains(&path) {
+            return;
+        }
+        let ties = self.others.iter().map(|other| (other.tie(&path), other));
+        match ties
+            .filter(|(tie, _)| *tie >= enough)
+            .max_by_key(|(tie, _)| *tie)
+        {
+            None => paths.push(path),
+            Some((tie, other)) => {
+                let other = Left {
+                    path,
+                    profile: other.profile().to_owned(),
+                    is_named: tie == Tie::Certain,
+                };
+                if !left.contains(&other) {
+                    left.push(other);
+                }
+            }
+        }
+    }
+
+    /// What was sorted.
+    pub(crate) fn finish(self) -> Belongings {
+        let mut sorted = self.sorted;
+        sorted.paths.sort();
+        sorted
+    }
+}
+
+/// What of an instance is there, as far as this extent goes.
+pub(crate) fn belongings(context: &Context, extent: Extent) -> Result<Sorting, Failure> {
+    let identity = &context.identity;
+    let workspace = context.instance()?.workspace;
+    let mut sorting = Sorting::new(context);
+    let config = &identity.config_path;
+    let beside = config.parent().map(entries).unwrap_or_default();
+    for path in beside.into_iter().filter(|path| is_config(path, config)) {
+        sorting.take(path);
+    }
+    for path in entries(&identity.state_dir) {
+        if workspace.starts_with(&path) {
+            continue;
+        }
+        match part(&path) {
+            Part::Config => sorting.take(path),
+            Part::Conversations if extent >= Extent::Conversations => sorting.take(path),
+            Part::Known if extent >= Extent::State => sorting.take(path),
+            Part::Unknown if extent >= Extent::State => sorting.take_unknown(path),
+            Part::Conversations | Part::Known | Part::Unknown | Part::Lock | Part::Workplace => {}
+        }
+    }
+    if extent >= Extent::All && workspace.exists() {
+        sorting.take(workspace);
+    }
+    Ok(sorting)
 }
 
 /// Refuses folders that cannot be an instance's own, however the environment names them.
@@ -160,7 +269,9 @@ fn name(path: &Path) -> Option<&str> {
 enum Part {
     Config,
     Conversations,
-    Other,
+    Known,
+    /// A folder that may be anybody's.
+    Unknown,
     Lock,
     Workplace,
 }
@@ -168,7 +279,7 @@ enum Part {
 /// What an entry of the state folder is.
 fn part(path: &Path) -> Part {
     let Some(name) = name(path) else {
-        return Part::Other;
+        return Part::Unknown;
     };
     match name {
         name if LOCKS.contains(&name) => Part::Lock,
@@ -179,7 +290,9 @@ fn part(path: &Path) -> Part {
             Part::Conversations
         }
         name if name.starts_with("openclaw.sqlite") => Part::Conversations,
-        _ => Part::Other,
+        name if FOLDERS.contains(&name) => Part::Known,
+        _ if path.is_dir() => Part::Unknown,
+        _ => Part::Known,
     }
 }
 
@@ -195,8 +308,77 @@ mod tests {
             let path = path.strip_prefix(&state).unwrap_or(path);
             path.display().to_string()
         };
-        let found = belongings(&context, extent).unwrap();
-        found.iter().map(relative).collect()
+        let found = belongings(&context, extent).unwrap().finish();
+        found.paths.iter().map(relative).collect()
+    }
+
+    #[test]
+    fn what_other_profiles_name_is_left_with_a_word() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join(".openclaw");
+        for folder in ["lab", "deep/agent", "logs", "linked", "stuff"] {
+            fs::create_dir_all(state.join(folder)).unwrap();
+        }
+        fs::write(state.join("openclaw.json"), "{}").unwrap();
+        std::os::unix::fs::symlink(state.join("linked"), home.path().join("link")).unwrap();
+        let other = |name: &str, text: &str| {
+            let folder = home.path().join(format!(".openclaw-{name}"));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("openclaw.json"), text).unwrap();
+        };
+        other("a", "{agents: {defaults: {workspace: '~/.openclaw/lab'}}}");
+        other(
+            "b",
+            "{agents: {list: [{id: 'x', workspace: '~/.openclaw/deep/agent/new'}]}}",
+        );
+        other("c", "{canvasHost: {root: '~/link/canvas'}}");
+        let told = |extent| {
+            let context = in_home(home.path(), &[]);
+            let left = belongings(&context, extent).unwrap().finish().left;
+            let told: Vec<String> = left.iter().map(|left| left.told(&context)).collect();
+            told
+        };
+        assert_eq!(
+            found(home.path(), Extent::State),
+            ["logs", "openclaw.json", "stuff"]
+        );
+        let expected = [
+            "Left ~/.openclaw/deep: the profile b works with it.",
+            "Left ~/.openclaw/lab: the profile a works with it.",
+            "Left ~/.openclaw/linked: the profile c works with it.",
+        ];
+        assert_eq!(told(Extent::State), expected);
+        assert!(told(Extent::Conversations).is_empty());
+
+        // One that cannot be read may name what is not known here.
+        other("broken", "{agents: ");
+        assert_eq!(found(home.path(), Extent::State), ["logs", "openclaw.json"]);
+        let told = told(Extent::State);
+        let of_broken = "Left ~/.openclaw/stuff: the configuration of the profile broken cannot be read, and may name it.";
+        assert!(told.iter().any(|told| told == of_broken), "{told:?}");
+        assert_eq!(told.len(), 4);
+    }
+
+    #[test]
+    fn a_workspace_that_two_profiles_share_is_left() {
+        let home = tempfile::tempdir().unwrap();
+        let shared = "{agents: {defaults: {workspace: '~/shared'}}}";
+        for folder in [".openclaw", ".openclaw-a", "shared"] {
+            fs::create_dir(home.path().join(folder)).unwrap();
+        }
+        for folder in [".openclaw", ".openclaw-a"] {
+            fs::write(home.path().join(folder).join("openclaw.json"), shared).unwrap();
+        }
+        for profile in ["default", "a"] {
+            let context = in_home(home.path(), &[("OPENCLAW_PROFILE", profile)]);
+            let sorted = belongings(&context, Extent::All).unwrap().finish();
+            let workspace = home.path().join("shared");
+            assert!(!sorted.paths.contains(&workspace), "{sorted:?}");
+            assert!(
+                sorted.left.iter().any(|left| left.path == workspace),
+                "{sorted:?}"
+            );
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use openclaw_shared::ipc::private_folder;
 use serde_json::{Value, json};
 
 use super::belongings::{
-    BACKUPS, Extent, belongings, require_own, require_state, require_workspace,
+    BACKUPS, Belongings, Extent, belongings, require_own, require_state, require_workspace,
 };
 use super::context::Context;
 use super::control_client::Asked;
@@ -90,15 +90,15 @@ pub(crate) async fn perform(context: &Context, arguments: ResetArgs) -> Result<E
         context.out.note("Nothing was changed.");
         return Ok(Exit::Ok);
     };
-    let found = belongings(context, scope.extent())?;
-    if !found.is_empty() {
+    let found = belongings(context, scope.extent())?.finish();
+    if !found.paths.is_empty() {
         require_own(context, &[&context.identity.state_dir])?;
         require_state(context)?;
         if scope.extent() == Extent::All {
             require_workspace(context, &context.instance()?.workspace)?;
         }
     }
-    if arguments.dry_run || found.is_empty() {
+    if arguments.dry_run || found.paths.is_empty() {
         report(context, scope, &found, None);
         return Ok(Exit::Ok);
     }
@@ -113,8 +113,11 @@ pub(crate) async fn perform(context: &Context, arguments: ResetArgs) -> Result<E
                 context.command(&format!("reset --scope {} --dry-run", scope.name()))
             )));
         }
-        for path in &found {
+        for path in &found.paths {
             prompt::say(&format!("  {}", context.shown(path)));
+        }
+        for left in &found.left {
+            prompt::say(&left.told(context));
         }
         if !prompt::yes("Move all of this into the backups?", false).await? {
             context.out.note("Nothing was changed.");
@@ -123,8 +126,8 @@ pub(crate) async fn perform(context: &Context, arguments: ResetArgs) -> Result<E
     }
     require_still(context, arguments.stop, "reset").await?;
     // A gateway that ends takes some of its files along and leaves others.
-    let found = belongings(&context.again(), scope.extent())?;
-    let backup = move_away(context, &found)?;
+    let found = belongings(&context.again(), scope.extent())?.finish();
+    let backup = move_away(context, &found.paths)?;
     report(context, scope, &found, Some(&backup));
     Ok(Exit::Ok)
 }
@@ -215,19 +218,23 @@ fn place_of(path: &Path, state: &Path, backup: &Path, stamp: &str) -> PathBuf {
     }
 }
 
-fn report(context: &Context, scope: Scope, found: &[PathBuf], backup: Option<&Path>) {
+fn report(context: &Context, scope: Scope, found: &Belongings, backup: Option<&Path>) {
     let out = &context.out;
     if out.is_json() {
         out.document(&json!({
             "ok": true,
             "scope": scope.name(),
             "moved": backup.is_some(),
-            "paths": found,
+            "paths": found.paths,
+            "left": found.left,
             "backup": backup.map_or(Value::Null, |backup| json!(backup)),
         }));
         return;
     }
-    if found.is_empty() {
+    for left in &found.left {
+        out.note(left.told(context));
+    }
+    if found.paths.is_empty() {
         out.line("Nothing is there that could go.");
         return;
     }
@@ -236,7 +243,7 @@ fn report(context: &Context, scope: Scope, found: &[PathBuf], backup: Option<&Pa
     } else {
         "Would move"
     };
-    for path in found {
+    for path in &found.paths {
         out.line(format!("{verb} {}", context.shown(path)));
     }
     if let Some(backup) = backup {

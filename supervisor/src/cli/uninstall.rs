@@ -1,13 +1,15 @@
 //! `openclaw uninstall`: removes the service and what an instance has left on the disk. The programs stay.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use openclaw_shared::exit::Exit;
 use serde_json::json;
 
-use super::belongings::{Extent, belongings, require_own, require_state, require_workspace};
+use super::belongings::{
+    Belongings, Extent, Sorting, belongings, require_own, require_state, require_workspace,
+};
 use super::context::Context;
 use super::failure::{Failure, Kind};
 use super::own_program;
@@ -107,6 +109,9 @@ pub(crate) async fn perform(context: &Context, arguments: UninstallArgs) -> Resu
         for line in lines(context, wanted, &files, "Remove") {
             prompt::say(&format!("  {line}"));
         }
+        for left in &files.left {
+            prompt::say(&left.told(context));
+        }
         if !prompt::yes("Remove this for good?", false).await? {
             context.out.note("Nothing was changed.");
             return Ok(Exit::Ok);
@@ -115,12 +120,12 @@ pub(crate) async fn perform(context: &Context, arguments: UninstallArgs) -> Resu
     if wanted.service {
         own_program::run(context, &["gateway", "uninstall"]).await?;
     }
-    if !files.is_empty() {
+    if !files.paths.is_empty() {
         require_still(&context.again(), arguments.stop, "uninstall").await?;
     }
     // A gateway that ends takes some of its files along and leaves others.
     let files = self::files(&context.again(), wanted)?;
-    for path in &files {
+    for path in &files.paths {
         remove(path).map_err(|error| {
             Failure::new(
                 Kind::Failed,
@@ -151,23 +156,25 @@ async fn ask(context: &Context) -> Result<Wanted, Failure> {
 }
 
 /// What is removed from the disk.
-fn files(context: &Context, wanted: Wanted) -> Result<Vec<PathBuf>, Failure> {
+fn files(context: &Context, wanted: Wanted) -> Result<Belongings, Failure> {
     let identity = &context.identity;
     let workspace = context.instance()?.workspace;
-    let mut files = Vec::new();
+    let mut files = Sorting::new(context);
     if wanted.state && identity.state_dir.exists() {
         require_own(context, &[&identity.state_dir])?;
         require_state(context)?;
         files = belongings(context, Extent::State)?;
         let left = ["instance.lock", "node.lock", "run", "backups"];
         let left = left.map(|name| identity.state_dir.join(name));
-        files.extend(left.into_iter().filter(|path| path.exists()));
+        for path in left.into_iter().filter(|path| path.exists()) {
+            files.take(path);
+        }
     }
     if wanted.workspace && workspace.exists() {
         require_workspace(context, &workspace)?;
-        files.push(workspace);
+        files.take(workspace);
     }
-    Ok(files)
+    Ok(files.finish())
 }
 
 /// Removes a file, a folder with all in it, or a link but not what it leads to.
@@ -178,26 +185,30 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn lines(context: &Context, wanted: Wanted, files: &[PathBuf], verb: &str) -> Vec<String> {
+fn lines(context: &Context, wanted: Wanted, files: &Belongings, verb: &str) -> Vec<String> {
     let mut lines = Vec::new();
     if wanted.service {
         lines.push(format!("{verb} the service"));
     }
-    let shown = files.iter().map(|path| context.shown(path));
+    let shown = files.paths.iter().map(|path| context.shown(path));
     lines.extend(shown.map(|path| format!("{verb} {path}")));
     lines
 }
 
-fn told(context: &Context, wanted: Wanted, files: &[PathBuf], done: bool) -> Exit {
+fn told(context: &Context, wanted: Wanted, files: &Belongings, done: bool) -> Exit {
     let out = &context.out;
     if out.is_json() {
         out.document(&json!({
             "ok": true,
             "removed": done,
             "service": wanted.service,
-            "paths": files,
+            "paths": files.paths,
+            "left": files.left,
         }));
         return Exit::Ok;
+    }
+    for left in &files.left {
+        out.note(left.told(context));
     }
     let verb = if done { "Removed" } else { "Would remove" };
     let lines = lines(context, wanted, files, verb);
