@@ -32,6 +32,7 @@ use crate::machine::Machine;
 use crate::methods::Routes;
 use crate::metrics::Metrics;
 use crate::nodes;
+use crate::pdf;
 use crate::phase::Phases;
 use crate::prepared::Prepared;
 use crate::quiet::Quiet;
@@ -115,6 +116,8 @@ pub(crate) struct Context {
     pub(crate) idempotency: Idempotency,
     /// Who answers for agents.
     pub(crate) models: ModelPool,
+    /// Who reads what strangers send as PDFs.
+    pub(crate) pdfs: pdf::Reader,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// What agents do.
@@ -206,6 +209,7 @@ impl Context {
             invokes: Mutex::new(Invokes::default()),
             approvals: Mutex::new(Waiting::default()),
             models: ModelPool::default(),
+            pdfs: pdf::Reader::default(),
             metrics: Metrics::default(),
             runs: Runs::new(idempotency.life()),
             aftermath: crate::toolbox::aftermath::Aftermath::default(),

@@ -39,6 +39,7 @@ pub(crate) mod media;
 mod metrics;
 mod models;
 pub(crate) mod mounts;
+mod pdfs;
 mod probes;
 mod question;
 mod responses;

@@ -33,6 +33,7 @@ mod machine;
 mod methods;
 mod metrics;
 mod nodes;
+mod pdf;
 mod phase;
 mod prepared;
 mod quiet;
@@ -58,6 +59,9 @@ pub fn run() -> ExitCode {
     }
     if examine::is_wanted() {
         return examine::run();
+    }
+    if pdf::is_wanted() {
+        return pdf::run();
     }
     if discovery::is_wanted() {
         return discovery::run();

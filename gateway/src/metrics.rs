@@ -90,8 +90,11 @@ impl Histogram {
         if let Some(place) = self.places.get(place) {
             place.one();
         }
-        self.sum_micros
-            .add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        // What is shorter than a microsecond adds nothing, and need not be added.
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if micros > 0 {
+            self.sum_micros.add(micros);
+        }
     }
 
     /// How many took at most as long as each bound.

@@ -176,7 +176,7 @@ impl Runs {
     }
 
     /// Whether another life may be at work beside this one.
-    fn is_beside_another(&self) -> bool {
+    pub(crate) fn is_beside_another(&self) -> bool {
         let state = self.state();
         state.has_others || state.is_leaving
     }

@@ -18,8 +18,8 @@ use tokio::time::{sleep_until, timeout};
 use crate::clock::Moment;
 use crate::config::Outcome;
 use crate::control::{
-    CONTROL_VERSION, ChildName, ConfigText, Drain, FleetStatus, Launch, Reloaded, StopReason,
-    ToChild, ToSupervisor,
+    CONTROL_VERSION, ChildName, ConfigText, Drain, FleetStatus, Launch, OLDEST_CONTROL_VERSION,
+    Reloaded, StopReason, ToChild, ToSupervisor,
 };
 use crate::exit::Exit;
 use crate::ipc::codec::{MessageReader, write_message};
@@ -176,6 +176,7 @@ where
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(memory::before_sleep)
         .build_local(Default::default())
     {
         Ok(runtime) => runtime,
@@ -214,6 +215,7 @@ where
     let mut reader = MessageReader::new(receive);
     let hello = ToSupervisor::Hello {
         version: CONTROL_VERSION,
+        oldest: Some(OLDEST_CONTROL_VERSION),
         child,
         generation: inheritance.generation,
     };

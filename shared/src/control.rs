@@ -1,6 +1,6 @@
 //! What supervisor and children say to each other, and what the command line asks the supervisor.
 //!
-//! Every message is one length-framed JSON document (see [`crate::ipc`]). The version is checked in the hello, before
+//! Every message is one length-framed JSON document (see [`crate::ipc`]). The versions are compared in the hello, before
 //! anything else is read.
 
 use std::collections::BTreeMap;
@@ -20,8 +20,9 @@ use crate::recovery::{Recovery, Rung, WatchedStatus};
 use crate::trace::TraceId;
 use crate::upgrade::UpgradeStatus;
 
-/// The version of this contract; a child of another version is refused at the hello.
-pub const CONTROL_VERSION: u32 = 2;
+mod version;
+
+pub use self::version::{CONTROL_VERSION, OLDEST_CONTROL_VERSION, Spoken};
 
 /// A process under supervision.
 #[derive(
@@ -314,6 +315,9 @@ pub enum ToSupervisor {
     Hello {
         /// [`CONTROL_VERSION`] of the child.
         version: u32,
+        /// Its [`OLDEST_CONTROL_VERSION`]; absent when it speaks that one version alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        oldest: Option<u32>,
         /// Which child it claims to be.
         child: ChildName,
         /// Which life it was spawned as.
@@ -430,7 +434,7 @@ pub struct InstanceStatus {
     pub listening: Vec<String>,
     /// Children and configuration.
     pub fleet: FleetStatus,
-    /// What Tailscale publishes of it, or why not; absent when it is not to publish anything.
+    /// What Tailscale publishes of it, or why not; absent when it is not to publish anything, and does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tailscale: Option<TailscaleStatus>,
 }
@@ -439,7 +443,7 @@ pub struct InstanceStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TailscaleStatus {
-    /// `serve` or `funnel`.
+    /// `serve` or `funnel`; `off` when only the error matters.
     pub mode: String,
     /// Where it is published.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,13 @@
 //! Two kinds are given back. glibc returns what is free at the end of its heap only; a thousand clients that come and go leave it
 //! full of holes that nobody needs, and one buffer that lives longer keeps all of them resident. And whatever part of the
 //! program has run stays mapped, with the 64 KiB around it, although most of it is needed at the start only. Pages that nobody has
-//! mapped are the first that the kernel takes for others when memory is short. Where there is no glibc, this does nothing.
+//! mapped are the first that the kernel takes for others when memory is short. The same goes for what was once needed of the stack.
+//! Where there is no glibc, this does nothing.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether everything is to be given back when the runtime's thread sleeps next.
+static RESTS: AtomicBool = AtomicBool::new(false);
 
 /// From this size on an allocation is a mapping of its own, which is gone when it is freed. Left to itself, glibc raises
 /// this to the size of the largest such block it has seen freed, up to 32 MB, and large messages then make holes too.
@@ -36,14 +42,68 @@ pub fn give_back() {
     }
 }
 
-/// Nothing is to be done for a while: gives back what is free, and the pages of the program. What is run again comes back from the
-/// page cache by itself, 64 KiB at a time and in about a microsecond.
+/// Nothing is to be done for a while: what is free, and the pages of the program, are given back as soon as the runtime has
+/// nothing to do. What is run again comes back from the page cache by itself, 64 KiB at a time and in about a microsecond.
+///
+/// It waits for that moment because whatever ran between here and there would be resident again, for as long as the rest lasts.
 pub fn rest() {
+    RESTS.store(true, Ordering::Relaxed);
+}
+
+/// What a runtime does right before its thread sleeps. Costs nothing unless a [`rest`] was asked for.
+pub fn before_sleep() {
+    if RESTS.load(Ordering::Relaxed) {
+        RESTS.store(false, Ordering::Relaxed);
+        give_everything_back();
+    }
+}
+
+#[cold]
+fn give_everything_back() {
     give_back();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    stack::unmap();
     // A debugger's breakpoints are changed copies of these pages, and would be lost.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     if cfg!(not(debug_assertions)) {
         program::unmap();
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod stack {
+    //! What lies below the frames that are in use on the stack of the first thread.
+
+    use std::ffi::c_void;
+
+    use libc::{MADV_DONTNEED, madvise};
+    use nix::unistd::{getpid, gettid};
+
+    /// Frames that may still be in use below the one that asks: those of the call to the system.
+    const IN_USE: usize = 32 * 1024;
+    /// How far down pages are looked for. The kernel leaves at least 128 MiB to the first thread's stack, whatever its limit is, so
+    /// that nothing else can be there.
+    const DEPTH: usize = 4 * 1024 * 1024;
+
+    /// Gives back the pages that deeper calls have left behind. Other threads have stacks that end with them.
+    pub(super) fn unmap() {
+        if gettid() == getpid() {
+            unmap_below(DEPTH);
+        }
+    }
+
+    /// The same for a stack that goes at least this much further down.
+    #[inline(never)]
+    pub(super) fn unmap_below(depth: usize) {
+        let frame = 0_u8;
+        let here = (&raw const frame).addr();
+        // Pages are at most 64 KiB, and the kernel wants the beginning of one.
+        let end = (here - IN_USE) & !0xffff;
+        let start = end - depth;
+        #[expect(unsafe_code, reason = "the kernel is told about raw addresses")]
+        // SAFETY: the range belongs to the stack of this very thread, below everything that it has in use. What a later call finds
+        // there are zeros, and it expects nothing. What is not mapped is passed over, and reported, which is of no interest.
+        let _not_all_is_mapped = unsafe { madvise(start as *mut c_void, depth, MADV_DONTNEED) };
     }
 }
 
@@ -163,6 +223,43 @@ mod tests {
         program::unmap();
         assert!(resident(code) < full / 2);
         assert_eq!(sum(), before);
+    }
+
+    #[test]
+    fn a_rest_begins_when_the_runtime_has_nothing_to_do() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .on_thread_park(before_sleep)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            rest();
+            assert!(RESTS.load(Ordering::Relaxed));
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            assert!(!RESTS.load(Ordering::Relaxed));
+        });
+    }
+
+    #[test]
+    fn what_is_below_the_frames_in_use_can_be_given_back_and_used_again() {
+        const DEPTH: usize = 1024 * 1024;
+        #[inline(never)]
+        fn deep(byte: u8) -> (usize, u64) {
+            let frame = std::hint::black_box([byte; DEPTH / 2]);
+            let sum = frame.iter().map(|byte| u64::from(*byte)).sum();
+            (frame.as_ptr().addr(), sum)
+        }
+        let stack = std::thread::Builder::new().stack_size(8 * DEPTH);
+        let thread = stack.spawn(|| {
+            let mine = std::hint::black_box([7_u8; 1024]);
+            let (address, before) = deep(3);
+            let full = resident(address);
+            stack::unmap_below(DEPTH);
+            assert!(resident(address) + 256 * 1024 < full);
+            assert_eq!(deep(3).1, before);
+            assert!(mine.iter().all(|byte| *byte == 7));
+        });
+        thread.unwrap().join().unwrap();
     }
 
     static DATA: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(1);

@@ -51,6 +51,12 @@ impl StatePaths<'_> {
         self.0.join("last-stop.json")
     }
 
+    /// What Tailscale may be publishing.
+    #[must_use]
+    pub fn tailscale_published(&self) -> PathBuf {
+        self.0.join("tailscale-published")
+    }
+
     /// The name under which the gateway is announced in the local network.
     #[must_use]
     pub fn announced_name(&self) -> PathBuf {

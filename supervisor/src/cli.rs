@@ -10,7 +10,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use openclaw_shared::exit::Exit;
 use openclaw_shared::instance::{Environment, ProfileError, VERSION};
-use openclaw_shared::trace;
+use openclaw_shared::memory;
+use openclaw_shared::trace::{self, Trace};
 
 mod agent;
 mod agents;
@@ -159,6 +160,9 @@ enum Command {
 }
 
 /// Reads a command line. What cannot be read, and what only asks for help, is answered here.
+///
+/// Never a part of its caller: what it needs of the stack, hundreds of kilobytes, would be kept for as long as a gateway runs.
+#[inline(never)]
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<CommandLine, ExitCode> {
@@ -200,8 +204,7 @@ pub(crate) fn dispatch(line: CommandLine, handed: Option<&HandedOver>) -> ExitCo
     };
     // Whoever started the command may have a trace, and otherwise what it asks for gets one.
     let trace = trace::of_environment(&context.environment).into();
-    let done = in_runtime(trace::following(trace, perform(&context, command)));
-    let code = done.and_then(|done| match done {
+    let code = do_command(&context, trace, command).and_then(|done| match done {
         Done::Ended(code) => Ok(code),
         Done::Runs(flags) => gateway_run::perform(&context, *flags, handed).map(Into::into),
     });
@@ -212,6 +215,12 @@ pub(crate) fn dispatch(line: CommandLine, handed: Option<&HandedOver>) -> ExitCo
             failure.exit.into()
         }
     }
+}
+
+/// Does everything but running a gateway. Never a part of its caller, for the same reason as [`parse`]: there is room for each command.
+#[inline(never)]
+fn do_command(context: &Context, trace: Trace, command: Command) -> Result<Done, Failure> {
+    in_runtime(trace::following(trace, perform(context, command)))
 }
 
 /// How a command ended.
@@ -273,6 +282,7 @@ fn in_runtime<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T,
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(memory::before_sleep)
         .build()
 }
 

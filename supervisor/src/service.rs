@@ -28,7 +28,7 @@ pub(crate) use definition::{Definition, Variant};
 pub(crate) use extra::{ExtraService, extra};
 pub(crate) use file::ServiceFile;
 pub(crate) use names::Names;
-pub(crate) use program::{is_this_program, stable_program};
+pub(crate) use program::{is_this_program, replaceable, stable_program};
 
 use launchd::Launchd;
 use systemd::{Scope, Systemd};
@@ -316,7 +316,7 @@ impl Reinstall {
                 words.extend(["--user".to_owned(), user.to_owned()]);
             }
         }
-        if manager.has_sockets() {
+        if has_sockets(manager, text) {
             words.push("--socket".to_owned());
         }
         Self(words)
@@ -337,8 +337,14 @@ impl Reinstall {
     }
 }
 
+/// Whether the ports are the service manager's: by their own file, or, when that is gone, by what the service says.
+fn has_sockets(manager: &dyn ServiceManager, text: &str) -> bool {
+    let wants = |line: &str| line.starts_with("Requires=") && line.ends_with(".socket");
+    manager.has_sockets() || text.lines().any(wants)
+}
+
 /// The user that a unit runs as, when it says so.
-fn user_in(text: &str) -> Option<&str> {
+pub(crate) fn user_in(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("User="))
 }
 
@@ -352,13 +358,24 @@ fn is_me(name: &str) -> bool {
     known.is_some_and(|user| user.uid == nix::unistd::geteuid())
 }
 
-/// The text that `install` would write over an installed file, for whoever looks for drift. What only tells the version is taken from
-/// the installed file: a newer program runs from an older unit as well as from a new one.
-pub(crate) fn recommended(
+/// The files that `install` would write over an installed service, for whoever looks for drift. The sockets are compared where their
+/// addresses are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Anew {
+    /// The service's own file.
+    pub(crate) service: Option<String>,
+    /// The file of its sockets, when it has them.
+    pub(crate) sockets: Option<ServiceFile>,
+}
+
+/// What `install` would write over this installed file and the one beside it. What only tells the version is taken from the installed
+/// file: a newer program runs from an older unit as well as from a new one.
+pub(crate) fn anew(
     identity: &Identity,
     environment: &Environment,
     installed: &Path,
-) -> Option<String> {
+    addresses: impl FnOnce() -> Vec<SocketAddr>,
+) -> Option<Anew> {
     let manager = manager(identity, environment);
     let text = std::fs::read_to_string(installed).ok()?;
     let marker = "OPENCLAW_SERVICE_VERSION=";
@@ -369,13 +386,18 @@ pub(crate) fn recommended(
     if user.is_some_and(|name| !is_me(name)) {
         return None;
     }
+    let addresses = match has_sockets(manager.as_ref(), &text) {
+        true => addresses(),
+        false => Vec::new(),
+    };
+    let are_known = !addresses.is_empty();
     let variant = Variant {
         version: version.map(str::to_owned),
         user: user.map(str::to_owned),
         // That there are some is all that the service's own file says about them.
-        sockets: match manager.has_sockets() {
+        sockets: match has_sockets(manager.as_ref(), &text) && !are_known {
             true => vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            false => Vec::new(),
+            false => addresses,
         },
     };
     let names = Names::of(&identity.profile, environment);
@@ -392,9 +414,15 @@ pub(crate) fn recommended(
         None => stable_program(environment).ok()?,
     };
     let definition = Definition::of(identity, names, &program, variant).ok()?;
-    let files = manager.files(&definition).ok()?;
-    let file = files.into_iter().find(|file| file.path == installed)?;
-    Some(file.text)
+    let (own, others): (Vec<_>, Vec<_>) = manager
+        .files(&definition)
+        .ok()?
+        .into_iter()
+        .partition(|file| file.path == installed);
+    Some(Anew {
+        service: own.into_iter().next().map(|file| file.text),
+        sockets: others.into_iter().find(|_| are_known),
+    })
 }
 
 #[cfg(test)]

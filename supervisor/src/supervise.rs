@@ -225,7 +225,10 @@ impl Supervisor {
         });
         let mut supervisor = Self {
             started: Moment::now(),
-            tailscale: Tailscale::new(&options.environment),
+            tailscale: Tailscale::new(
+                &options.environment,
+                &settings.instance.identity.state_dir,
+            ),
             environment: options.environment,
             flags: options.flags,
             claims,
@@ -402,7 +405,6 @@ impl Supervisor {
                 Due::Sample => {
                     self.usage = sample::usage(&self.lives.pids());
                     self.sample_in(SAMPLE_PERIOD);
-                    memory::rest();
                 }
                 Due::Upgrade => self.upgrade_is_late(),
                 Due::Quiet => self.quiet(),
@@ -416,6 +418,8 @@ impl Supervisor {
                 }
             }
         }
+        // Between two looks at the clock there is usually nothing to do, and what was asked meanwhile is answered.
+        memory::rest();
     }
 
     fn said(&mut self, child: ChildName, generation: Generation, message: ToSupervisor) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use openclaw_tests::eventually::eventually;
 use openclaw_tests::home::{Home, TOKEN};
 use openclaw_tests::systemd::SystemdUser;
 use openclaw_tests::tmux::Window;
@@ -120,6 +121,42 @@ async fn a_secret_is_not_shown_while_it_is_typed_and_the_terminal_comes_back() {
         "{screen}"
     );
     assert!(!screen.contains("half-a-pass"), "{screen}");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_interrupted_leaves_the_terminal_as_it_was_and_goes_on_hidden() {
+    let home = Home::new();
+    let line = "set -m; openclaw configure --section gateway; echo stopped $?; stty -a; read back; fg; stty -a";
+    let window = window(&home, line).await;
+    answer(&window, "Where is the gateway?", "").await;
+    answer(&window, "Port [", "").await;
+    answer(&window, "What are callers asked for?", "type").await;
+    window.until_shown("Token (it is not shown)").await;
+    window.type_in("half-a-secret");
+    window.press("C-z");
+    // The shell has the terminal, and it shows what is typed.
+    let screen = window
+        .until("the shell goes on", |screen| {
+            screen.contains("stopped 148") && screen.contains("echonl")
+        })
+        .await;
+    assert!(
+        screen.contains(" echo ") && !screen.contains("-echo "),
+        "{screen}"
+    );
+    window.type_in("back");
+    window.until_shown("back").await;
+    window.press("Enter");
+    answer(&window, "Token (it is not shown)", "typed-secret-78").await;
+    let screen = window.until_shown(LEFT).await;
+    assert!(screen.contains("Done."), "{screen}");
+    assert!(
+        !screen.contains("typed-secret") && !screen.contains("half-a-secret"),
+        "{screen}"
+    );
+    assert!(!screen.contains("-echo "), "{screen}");
+    let config: Value = serde_json::from_str(&home.config_text()).unwrap();
+    assert_eq!(config["gateway"]["auth"]["token"], "typed-secret-78");
 }
 
 #[tokio::test]
@@ -299,7 +336,15 @@ async fn a_browser_gets_the_token_through_a_file_that_others_cannot_read() {
     let line = format!("DISPLAY=:9 PATH={folder}:$PATH openclaw dashboard");
     let window = window(&home, &line).await;
     window.until_shown("Opened in your browser.").await;
-    let opened = fs::read_to_string(home.path().join("session/opened")).unwrap();
+    // An opener that takes long is left to itself.
+    let opened = eventually("it was opened", async || {
+        let opened = fs::read_to_string(home.path().join("session/opened"));
+        opened
+            .ok()
+            .filter(|page| page.ends_with('\n'))
+            .ok_or("not yet")
+    })
+    .await;
     assert!(!opened.contains(TOKEN), "{opened}");
     let page = Path::new(opened.trim());
     assert_eq!(mode(page), 0o600);
@@ -312,6 +357,15 @@ async fn a_reset_moves_aside_what_it_says_and_never_under_a_running_gateway() {
     let rescue = home.path().join(".openclaw/workspace-rescue");
     fs::create_dir_all(&rescue).unwrap();
     fs::write(rescue.join("mine"), "of another profile").unwrap();
+    // One that lies there under a name of its own.
+    let lab = home.path().join(".openclaw/lab");
+    fs::create_dir_all(&lab).unwrap();
+    fs::create_dir(home.path().join(".openclaw-lab")).unwrap();
+    fs::write(
+        home.path().join(".openclaw-lab/openclaw.json"),
+        "{ agents: { defaults: { workspace: '~/.openclaw/lab' } } }",
+    )
+    .unwrap();
     let mut instance = home.launch().ready().await;
     let said = home.run(&["reset", "--scope", "full"]).await;
     assert_eq!(said.code, 1, "not without a yes: {said:?}");
@@ -347,8 +401,11 @@ async fn a_reset_moves_aside_what_it_says_and_never_under_a_running_gateway() {
         rescue.join("mine").exists(),
         "another profile's is left alone"
     );
+    assert!(lab.exists(), "also one under another name");
     let said = home.run(&["reset", "--scope", "full", "--yes"]).await;
     assert_eq!(said.out, "Nothing is there that could go.\n", "{said:?}");
+    let word = "Left ~/.openclaw/lab: the profile lab works with it.";
+    assert!(said.err.contains(word), "{said:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Every rung of recovery, climbed with real processes: seen in `health`, in `gateway status` and in the log. And a child that uses
 //! more memory than it may: replaced, its clients told.
 
-use openclaw_shared::control::{ChildName, ChildState, InstanceStatus};
+use openclaw_shared::control::{ChildName, ChildState, ChildStatus, InstanceStatus};
 use openclaw_shared::recovery::Rung;
 use openclaw_tests::client::{Client, Received};
 use openclaw_tests::eventually::eventually;
@@ -32,11 +32,14 @@ async fn is_told(instance: &Instance, rung: Rung, line: &str) {
     let home = instance.home();
     let record = home.log().said(line).await;
     assert_eq!(record["1"]["rung"], rung.as_str(), "{record}");
-    let said = home.run(&["gateway", "status"]).await;
-    assert!(
-        said.out.contains(&format!(" {rung}:")),
-        "no step {rung} in {said:?}"
-    );
+    eventually(&format!("`gateway status` tells of {rung}"), async || {
+        let said = home.run(&["gateway", "status"]).await;
+        match said.out.contains(&format!(" {rung}:")) {
+            true => Ok(()),
+            false => Err(format!("{said:?}")),
+        }
+    })
+    .await;
 }
 
 async fn serves(instance: &Instance) {
@@ -70,8 +73,8 @@ async fn a_child_that_dies_is_restarted_then_waits_then_is_given_up_and_comes_ba
     )
     .await;
 
-    misbehave(&home, canvas, Stub::Exits);
     let life = instance.until_child(canvas, ChildState::Active).await;
+    misbehave(&home, canvas, Stub::Exits);
     kill(pid(&life).unwrap()).await;
     let status = until_took(&instance, Rung::BackingOff, Some(canvas)).await;
     let waits = (status.fleet.recovery.steps.iter()).find(|step| step.rung == Rung::BackingOff);
@@ -129,7 +132,8 @@ async fn an_edit_is_refused_then_one_is_rolled_back_and_a_good_one_ends_it() {
     misbehave(&home, ChildName::Gateway, Stub::Picky);
     home.configure(&json!({ "env": { "vars": { "STUB": "crash" } } }));
     let status = until_took(&instance, Rung::RolledBack, None).await;
-    let step = status.fleet.recovery.steps.last().unwrap();
+    let is_it = |step: &&openclaw_shared::recovery::Step| step.rung == Rung::RolledBack;
+    let step = status.fleet.recovery.steps.iter().find(is_it).unwrap();
     assert!(step.reason.contains("the stub cannot go on"), "{step:?}");
     instance
         .health_shows("/supervisor/recovery/rung", &json!("rolled-back"))
@@ -198,10 +202,11 @@ fn limits(child: &str, memory: &str, ceiling: &str) -> Value {
     } } })
 }
 
-/// Clients that ask for much and read nothing: what they asked for stays in the gateway's memory.
-async fn hoard(instance: &Instance, clients: usize) -> Vec<Client> {
+/// Clients that ask for much and read nothing: what they asked for stays in the gateway's memory. No more of them come than it takes.
+async fn hoard(instance: &Instance, before: &ChildStatus) -> Vec<Client> {
+    const MOST: usize = 60;
     let mut hoarding = Vec::new();
-    for _ in 0..clients {
+    while hoarding.len() < MOST && instance.child(before.name).await.pid == before.pid {
         let mut client = instance.client().await;
         let much = json!({ "limit": 5_000, "maxBytes": 1_000_000 });
         client.send("logs.tail", much).await;
@@ -235,7 +240,7 @@ async fn a_gateway_that_grows_is_replaced_and_its_clients_are_told() {
     instance.health_shows(&key, &json!(bytes)).await;
     assert_eq!(instance.child(gateway).await.pid, before.pid);
 
-    let hoarding = hoard(&instance, 60).await;
+    let hoarding = hoard(&instance, &before).await;
     let after = instance.until_later_life(gateway, &before).await;
     let why = after.last_error.unwrap_or_default();
     let expected = "of gateway.limits.gateway.memory";

@@ -267,7 +267,7 @@ async fn rule_111_a_child_that_hangs_is_killed_and_started_again() {
         let before = instance.child(child).await;
         freeze(pid(&before).unwrap()).await;
         let after = instance.until_later_life(child, &before).await;
-        assert_eq!(after.restarts, before.restarts + 1);
+        assert!(after.restarts > before.restarts, "{after:?}");
         let why = after.last_error.unwrap_or_default();
         assert!(why.contains("it hung"), "{child}: {why}");
     }

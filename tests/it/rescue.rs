@@ -313,6 +313,32 @@ async fn under_a_service_manager_one_that_hangs_and_one_that_is_gone_are_restart
     is_seen(&manager, &rescue, "up").await;
 }
 
+#[tokio::test]
+async fn a_profile_with_a_name_is_watched_from_the_installation_on() {
+    let main = Home::new();
+    let (work, rescue) = (main.profile("work"), main.profile("rescue"));
+    work.configure(&json!({}));
+    rescue.configure(&json!({ "gateway": { "watch": { "intervalMs": 100 } } }));
+    let Some(manager) = SystemdUser::start(&main).await else {
+        return;
+    };
+    let installed = manager.openclaw(&work, &["gateway", "install"]).await;
+    assert_eq!(installed.code, 0, "{installed:?}");
+    let watching = ["gateway", "install", "--watch", "work"];
+    let installed = manager.openclaw(&rescue, &watching).await;
+    assert_eq!(installed.code, 0, "{installed:?}");
+    is_seen(&manager, &rescue, "up").await;
+    let unit = "openclaw-gateway-work.service";
+    manager.systemctl(&["stop", unit]).await;
+    is_seen(&manager, &rescue, "down").await;
+    let said = manager
+        .openclaw(&rescue, &["gateway", "rescue", "restart"])
+        .await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(manager.property(unit, "ActiveState").await, "active");
+    is_seen(&manager, &rescue, "up").await;
+}
+
 /// What the rescue bot under a service manager says of the one it watches.
 async fn is_seen(manager: &SystemdUser, rescue: &Home, state: &str) {
     eventually(

@@ -400,8 +400,9 @@ async fn force_writes_the_service_anew_and_what_is_asked_for_goes_into_the_confi
         "{report}"
     );
 
-    let other = home.profile("other").port();
-    let port = other.to_string();
+    // The block of ports is this test's for as long as its profile is there.
+    let other = home.profile("other");
+    let port = other.port().to_string();
     let asked = [
         "gateway",
         "install",
@@ -414,7 +415,7 @@ async fn force_writes_the_service_anew_and_what_is_asked_for_goes_into_the_confi
     ];
     let report = done(&manager.openclaw(&home, &asked).await);
     assert_eq!(report["result"], "installed", "{report}");
-    Client::try_connect(other, connect_params("another-token-51"))
+    Client::try_connect(other.port(), connect_params("another-token-51"))
         .await
         .unwrap();
     let config = home.config_text();

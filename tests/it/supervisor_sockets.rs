@@ -123,8 +123,9 @@ async fn askers_that_never_leave_keep_nobody_out() {
 
 #[tokio::test]
 async fn a_process_that_was_not_spawned_as_a_child_is_none() {
-    // One of them has been spawned and not connected yet: its place is free, and still nobody else's.
-    let home = Home::new().with_own_programs();
+    // One of them has been spawned and not connected yet: its place is free, and still nobody else's. Nobody loses patience with it.
+    let home = Home::empty().with_own_programs();
+    home.configure(&json!({ "supervisor": { "readyTimeoutMs": 600_000 } }));
     misbehave(&home, ChildName::CanvasHost, Stub::Silent);
     let instance = home.launch().start();
     instance
@@ -140,6 +141,7 @@ async fn a_process_that_was_not_spawned_as_a_child_is_none() {
             let (receive, mut send) = tokio::io::split(stream);
             let hello = ToSupervisor::Hello {
                 version: CONTROL_VERSION,
+                oldest: None,
                 child: name,
                 generation,
             };
@@ -159,6 +161,28 @@ async fn a_process_that_was_not_spawned_as_a_child_is_none() {
     for name in ChildName::ALL {
         assert_eq!(of(&before, name).pid, of(&after, name).pid);
     }
+}
+
+#[tokio::test]
+async fn a_child_of_the_next_release_is_taken_when_it_speaks_our_version_too() {
+    let home = Home::new().with_own_programs();
+    misbehave(&home, ChildName::CanvasHost, Stub::NextRelease);
+    misbehave(&home, ChildName::BrowserControl, Stub::Foreign);
+    let instance = home.launch().start();
+    instance
+        .until_child(ChildName::CanvasHost, ChildState::Active)
+        .await;
+    // Whoever speaks nothing that we do is turned away, every time.
+    eventually("the other one is given up", async || {
+        let status = instance.status().await;
+        let refused = of(&status, ChildName::BrowserControl);
+        assert_ne!(refused.state, ChildState::Active, "{refused:?}");
+        match refused.restarts {
+            0 => Err(format!("{refused:?}")),
+            _ => Ok(()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

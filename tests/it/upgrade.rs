@@ -312,8 +312,13 @@ async fn a_child_that_dies_while_nobody_looks_is_missed_all_the_same() {
     let before = instance.status().await;
     let victim = instance.pid_of(ChildName::CanvasHost).await;
     // It goes on only when the child is dead: one that dies a moment later, in the middle of its own replacement, is no restart.
+    // Dead is a process of which no thread is left but the first one, and that one is to be reaped.
     let dead = format!(
-        "kill -9 {victim}\nwhile grep -qs '^State:[[:space:]]*[^ZX]' /proc/{victim}/status; do :; done"
+        "kill -9 {victim}\n\
+         until case \"$(grep -hs '^State:' /proc/{victim}/task/*/status)\" in\n\
+         '' | 'State:\tZ (zombie)') ;;\n\
+         *) false ;;\n\
+         esac; do :; done"
     );
     instance
         .home()

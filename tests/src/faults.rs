@@ -27,6 +27,10 @@ pub enum Stub {
     Desperate,
     /// Says that it cannot go on when `env.vars.STUB` is `crash`; else a child that has nothing to do.
     Picky,
+    /// A child of the next release, which also speaks the version of this one, and has nothing to do.
+    NextRelease,
+    /// A child that speaks the next version of the control contract alone.
+    Foreign,
     /// The child's own program, stopped before it begins.
     Frozen,
 }
@@ -43,6 +47,8 @@ impl Stub {
             Self::NeverActive => "never-active",
             Self::Desperate => "desperate",
             Self::Picky => "picky",
+            Self::NextRelease => "next-release",
+            Self::Foreign => "foreign",
             Self::Frozen => "frozen",
         }
     }
@@ -69,6 +75,8 @@ pub fn misbehave(home: &Home, child: ChildName, stub: Stub) {
         }
         Stub::Exits
         | Stub::Silent
+        | Stub::NextRelease
+        | Stub::Foreign
         | Stub::Babbles
         | Stub::Boasts
         | Stub::NeverReady

@@ -20,6 +20,7 @@ pub mod load;
 pub mod log;
 pub mod mcp_server;
 pub mod model_server;
+pub mod pdf;
 pub mod ports;
 pub mod process;
 pub mod raw;

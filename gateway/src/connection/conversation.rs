@@ -114,6 +114,9 @@ pub(super) struct Conversation<'a> {
     chronicle: Chronicle,
     has_read_the_last: bool,
     refusals: Refusals,
+    /// When the request before was answered, if that was in this turn: the next one begins then. A look at the clock takes as long
+    /// as a good part of a small answer.
+    answered_at: Option<Moment>,
     /// How long what it has asked may still take; from the moment it is revoked.
     grace: Option<Pin<Box<Sleep>>>,
 }
@@ -135,6 +138,7 @@ impl<'a> Conversation<'a> {
             pending: FuturesUnordered::new(),
             has_read_the_last: false,
             refusals: Refusals::default(),
+            answered_at: None,
             grace: None,
         }
     }
@@ -275,6 +279,8 @@ impl<'a> Conversation<'a> {
     }
 
     fn read(&mut self, cx: &mut Wake<'_>) -> Reading {
+        // Since the last turn others have had theirs.
+        self.answered_at = None;
         for _ in 0..FRAMES_PER_TURN {
             let mid_frame = {
                 let state = self.link.state();
@@ -327,7 +333,8 @@ impl<'a> Conversation<'a> {
     }
 
     fn call(&mut self, request: &Request<'_>, cx: &mut Wake<'_>) {
-        let (mut trace, begun) = (self.trace, Moment::now());
+        let begun = self.answered_at.take().unwrap_or_else(Moment::now);
+        let mut trace = self.trace;
         let left = trace.within(|| self.begin(request, begun, cx));
         // The answer, or the next one, comes later.
         if let Some((answering, tally)) = left {
@@ -360,7 +367,9 @@ impl<'a> Conversation<'a> {
                 Poll::Pending => return Some((answering, Some(tally.clone()))),
             },
         };
-        tally.answered(&answer, Moment::now().since(begun));
+        let now = Moment::now();
+        tally.answered(&answer, now.since(begun));
+        self.answered_at = Some(now);
         self.chronicle.answered(&request.method, &answer, None);
         self.answer(id, &answer);
         then.map(|answering| (answering, None))

@@ -27,7 +27,8 @@ use crate::limits::{LINGER_BYTES, READ_BUFFER, STRANGERS_LINGER_BYTES, STRANGERS
 /// How many pieces one write gathers.
 const SLICES: usize = 16;
 /// What one client is sent, in bytes, before the others get their turn. A large event for a hundred clients is tens of megabytes.
-const WRITTEN_PER_TURN: usize = 16 * 1024;
+/// It is enough for sixteen answers of ordinary size, so that what was asked for together is answered in one write.
+const WRITTEN_PER_TURN: usize = 32 * 1024;
 
 /// What is read of a message, in bytes, before the others get their turn.
 const READ_PER_TURN: usize = 64 * 1024;

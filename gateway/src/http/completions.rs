@@ -5,6 +5,7 @@ use warp::reply::Response as Reply;
 
 use super::api::{Asked, Failure};
 use super::dialogue::{self, Head, Interface};
+use super::pdfs::Pdfs;
 
 mod reply;
 mod request;
@@ -26,7 +27,13 @@ pub(super) async fn answer(asked: Asked) -> Reply {
 async fn converse(mut asked: Asked) -> Result<Reply, Failure> {
     let settings = asked.context.settings();
     let body = dialogue::read(&mut asked, INTERFACE, settings.http.completions).await?;
-    let request = request::read(&body, &settings.http.media)?;
+    let limits = &settings.http.media;
+    let mut pdfs = Pdfs::default();
+    let mut request = request::read(&body, limits, &mut pdfs)?;
+    if !pdfs.is_empty() {
+        let mut pdfs = pdfs.read(&asked.context.pdfs, limits.pdf).await?;
+        request = request::read(&body, limits, &mut pdfs)?;
+    }
     drop(body);
     let id = format!("chatcmpl_{}", Uuid::new_v4());
     let form = Completions {

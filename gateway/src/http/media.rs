@@ -9,6 +9,8 @@ use openclaw_shared::config::section::{ResponsesFiles, ResponsesImages};
 use openclaw_shared::transcript::Part;
 
 use super::fetch::Fetching;
+use super::pdfs::{PdfLimits, Pdfs};
+use crate::pdf::Order;
 
 /// Whatever padding a client writes.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -17,15 +19,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-/// Files that are text.
-const TEXTS: [&str; 5] = [
+/// Files that are text, and the one that has some.
+const FILES: [&str; 6] = [
     "text/plain",
     "text/markdown",
     "text/html",
     "text/csv",
     "application/json",
+    PDF,
 ];
 const PDF: &str = "application/pdf";
+/// How a PDF begins, in its first thousand bytes.
+const PDF_HEAD: &[u8] = b"%PDF-";
 
 /// What is taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +43,8 @@ pub(crate) struct Limits {
     files: Vec<String>,
     file_bytes: usize,
     file_chars: usize,
+    /// How much of a PDF is read.
+    pub(super) pdf: PdfLimits,
     /// Whether files may be fetched.
     pub(crate) file_urls: bool,
     file_fetching: Fetching,
@@ -58,8 +65,10 @@ pub(super) enum Refused {
     ImageType(String, String),
     #[error("Unsupported file type: {0}; taken are {1}")]
     FileType(String, String),
-    #[error("PDF files are not read by this version; send their text, or pictures of their pages")]
-    Pdf,
+    #[error("the file is no PDF; send it with the type that it has")]
+    NotPdf,
+    #[error("{0}")]
+    PdfText(String),
     #[error("the data is not base64")]
     NotBase64,
     #[error("too large: {0} bytes, at most {1}")]
@@ -95,9 +104,16 @@ impl Limits {
                 redirects: whole(images.max_redirects.get()),
                 within: Duration::from_millis(images.timeout_ms),
             },
-            files: names(&files.allowed_mimes, &TEXTS),
+            files: names(&files.allowed_mimes, &FILES),
             file_bytes: whole(files.max_bytes),
             file_chars: whole(files.max_chars),
+            pdf: PdfLimits {
+                order: Order {
+                    pages: files.pdf.max_pages,
+                    chars: whole(files.max_chars),
+                },
+                min_chars: whole(files.pdf.min_text_chars),
+            },
             file_urls: files.allow_url,
             file_fetching: Fetching {
                 bytes: whole(files.max_bytes),
@@ -130,15 +146,19 @@ impl Limits {
     }
 
     /// The text of a file.
-    pub(super) fn file(&self, attached: &Attached) -> Result<String, Refused> {
+    pub(super) fn file(&self, attached: &Attached, pdfs: &mut Pdfs) -> Result<String, Refused> {
         let mime = plain(&attached.mime);
-        if mime == PDF {
-            return Err(Refused::Pdf);
-        }
         if !self.files.contains(&mime) {
             return Err(Refused::FileType(mime, self.files.join(", ")));
         }
         let bytes = decode(&attached.data, self.file_bytes)?;
+        if mime == PDF {
+            let head = &bytes[..bytes.len().min(1024)];
+            if !head.windows(PDF_HEAD.len()).any(|place| place == PDF_HEAD) {
+                return Err(Refused::NotPdf);
+            }
+            return pdfs.text(bytes).map_err(Refused::PdfText);
+        }
         let text = String::from_utf8(bytes).map_err(|_| Refused::NotText)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(text.chars().take(self.file_chars).collect())
@@ -236,6 +256,7 @@ mod tests {
     use openclaw_shared::transcript::Part;
 
     use super::{Attached, Limits, Refused, data_url, file_text};
+    use crate::http::pdfs::Pdfs;
 
     fn attached(mime: &str, data: &str) -> Attached {
         Attached {
@@ -309,24 +330,34 @@ mod tests {
             ..ResponsesFiles::default()
         };
         let limits = Limits::of(&short, &ResponsesImages::default());
+        let file = |mime, data| limits.file(&attached(mime, data), &mut Pdfs::default());
         assert_eq!(
-            limits
-                .file(&attached("text/plain; charset=utf-8", "w6TDtsO8"))
-                .as_deref(),
+            file("text/plain; charset=utf-8", "w6TDtsO8").as_deref(),
             Ok("äö")
         );
+        assert_eq!(file("application/pdf", "AAAA"), Err(Refused::NotPdf));
         assert_eq!(
-            limits.file(&attached("application/pdf", "")),
-            Err(Refused::Pdf)
+            file("application/pdf", "JVBERi0xLjQK").as_deref(),
+            Ok(""),
+            "collected"
         );
         assert!(matches!(
-            limits.file(&attached("application/zip", "")),
+            file("application/zip", ""),
             Err(Refused::FileType(..))
         ));
-        assert_eq!(
-            limits.file(&attached("text/csv", "/w")),
-            Err(Refused::NotText)
-        );
+        assert_eq!(file("text/csv", "/w"), Err(Refused::NotText));
+        let no_pdfs = ResponsesFiles {
+            allowed_mimes: Some(vec!["text/plain".into()]),
+            ..ResponsesFiles::default()
+        };
+        let no_pdfs = Limits::of(&no_pdfs, &ResponsesImages::default());
+        assert!(matches!(
+            no_pdfs.file(
+                &attached("application/pdf", "JVBERi0xLjQK"),
+                &mut Pdfs::default()
+            ),
+            Err(Refused::FileType(..))
+        ));
         assert_eq!(
             file_text(Some("a\"b\n"), "x</file>y"),
             "<file name=\"ab\">\nx<\\/file>y\n</file>"

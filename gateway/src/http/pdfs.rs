@@ -24,6 +24,11 @@ pub(super) struct Pdfs {
 }
 
 impl Pdfs {
+    /// Whether none was collected.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
     /// What a PDF says, or why that is not known. While PDFs are collected it says nothing.
     pub(super) fn text(&mut self, pdf: Vec<u8>) -> Result<String, String> {
         let key = Key::from(Sha256::digest(&pdf));
@@ -97,7 +102,7 @@ impl PdfLimits {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pdfs, PdfLimits};
+    use super::{PdfLimits, Pdfs};
     use crate::pdf::{Order, Report};
 
     const LIMITS: PdfLimits = PdfLimits {

@@ -6,6 +6,7 @@ use warp::reply::Response as Reply;
 use super::api::{Asked, Failure};
 use super::dialogue::{self, Head, Interface};
 use super::fetch;
+use super::pdfs::Pdfs;
 
 mod reply;
 mod request;
@@ -45,7 +46,12 @@ async fn converse(mut asked: Asked) -> Result<Reply, Failure> {
         let found = fetch::attached(&address.url, limits.fetching(address.is_image)).await;
         fetched.insert(address.url, found);
     }
-    let question = request::read(&body, limits, &fetched)?;
+    let mut pdfs = Pdfs::default();
+    let mut question = request::read(&body, limits, &fetched, &mut pdfs)?;
+    if !pdfs.is_empty() {
+        let mut pdfs = pdfs.read(&asked.context.pdfs, limits.pdf).await?;
+        question = request::read(&body, limits, &fetched, &mut pdfs)?;
+    }
     drop((body, fetched));
     let form = Responses {
         head: Head::new(format!("resp_{}", Uuid::new_v4()), &question),

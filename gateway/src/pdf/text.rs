@@ -131,7 +131,10 @@ mod tests {
     #[test]
     fn the_text_of_the_first_pages_is_read() {
         let two = pdf::of_pages(&["Hello PDF", "second (page)"]);
-        assert_eq!(read(&two, PLENTY), found("Hello PDF\n\nsecond (page)", 2, 2));
+        assert_eq!(
+            read(&two, PLENTY),
+            found("Hello PDF\n\nsecond (page)", 2, 2)
+        );
         let one = Order { pages: 1, ..PLENTY };
         assert_eq!(read(&two, one), found("Hello PDF", 1, 2));
         let short = Order { chars: 5, ..PLENTY };

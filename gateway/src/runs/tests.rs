@@ -280,15 +280,16 @@ async fn words_that_stop_begin_nothing() {
 
 /// What a life has left that ended at this point of a run.
 async fn left_behind(gateway: &Gateway, run: &str, state: &'static str, has_left: bool) {
-    left_behind_in(gateway, "main", run, state, has_left).await;
+    left_behind_with(gateway, ("main", run), state, has_left, |_| Ok(())).await;
 }
 
-async fn left_behind_in(
+/// `also` is done in the same step, because this life may still be about to look at what others have left.
+async fn left_behind_with(
     gateway: &Gateway,
-    session: &str,
-    run: &str,
+    (session, run): (&str, &str),
     state: &'static str,
     has_left: bool,
+    also: impl FnOnce(&rusqlite::Connection) -> Result<(), StoreError> + Send + 'static,
 ) {
     let request = super::RunRequest {
         run_id: run.to_owned(),
@@ -320,7 +321,7 @@ async fn left_behind_in(
                 "UPDATE runs SET state = ?2, has_left = ?3 WHERE id = ?1",
                 rusqlite::params![request.run_id, state, has_left],
             )?;
-            Ok::<_, StoreError>(())
+            also(tx)
         })
         .await
         .unwrap();
@@ -376,7 +377,7 @@ async fn rule_124_what_many_sessions_have_left_is_done_a_few_at_a_time() {
         Gateway::start_with(&json!({"agents": {"defaults": {"maxConcurrent": AT_ONCE}}})).await;
     for at in 0..SESSIONS {
         let (session, run) = (format!("s{at}"), format!("r{at}"));
-        left_behind_in(&gateway, &session, &run, "accepted", false).await;
+        left_behind_with(&gateway, (&session, &run), "accepted", false, |_| Ok(())).await;
     }
     super::estate::take_over(&gateway.context).await;
     let running = || {
@@ -423,18 +424,14 @@ async fn a_reset_stops_what_is_under_way_first() {
 async fn a_session_that_another_life_works_in_is_waited_for() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
-    left_behind(&gateway, "r1", "running", true).await;
-    let own = i64::from(std::process::id());
-    let living = move |tx: &rusqlite::Connection| {
+    left_behind_with(&gateway, ("main", "r1"), "running", true, |tx| {
         // The life that holds the run is this very process, and here as long as it is.
-        tx.execute(
-            "UPDATE lives SET life = 'other', pid = ?1, born = (SELECT born FROM lives WHERE pid = ?1) WHERE life = 'dead'",
-            [own],
-        )?;
+        super::lives::leave(tx, "dead")?;
+        super::lives::enter(tx, "other")?;
         tx.execute("UPDATE runs SET life = 'other'", [])?;
-        Ok::<_, StoreError>(())
-    };
-    gateway.context.store.write(living).await.unwrap();
+        Ok(())
+    })
+    .await;
     super::estate::take_over(&gateway.context).await;
     let params = json!({"sessionKey": "main", "message": "hi", "idempotencyKey": "c1"});
     client.call("chat.send", params).await;

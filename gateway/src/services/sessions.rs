@@ -1,7 +1,7 @@
 //! Sessions: what belongs together and how each is set, kept in the store.
 //!
 //! Invariant: what `sessions.list` shows is what the store holds at that moment. Rows are kept, but compared with the store before
-//! each answer.
+//! each answer that is made; the last one is given again only while the version of the store is the same.
 
 use std::sync::Arc;
 

@@ -22,6 +22,7 @@ mod files;
 mod finding;
 mod gather;
 mod import;
+mod narrow;
 mod repair;
 mod snapshot;
 mod text;

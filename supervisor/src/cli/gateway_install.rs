@@ -3,12 +3,13 @@
 //! What is asked for goes into the configuration (`gateway_install/settle.rs`); the service itself says only which instance it starts. A
 //! service that is there stays as it is without `--force`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use openclaw_shared::config::section::{AuthMode, BindMode, TailscaleMode};
 use openclaw_shared::exit::Exit;
-use openclaw_shared::instance::Identity;
+use openclaw_shared::instance::{Environment, Identity};
 use openclaw_shared::secret::Secret;
 use serde::Serialize;
 
@@ -249,6 +250,7 @@ pub(crate) async fn install(context: &Context, arguments: InstallArgs) -> Result
         warnings: settled.warnings.clone(),
         ..Told::default()
     };
+    told.warnings.extend(account.left_behind(context));
     if stays {
         already(context, manager.as_ref(), &view, &mut told);
         return Ok(told.report(context, "install", "already-installed", view));
@@ -266,6 +268,15 @@ pub(crate) async fn install(context: &Context, arguments: InstallArgs) -> Result
         sockets,
     };
     let files = render(manager.as_ref(), &identity, &environment, variant)?;
+    if arguments.system
+        && let Some(open) = replaceable_program(&environment, &account.name)
+    {
+        told.warnings.push(format!(
+            "Another user of this machine can replace the program that the service starts, by {}: let it, and every folder on the way, be root's or {}'s, and nobody else's to write.",
+            open.display(),
+            account.name
+        ));
+    }
     let by_hand = by_hand(context, &account, &identity, &view).await;
     let begin = match by_hand {
         Some(_) => Begin::No,
@@ -309,6 +320,17 @@ pub(crate) async fn install(context: &Context, arguments: InstallArgs) -> Result
     let view = manager.view();
     told.message = format!("Installed {} service: {place}", view.label);
     Ok(told.report(context, "install", "installed", view))
+}
+
+/// What somebody who is neither root nor this user could replace on the way to the program that a service starts.
+fn replaceable_program(environment: &Environment, user: &str) -> Option<PathBuf> {
+    let program = service::stable_program(environment).ok()?;
+    service::replaceable(&program, user)
+}
+
+/// The addresses that the service manager would hold for this instance, when its configuration tells them.
+pub(crate) fn sockets_of(context: &Context) -> Option<Vec<SocketAddr>> {
+    settle::sockets(&context.identity, &context.environment).ok()
 }
 
 pub(crate) async fn uninstall(

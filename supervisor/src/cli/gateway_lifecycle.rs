@@ -17,7 +17,7 @@ use super::control_client::{self, Asked};
 use super::failure::{Failure, Kind};
 use super::gateway::does_not_apply;
 use super::gateway_install;
-use crate::service::{self, RuntimeStatus, ServiceView};
+use crate::service::{self, RuntimeStatus, ServiceRuntime, ServiceView};
 use crate::supervise::holder_of;
 
 /// A drain may take a while, and a successor its time to become ready.
@@ -103,7 +103,7 @@ pub(crate) async fn perform(
     let socket = context.supervisor_socket();
     let limit = arguments.timeout.unwrap_or(LIMIT);
     if verb == Verb::Stop
-        && let Some(unit) = stopped_as_service(context).await
+        && let Some(unit) = stopped_as_service(context).await?
     {
         return Ok(report(context, verb, verb.done(), unit));
     }
@@ -184,26 +184,48 @@ fn report(context: &Context, verb: Verb, result: &'static str, message: String) 
 
 /// Stops a service through its service manager when the instance that answers is the one it has started. None when it is not, and when
 /// the service manager cannot be asked: then the instance itself is.
-async fn stopped_as_service(context: &Context) -> Option<String> {
-    let status = context.running().await.answer()?;
+///
+/// # Errors
+/// When the stop is under way and takes longer than anybody waits here.
+async fn stopped_as_service(context: &Context) -> Result<Option<String>, Failure> {
+    let Some(status) = context.running().await.answer() else {
+        return Ok(None);
+    };
     let manager = service::manager(&context.identity, &context.environment);
     let view = manager.view();
     if view.runtime.pid != Some(status.pid) {
-        return None;
+        return Ok(None);
     }
     match manager.stop() {
-        Ok(()) => Some(format!(
+        Ok(()) => Ok(Some(format!(
             "Stopped {} service: {}",
             view.label,
             view.unit.unwrap_or_default()
-        )),
+        ))),
+        Err(_) if is_stopping(&manager.view().runtime) => Err(still_stopping(context)),
         Err(reason) => {
             context
                 .out
                 .note(format!("{reason}; it will start the gateway again."));
-            None
+            Ok(None)
         }
     }
+}
+
+/// Whether the service manager is about to stop the service: a drain may take longer than its tool is waited for.
+fn is_stopping(runtime: &ServiceRuntime) -> bool {
+    runtime.state.as_deref() == Some("deactivating")
+}
+
+fn still_stopping(context: &Context) -> Failure {
+    Failure::new(
+        Kind::Failed,
+        "The service is still stopping: its drain takes longer than this command waits. It ends by itself, and stays stopped.",
+    )
+    .hint(format!(
+        "See when it has: {}",
+        context.command("gateway status")
+    ))
 }
 
 /// Nobody answers on the control socket: perhaps a service of another kind runs, or the unit waits for its next start.
@@ -256,7 +278,12 @@ fn by_service_manager(context: &Context, verb: Verb) -> Result<(&'static str, St
         }
         // Sockets that the service manager holds would start it again with the next connection.
         Verb::Stop if runs || manager.has_sockets() => {
-            manager.stop().map_err(failed)?;
+            manager
+                .stop()
+                .map_err(|reason| match is_stopping(&manager.view().runtime) {
+                    true => still_stopping(context),
+                    false => failed(reason),
+                })?;
             Ok((
                 verb.done(),
                 format!("Stopped {} service: {unit}", view.label),

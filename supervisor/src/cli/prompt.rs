@@ -1,17 +1,19 @@
 //! Questions to a person at a terminal, one line each.
 //!
 //! Questions go to standard error, because standard output is for answers. Nothing that is secret is shown while it is typed, and
-//! whatever ends the question gives the terminal back as it was.
+//! whatever ends or interrupts the question gives the terminal back as it was.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::os::fd::AsFd as _;
 
-use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use openclaw_shared::secret::Secret;
 use tokio::sync::oneshot;
 
 use super::failure::{Failure, Kind};
 use super::interrupt::interrupted;
+
+mod dark;
+
+use self::dark::Dark;
 
 /// Something that can be chosen: what is typed for it, and what it means.
 pub(crate) type Choice<'a> = (&'a str, &'a str);
@@ -115,13 +117,10 @@ fn chosen(said: &str, choices: &[Choice<'_>]) -> Option<usize> {
 
 /// Reads a line. A thread waits for it, so that a signal is heard meanwhile; the command ends with it then.
 async fn read(question: &str, hidden: bool) -> Result<String, Failure> {
-    {
-        let mut stderr = io::stderr().lock();
-        let shown = write!(stderr, "{question}").and_then(|()| stderr.flush());
-        shown.map_err(|_| left())?;
-    }
+    // Both before the question: whoever sees it may answer at once, or leave.
+    let interrupted = interrupted();
     let _dark = match hidden {
-        true => Some(Dark::fall().map_err(|error| {
+        true => Some(Dark::fall(question).map_err(|error| {
             Failure::new(
                 Kind::Failed,
                 format!("The terminal shows what is typed, and cannot be told not to: {error}."),
@@ -129,6 +128,7 @@ async fn read(question: &str, hidden: bool) -> Result<String, Failure> {
         })?),
         false => None,
     };
+    ask(question).map_err(|_| left())?;
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
@@ -138,7 +138,7 @@ async fn read(question: &str, hidden: bool) -> Result<String, Failure> {
     });
     let said = tokio::select! {
         said = receiver => said,
-        _ = interrupted() => return Err(Failure::new(
+        _ = interrupted => return Err(Failure::new(
             Kind::Failed,
             "\nInterrupted. What was done before stays, and the command can be run again.",
         )),
@@ -149,33 +149,16 @@ async fn read(question: &str, hidden: bool) -> Result<String, Failure> {
     }
 }
 
+fn ask(question: &str) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question}").and_then(|()| stderr.flush())
+}
+
 fn left() -> Failure {
     Failure::new(
         Kind::Failed,
         "\nNobody answers. What was done before stays, and the command can be run again.",
     )
-}
-
-/// A terminal that does not show what is typed, for as long as this lives.
-struct Dark(Termios);
-
-impl Dark {
-    fn fall() -> nix::Result<Self> {
-        let before = tcgetattr(io::stdin().as_fd())?;
-        let mut dark = before.clone();
-        dark.local_flags.remove(LocalFlags::ECHO);
-        // The end of the line is shown, so that the next one begins below.
-        dark.local_flags.insert(LocalFlags::ECHONL);
-        tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, &dark)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Dark {
-    fn drop(&mut self) {
-        // A terminal that is gone needs nothing.
-        let _ = tcsetattr(io::stdin().as_fd(), SetArg::TCSADRAIN, &self.0);
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+mod replaceable;
+
 use openclaw_shared::instance::Environment;
+
+pub(crate) use self::replaceable::replaceable;
 
 /// The path of this program as people know it. Packages and hand-made installations often put a link into a folder of the search path
 /// and turn it at an upgrade; where the link points today is of no use tomorrow.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use openclaw_shared::control::{
-    CONTROL_VERSION, ChildName, CliReply, CliRequest, Generation, ToChild, ToSupervisor,
+    ChildName, CliReply, CliRequest, Generation, Spoken, ToChild, ToSupervisor,
 };
 use openclaw_shared::ipc::codec::{MessageReader, frame, write_message};
 use openclaw_shared::ipc::{self, Listener, Stream};
@@ -250,15 +250,17 @@ async fn greet(
     };
     let Some(ToSupervisor::Hello {
         version,
+        oldest,
         child: claimed,
         generation,
     }) = hello
     else {
         return Err(io::Error::other("the first message was no hello"));
     };
-    if version != CONTROL_VERSION || claimed != child {
+    let (theirs, ours) = (Spoken::told(version, oldest), Spoken::OURS);
+    if ours.common(theirs).is_none() || claimed != child {
         return Err(io::Error::other(format!(
-            "a hello of {claimed}, version {version}, on the socket of {child}, version {CONTROL_VERSION}"
+            "a hello of {claimed}, {theirs}, on the socket of {child}, {ours}"
         )));
     }
     let greeting = Greeting {

@@ -32,13 +32,27 @@ impl Supervisor {
         let mut events = std::collections::VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let ending = Ending::of(&event, &self.fleet);
+            let was_changing = self.fleet.is_changing();
             let actions = self.fleet.on(Moment::now(), event, jitter());
             // Told before anything is done about it, so that the log reads in the order of things.
             for climb in climbs(ending, &actions, self.is_ready) {
                 self.climb(&climb);
             }
+            let is_told = |action: &Action| match action {
+                Action::InForce(_) | Action::Restarted(..) => true,
+                Action::Child(..)
+                | Action::Reload(..)
+                | Action::RolledBack { .. }
+                | Action::GaveUp(..)
+                | Action::Finish(_) => false,
+            };
+            let ended_untold =
+                was_changing && !self.fleet.is_changing() && !actions.iter().any(is_told);
             for action in actions {
                 events.extend(self.perform(action));
+            }
+            if ended_untold && self.is_ready && !self.fleet.is_stopping() {
+                self.way_back_failed();
             }
         }
     }
@@ -258,6 +272,13 @@ impl Supervisor {
                 WaitsFor::Change(asker, _) => self.tell_outcome(asker, outcome.clone()),
             }
         }
+    }
+
+    /// Neither a change nor the way back from it came about everywhere. Nothing is under way any more, which the service manager would wait
+    /// for until it loses patience.
+    fn way_back_failed(&self) {
+        tracing::error!(target: "config", "the configuration before could not be brought back to every process; what serves goes on, and the rest is started again");
+        notify::tell(Notice::Ready, &self.serving());
     }
 
     fn restarted(&mut self, children: &BTreeSet<ChildName>, result: &Result<(), String>) {

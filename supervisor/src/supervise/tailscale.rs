@@ -5,37 +5,38 @@
 //! when this process ends; it is taken back when the configuration no longer asks for it, and at the end when `resetOnExit`
 //! says so. A gateway serves without it: what goes wrong is said, and tried again, since at a start of the machine Tailscale may
 //! come later.
+//!
+//! Invariant: what may be published is known, in this life and the next ([`kept`]), until it was taken back. Nothing is taken back before
+//! a configuration is in force.
 
-use std::ffi::OsString;
-use std::fmt;
-use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openclaw_shared::config::section::TailscaleMode;
 use openclaw_shared::control::TailscaleStatus;
 use openclaw_shared::instance::{Environment, without_secrets};
-use openclaw_shared::log::printable;
-use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How long a command of Tailscale may take. It asks its server for a certificate at the first time.
-const DEADLINE: Duration = Duration::from_secs(30);
+mod kept;
+mod program;
+
+use self::kept::{Kept, Record};
+use self::program::{Program, Taken, Trouble};
+
 /// How long an end waits for what is taken back.
 const LAST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a command that was killed may take to be gone.
+const HALT_DEADLINE: Duration = Duration::from_secs(2);
 /// The pauses between attempts; the last one is repeated.
 const PAUSES: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
     Duration::from_secs(60),
 ];
-/// The longest answer that is read; that of `status` grows with the tailnet.
-const LONGEST_ANSWER: u64 = 8 * 1024 * 1024;
 
 /// What is to be published, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +50,13 @@ pub(crate) struct Publication {
 }
 
 /// Who sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Audience {
     /// The machines of the tailnet.
+    #[serde(rename = "serve")]
     Tailnet,
     /// Everybody.
+    #[serde(rename = "funnel")]
     Everybody,
 }
 
@@ -75,53 +78,44 @@ impl Audience {
     }
 }
 
-/// Why nothing is published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Trouble {
-    Missing,
-    NotLoggedIn(String),
-    Silent,
-    Refused { command: String, why: String },
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => formatter.write_str(
-                "there is no program `tailscale` on the PATH; install Tailscale, or set gateway.tailscale.mode to \"off\"",
-            ),
-            Self::NotLoggedIn(state) => write!(
-                formatter,
-                "Tailscale is not connected (it says {state}); run `tailscale up`"
-            ),
-            Self::Silent => formatter.write_str("`tailscale` did not answer in time"),
-            Self::Refused { command, why } => write!(formatter, "`{command}` failed: {why}"),
-        }
-    }
+/// What the instance wants of Tailscale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// It is not known yet: no configuration is in force.
+    Unknown,
+    /// Nothing is to be published.
+    Nothing,
+    /// This is.
+    That(Publication),
+    /// Everything stays as it is, and no command runs any more: another program goes on.
+    Halt,
 }
 
 /// Looks after what is published. There is one for as long as the instance lives.
 #[derive(Debug)]
 pub(super) struct Tailscale {
-    wish: watch::Sender<Option<Publication>>,
+    wish: watch::Sender<Wish>,
     told: Arc<Mutex<Option<TailscaleStatus>>>,
     work: JoinHandle<()>,
 }
 
 impl Tailscale {
-    /// Begins to look after it; so far nothing is wished for.
-    pub(super) fn new(environment: &Environment) -> Self {
-        let (wish, wishes) = watch::channel(None);
+    /// Begins to look after it; so far nobody knows what is wished for.
+    pub(super) fn new(environment: &Environment, state_dir: &Path) -> Self {
+        let (wish, wishes) = watch::channel(Wish::Unknown);
         let told = Arc::default();
         let program = Program {
             environment: without_secrets(environment.all()).into_iter().collect(),
+            wishes: wishes.clone(),
         };
-        let work = tokio::spawn(look_after(program, wishes, Arc::clone(&told)));
+        let keeper = Keeper::new(program, Record::of(state_dir), Arc::clone(&told));
+        let work = tokio::spawn(look_after(keeper, wishes));
         Self { wish, told, work }
     }
 
     /// Says what is to be published from now on.
     pub(super) fn wish(&self, wanted: Option<Publication>) {
+        let wanted = wanted.map_or(Wish::Nothing, Wish::That);
         self.wish.send_if_modified(|wish| {
             let is_new = *wish != wanted;
             *wish = wanted;
@@ -137,85 +131,57 @@ impl Tailscale {
             .clone()
     }
 
-    /// Takes back what is to be taken back at the end, within bounds.
+    /// Ends whatever command is under way, and leaves everything as it is to the program that goes on in this process. It would have a child
+    /// that it does not know otherwise.
+    pub(super) async fn halt(&mut self) {
+        self.wish.send_replace(Wish::Halt);
+        if timeout(HALT_DEADLINE, &mut self.work).await.is_err() {
+            tracing::warn!(target: "tailscale", "a command of Tailscale does not end");
+        }
+    }
+
+    /// Takes back what is to be taken back at the end, within bounds. What cannot be is known to the next start.
     pub(super) async fn end(self) {
-        let takes_back = self.wish.borrow().is_some_and(|wish| wish.reset_on_exit);
+        let takes_back = match *self.wish.borrow() {
+            Wish::Nothing => true,
+            Wish::That(wish) => wish.reset_on_exit,
+            Wish::Unknown | Wish::Halt => false,
+        };
         if !takes_back {
             self.work.abort();
             return;
         }
-        // Without anybody who wishes, the work ends once nothing is published.
-        self.wish(None);
+        // Said once more also when it was said before: what could not be taken back then is tried a last time. Without anybody who
+        // wishes, the work ends after that.
+        self.wish.send_replace(Wish::Nothing);
         drop(self.wish);
         if timeout(LAST_DEADLINE, self.work).await.is_err() {
-            tracing::warn!(target: "tailscale", "what Tailscale publishes could not be taken back in time");
+            tracing::warn!(target: "tailscale", "what Tailscale publishes could not be taken back in time; the next start takes it back");
         }
     }
 }
 
-async fn look_after(
-    program: Program,
-    mut wishes: watch::Receiver<Option<Publication>>,
-    told: Arc<Mutex<Option<TailscaleStatus>>>,
-) {
-    let tell = |status: Option<TailscaleStatus>| {
-        *told.lock().unwrap_or_else(PoisonError::into_inner) = status;
-    };
-    let mut published: Option<Publication> = None;
+async fn look_after(mut keeper: Keeper, mut wishes: watch::Receiver<Wish>) {
     let mut attempts = 0_usize;
-    let mut last_trouble = None;
     loop {
         let wish = *wishes.borrow_and_update();
-        if let Some(old) = published.filter(|old| wish.map(|wish| wish.to) != Some(old.to)) {
-            match program.take_back(old.to).await {
-                Ok(()) => tracing::info!(target: "tailscale", "taken back"),
-                Err(trouble) => {
-                    tracing::warn!(target: "tailscale", %trouble, "what Tailscale publishes could not be taken back");
-                }
+        let done = match wish {
+            Wish::Unknown => Ok(()),
+            Wish::Nothing => keeper.fulfil(None).await,
+            Wish::That(wish) => keeper.fulfil(Some(wish)).await,
+            Wish::Halt => return,
+        };
+        let changed = match done {
+            Ok(()) => {
+                attempts = 0;
+                wishes.changed().await
             }
-            published = None;
-        }
-        let mut pause = None;
-        match wish {
-            None => tell(None),
-            Some(wish) if published.is_some_and(|done| done.port == wish.port) => {
-                published = Some(wish);
+            Err(Unfulfilled) => {
+                let pause = PAUSES[attempts.min(PAUSES.len() - 1)];
+                attempts += 1;
+                // An attempt that is due begins without a change.
+                timeout(pause, wishes.changed()).await.unwrap_or(Ok(()))
             }
-            Some(wish) => {
-                let mode = wish.to.verb().to_owned();
-                match program.publish(wish).await {
-                    Ok(url) => {
-                        tracing::info!(target: "tailscale", mode = wish.to.verb(), %url, "published");
-                        published = Some(wish);
-                        attempts = 0;
-                        last_trouble = None;
-                        tell(Some(TailscaleStatus {
-                            mode,
-                            url: Some(url),
-                            error: None,
-                        }));
-                    }
-                    Err(trouble) => {
-                        // Once for each reason: it may go on for long.
-                        if last_trouble.as_ref() != Some(&trouble) {
-                            tracing::error!(target: "tailscale", mode = wish.to.verb(), %trouble, "the gateway is not published; it is tried again");
-                        }
-                        tell(Some(TailscaleStatus {
-                            mode,
-                            url: None,
-                            error: Some(trouble.to_string()),
-                        }));
-                        last_trouble = Some(trouble);
-                        pause = Some(PAUSES[attempts.min(PAUSES.len() - 1)]);
-                        attempts += 1;
-                    }
-                }
-            }
-        }
-        let changed = match pause {
-            None => wishes.changed().await,
-            // An attempt that is due begins without a change.
-            Some(pause) => timeout(pause, wishes.changed()).await.unwrap_or(Ok(())),
         };
         if changed.is_err() {
             return;
@@ -223,129 +189,179 @@ async fn look_after(
     }
 }
 
-/// The program `tailscale`, as it is found by the variables of this process.
+/// A wish could not be fulfilled, which was told; it is to be tried again.
 #[derive(Debug)]
-struct Program {
-    environment: Vec<(OsString, OsString)>,
+struct Unfulfilled;
+
+/// What went wrong, in which direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failed {
+    ToPublish(Trouble),
+    ToTakeBack(Trouble),
 }
 
-impl Program {
-    async fn publish(&self, wish: Publication) -> Result<String, Trouble> {
-        let status = self.run(&["status", "--json"]).await?;
-        let name = name_of(&status)?;
-        let port = wish.port.to_string();
-        self.run(&[wish.to.verb(), "--bg", "--yes", &port]).await?;
-        Ok(format!("https://{name}/"))
-    }
+/// Brings about what is wished for, and knows what is published.
+#[derive(Debug)]
+struct Keeper {
+    program: Program,
+    record: Record,
+    told: Arc<Mutex<Option<TailscaleStatus>>>,
+    /// What may be published, as the record says.
+    open: Option<Kept>,
+    /// Why the record does not say it.
+    unread: Option<String>,
+    /// What this life has published: at a start it is published anew, because Tailscale may have been reset since.
+    done: Option<Publication>,
+    /// What was told last, since it may go on for long.
+    failed: Option<Failed>,
+}
 
-    /// Takes back what [`Program::publish`] has published, and nothing else that the owner may have Tailscale publish.
-    async fn take_back(&self, audience: Audience) -> Result<(), Trouble> {
-        let off = [audience.verb(), "--https=443", "off"];
-        self.run(&off).await.map(|_| ())
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, Trouble> {
-        let mut command = Command::new("tailscale");
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let named = || format!("tailscale {}", arguments.join(" "));
-        let refused = |why: String| Trouble::Refused {
-            command: named(),
-            why,
+impl Keeper {
+    fn new(program: Program, record: Record, told: Arc<Mutex<Option<TailscaleStatus>>>) -> Self {
+        let (open, unread) = match record.recall() {
+            Ok(open) => (open, None),
+            Err(error) => (None, Some(error)),
         };
-        match timeout(DEADLINE, said(command)).await {
-            Ok(Ok((status, answer, _))) if status.success() => Ok(answer),
-            Ok(Ok((status, answer, complaint))) => {
-                let words = if complaint.is_empty() {
-                    answer
-                } else {
-                    complaint
-                };
-                Err(refused(words_of(&words, status)))
+        if let Some(error) = &unread {
+            tracing::error!(target: "tailscale", %error, "what was published before is not known; see `tailscale serve status`");
+        }
+        Self {
+            program,
+            record,
+            told,
+            open,
+            unread,
+            done: None,
+            failed: None,
+        }
+    }
+
+    fn tell(&self, status: Option<TailscaleStatus>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    async fn fulfil(&mut self, wish: Option<Publication>) -> Result<(), Unfulfilled> {
+        let wished = wish.map(|wish| wish.to);
+        if let Some(open) = self.open.take_if(|open| Some(open.to) != wished) {
+            self.done = None;
+            if let Err(trouble) = self.take_back(&open).await {
+                self.still_published(open.to, trouble);
+                self.open = Some(open);
+                return Err(Unfulfilled);
             }
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(Trouble::Missing),
-            Ok(Err(error)) => Err(refused(error.to_string())),
-            Err(_late) => Err(Trouble::Silent),
         }
-    }
-}
-
-async fn said(mut command: Command) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
-    let mut child = command.spawn()?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (mut answer, mut complaint) = (Vec::new(), Vec::new());
-    let reading = async {
-        if let Some(stdout) = stdout {
-            stdout.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
+        let Some(wish) = wish else {
+            self.failed = None;
+            self.tell(self.nothing_published());
+            return Ok(());
+        };
+        if self.done.is_none_or(|done| done.port != wish.port) {
+            let url = self.publish(wish).await;
+            let url = url.map_err(|trouble| self.not_published(wish.to, trouble))?;
+            tracing::info!(target: "tailscale", mode = wish.to.verb(), %url, "published");
+            self.failed = None;
+            self.tell(Some(TailscaleStatus {
+                mode: wish.to.verb().to_owned(),
+                url: Some(url),
+                error: None,
+            }));
         }
-        io::Result::Ok(())
-    };
-    let listening = async {
-        if let Some(stderr) = stderr {
-            stderr.take(64 * 1024).read_to_end(&mut complaint).await?;
+        self.done = Some(wish);
+        Ok(())
+    }
+
+    async fn publish(&mut self, wish: Publication) -> Result<String, Trouble> {
+        let url = self.program.address().await?;
+        let mut ports = self.open.take().map_or_else(Vec::new, |open| open.ports);
+        ports.retain(|port| *port != wish.port);
+        ports.push(wish.port);
+        let open = Kept { to: wish.to, ports };
+        let kept = self.record.keep(&open);
+        self.open = Some(open);
+        kept.map_err(|error| Trouble::Unkept(error.to_string()))?;
+        self.unread = None;
+        self.program.publish(wish).await?;
+        // It leads nowhere else from here on.
+        let open = Kept {
+            to: wish.to,
+            ports: vec![wish.port],
+        };
+        if let Err(error) = self.record.keep(&open) {
+            tracing::warn!(target: "tailscale", %error, "what was published before cannot be forgotten");
         }
-        io::Result::Ok(())
-    };
-    tokio::try_join!(reading, listening)?;
-    let status = child.wait().await?;
-    Ok((status, answer, complaint))
-}
-
-/// What it said, in one line.
-fn words_of(said: &[u8], status: ExitStatus) -> String {
-    let text = String::from_utf8_lossy(said);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let words: Vec<&str> = lines.take(3).collect();
-    match words.is_empty() {
-        true => status.to_string(),
-        false => printable(&words.join("; ")).to_string(),
+        self.open = Some(open);
+        Ok(url)
     }
-}
 
-/// The name of this machine in the tailnet, from the answer of `tailscale status --json`.
-fn name_of(answer: &[u8]) -> Result<String, Trouble> {
-    let unread = || Trouble::Refused {
-        command: "tailscale status --json".to_owned(),
-        why: "its answer cannot be read".to_owned(),
-    };
-    let status: Value = serde_json::from_slice(answer).map_err(|_| unread())?;
-    let state = status["BackendState"].as_str().unwrap_or("nothing");
-    if state != "Running" {
-        return Err(Trouble::NotLoggedIn(printable(state).to_string()));
-    }
-    let name = status["Self"]["DNSName"].as_str().ok_or_else(unread)?;
-    let name = name.trim_end_matches('.');
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-    match !name.is_empty() && name.bytes().all(is_plain) {
-        true => Ok(name.to_owned()),
-        false => Err(unread()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_comes_from_a_tailnet_that_is_connected() {
-        let name = |text: &str| name_of(text.as_bytes());
-        let running = r#"{"BackendState":"Running","Self":{"DNSName":"box.tail1.ts.net."}}"#;
-        assert_eq!(name(running).as_deref(), Ok("box.tail1.ts.net"));
-        let out = name(r#"{"BackendState":"NeedsLogin","Self":{}}"#).unwrap_err();
-        assert_eq!(out, Trouble::NotLoggedIn("NeedsLogin".to_owned()));
-        assert!(out.to_string().contains("tailscale up"));
-        for odd in [
-            "",
-            "{}",
-            r#"{"BackendState":"Running","Self":{"DNSName":"a b"}}"#,
-        ] {
-            name(odd).unwrap_err();
+    async fn take_back(&self, open: &Kept) -> Result<(), Trouble> {
+        let mode = open.to.verb();
+        match self.program.take_back(open).await? {
+            Taken::Back => tracing::info!(target: "tailscale", mode, "taken back"),
+            Taken::Gone => tracing::info!(target: "tailscale", mode, "not published any more"),
+            Taken::SomebodyElses => {
+                tracing::info!(target: "tailscale", mode, "something else is published in its place, and stays");
+            }
         }
+        if let Err(error) = self.record.forget() {
+            tracing::warn!(target: "tailscale", %error, "that it was taken back cannot be kept");
+        }
+        Ok(())
+    }
+
+    /// Tells that something is published that should not be.
+    fn still_published(&mut self, to: Audience, trouble: Trouble) {
+        let mode = to.verb();
+        let mut why = format!("the gateway may still be published: {trouble}");
+        if trouble == Trouble::Missing {
+            let path = self.record.path().display();
+            why.push_str(&format!(
+                "; when Tailscale is gone for good, remove {path} and restart"
+            ));
+        }
+        if self.has_news(Failed::ToTakeBack(trouble)) {
+            tracing::error!(target: "tailscale", mode, error = %why, "what Tailscale publishes could not be taken back; it is tried again");
+        }
+        self.tell(Some(TailscaleStatus {
+            mode: mode.to_owned(),
+            url: None,
+            error: Some(why),
+        }));
+    }
+
+    /// Tells that nothing is published that should be.
+    fn not_published(&mut self, to: Audience, trouble: Trouble) -> Unfulfilled {
+        let mode = to.verb();
+        let mut why = trouble.to_string();
+        if trouble == Trouble::Missing {
+            why.push_str("; install Tailscale, or set gateway.tailscale.mode to \"off\"");
+        }
+        if self.has_news(Failed::ToPublish(trouble)) {
+            tracing::error!(target: "tailscale", mode, trouble = %why, "the gateway is not published; it is tried again");
+        }
+        self.tell(Some(TailscaleStatus {
+            mode: mode.to_owned(),
+            url: None,
+            error: Some(why),
+        }));
+        Unfulfilled
+    }
+
+    /// Once for each reason.
+    fn has_news(&mut self, failed: Failed) -> bool {
+        let is_new = self.failed.as_ref() != Some(&failed);
+        self.failed = Some(failed);
+        is_new
+    }
+
+    /// What there is to say when nothing is to be published.
+    fn nothing_published(&self) -> Option<TailscaleStatus> {
+        let why = self.unread.as_ref()?;
+        Some(TailscaleStatus {
+            mode: "off".to_owned(),
+            url: None,
+            error: Some(format!(
+                "what was published before is not known: {why}; see `tailscale serve status`, then remove that file"
+            )),
+        })
     }
 }

@@ -1,8 +1,12 @@
 //! What programs send over HTTP reaches the provider, and what the provider has counted reaches the program.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use openclaw_shared::control::ChildName;
 use openclaw_tests::home::TOKEN;
 use openclaw_tests::http;
 use openclaw_tests::model_server::Script;
+use openclaw_tests::pdf;
 use serde_json::{Value, json};
 
 use super::Stage;
@@ -160,4 +164,64 @@ async fn a_program_that_names_its_session_goes_on_in_it() {
     post(&stage, RESPONSES, &[], &body).await;
     let asked = stage.last_asked().body["messages"].to_string();
     assert!(!asked.contains("the first"), "{asked}");
+}
+
+/// A question with a PDF, as each of the two interfaces has it.
+fn with_pdf(pdf: &[u8]) -> [(&'static str, Value); 2] {
+    let data = BASE64.encode(pdf);
+    let completions = json!({"model": "openclaw", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "read"},
+        {"type": "file", "file": {"filename": "paper.pdf", "file_data": data}},
+    ]}]});
+    let responses = json!({"model": "openclaw", "input": [{"role": "user", "content": [
+        {"type": "input_text", "text": "read"},
+        {"type": "input_file", "source":
+            {"type": "base64", "media_type": "application/pdf", "data": data, "filename": "paper.pdf"}},
+    ]}]});
+    [(COMPLETIONS, completions), (RESPONSES, responses)]
+}
+
+#[tokio::test]
+async fn the_text_of_a_pdf_reaches_the_provider() {
+    let stage = stage().await;
+    for (path, body) in with_pdf(&pdf::of_pages(&["Seven blue whales", "and a boat"])) {
+        post(&stage, path, &[], &body).await;
+        let system = stage.last_asked().body["messages"][0]["content"].to_string();
+        for expected in ["paper.pdf", "Seven blue whales", "and a boat"] {
+            assert!(system.contains(expected), "{path}: {system}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pdf_without_text_is_refused_with_what_to_do_and_a_hostile_one_costs_nobody_else() {
+    let stage = stage().await;
+    let asked = stage.model.counts().asked;
+    let gateway = stage.instance.pid_of(ChildName::Gateway).await;
+    let mut pdfs = pdf::hostile();
+    let whole = pdf::of_pages(&["Seven blue whales"]);
+    pdfs.push(("half of one", whole[..whole.len() / 2].to_vec()));
+    let said = [
+        ("one that is locked", pdf::encrypted(), "password"),
+        (
+            "one of pictures",
+            pdf::of_pages(&[""]),
+            "pictures of its pages",
+        ),
+        ("none", b"GIF89a".to_vec(), "no PDF"),
+    ];
+    let said = said.into_iter();
+    let any = pdfs.into_iter().map(|(what, pdf)| (what, pdf, "PDF"));
+    for (what, pdf, expected) in any.chain(said) {
+        let [_, (path, body)] = with_pdf(&pdf);
+        let port = stage.instance.home().port();
+        let request = http::post(port, path, TOKEN, &[], &body);
+        let answer = http::exchange(port, request.as_bytes()).await;
+        let answer = answer.unwrap_or_else(|got| panic!("{what}: {got:?}"));
+        let text = answer.text();
+        assert_eq!(answer.status, 400, "{what}: {text}");
+        assert!(text.contains(expected), "{what}: {text}");
+    }
+    assert_eq!(stage.model.counts().asked, asked);
+    assert_eq!(stage.instance.pid_of(ChildName::Gateway).await, gateway);
 }

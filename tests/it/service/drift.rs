@@ -62,4 +62,33 @@ async fn drift_of_a_service_is_told_and_repaired_and_its_sockets_stay() {
     serves(&home).await;
     let said = manager.run(&program, &doctor).await;
     assert_eq!(drift(&said), None, "{said:?}");
+
+    // The file of the sockets is judged as the service's own: by the configuration as it is.
+    let socket = unit_path(&home, SOCKET);
+    let held = fs::read_to_string(&socket).unwrap();
+    let stale = held.replace("Backlog=1024\n", "Backlog=5\n");
+    assert_ne!(stale, held);
+    fs::write(&socket, &stale).unwrap();
+    let said = manager.run(&program, &doctor).await;
+    let found = drift(&said).unwrap();
+    assert!(
+        found["place"].as_str().unwrap().ends_with(SOCKET),
+        "{found}"
+    );
+    let status = ["gateway", "status", "--no-probe", "--json"];
+    let said = manager.run(&program, &status).await;
+    assert!(
+        said.out.contains("The file of the sockets differs"),
+        "{said:?}"
+    );
+    fs::remove_file(&socket).unwrap();
+    let said = manager.run(&program, &fix).await;
+    let found = drift(&said).unwrap();
+    assert!(
+        found["message"].as_str().unwrap().contains("is missing") && found["fixed"] == true,
+        "{found}"
+    );
+    assert_eq!(fs::read_to_string(&socket).unwrap(), held);
+    assert_eq!(manager.property(SOCKET, "ActiveState").await, "active");
+    serves(&home).await;
 }

@@ -75,3 +75,47 @@ async fn a_service_is_upgraded_and_taken_back_without_another_main_process() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn the_sockets_of_the_service_manager_outlive_an_upgrade() {
+    let home = home();
+    let Some(manager) = SystemdUser::start(&home).await else {
+        return;
+    };
+    let installed = manager
+        .openclaw(&home, &["gateway", "install", "--socket", "--json"])
+        .await;
+    assert_eq!(installed.code, 0, "{installed:?}");
+    eventually("the service serves", async || {
+        Client::try_connect(home.port(), connect_params(TOKEN)).await
+    })
+    .await;
+    let pid = manager.main_pid(UNIT).await;
+    let target = openclaw_tests::client::Target {
+        port: home.port(),
+        token: TOKEN.to_owned(),
+    };
+    let load = Load::start(5, &target).await;
+    let served = load.served();
+    home.install_again();
+    let said = manager
+        .openclaw(&home, &["gateway", "upgrade", "--json"])
+        .await;
+    assert_eq!(said.json()["result"], json!("upgraded"), "{said:?}");
+    load.served_anew(&served).await;
+    check_seamless(&load.stop().await);
+    manager
+        .until(UNIT, "ActiveState", |state| state == "active")
+        .await;
+    assert_eq!(manager.main_pid(UNIT).await, pid);
+    let socket = "openclaw-gateway.socket";
+    assert_eq!(manager.property(socket, "ActiveState").await, "active");
+
+    // They still are the manager's: while the service is down, who comes waits, and starts it again.
+    manager.systemctl(&["stop", UNIT]).await;
+    eventually("the service serves again", async || {
+        Client::try_connect(home.port(), connect_params(TOKEN)).await
+    })
+    .await;
+    assert_ne!(manager.main_pid(UNIT).await, pid);
+}

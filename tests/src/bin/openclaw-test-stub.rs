@@ -73,8 +73,14 @@ async fn misbehave(
         _ => {}
     }
     let generation = inheritance.generation;
+    let (version, oldest) = match behaviour {
+        "next-release" => (CONTROL_VERSION + 1, Some(CONTROL_VERSION)),
+        "foreign" => (CONTROL_VERSION + 1, None),
+        _ => (CONTROL_VERSION, None),
+    };
     let hello = ToSupervisor::Hello {
-        version: CONTROL_VERSION,
+        version,
+        oldest,
         child: claimed,
         generation,
     };

@@ -9,6 +9,7 @@ use crate::http::client_tools;
 use crate::http::conversation::Conversation;
 use crate::http::fields::{Field, Misfit, Object};
 use crate::http::media::{self, Limits};
+use crate::http::pdfs::Pdfs;
 use crate::http::question::{self, Question, Refused};
 use crate::http::target::MODEL;
 
@@ -20,8 +21,19 @@ pub(super) struct Request {
     pub(super) with_usage: bool,
 }
 
+/// What pictures and files are read with.
+struct Media<'a> {
+    limits: &'a Limits,
+    pdfs: &'a mut Pdfs,
+}
+
 /// Reads a body.
-pub(super) fn read(body: &Map<String, Value>, limits: &Limits) -> Result<Request, Refused> {
+pub(super) fn read(
+    body: &Map<String, Value>,
+    limits: &Limits,
+    pdfs: &mut Pdfs,
+) -> Result<Request, Refused> {
+    let mut media = Media { limits, pdfs };
     let body = Object::body(body);
     let text = |key: &str| {
         body.get(key)
@@ -59,7 +71,7 @@ pub(super) fn read(body: &Map<String, Value>, limits: &Limits) -> Result<Request
     let mut conversation = Conversation::default();
     if let Some(messages) = body.get("messages").or_null() {
         for message in messages.items()? {
-            say(&message, limits, &mut conversation)?;
+            say(&message, &mut media, &mut conversation)?;
         }
     }
     let silence = |_| Refused::Silence("messages");
@@ -78,7 +90,7 @@ pub(super) fn read(body: &Map<String, Value>, limits: &Limits) -> Result<Request
     })
 }
 
-fn say(field: &Field<'_>, limits: &Limits, into: &mut Conversation) -> Result<(), Misfit> {
+fn say(field: &Field<'_>, media: &mut Media<'_>, into: &mut Conversation) -> Result<(), Misfit> {
     const ROLES: &[&str] = &[
         "system",
         "developer",
@@ -91,7 +103,7 @@ fn say(field: &Field<'_>, limits: &Limits, into: &mut Conversation) -> Result<()
     let role = message.get("role").word(ROLES)?;
     let mut content = Vec::new();
     if let Some(written) = message.get("content").or_null() {
-        parts(&written, limits, into, &mut content)?;
+        parts(&written, media, into, &mut content)?;
     }
     match role {
         "system" | "developer" => {
@@ -146,7 +158,7 @@ fn arguments(written: &Field<'_>) -> Result<Map<String, Value>, Misfit> {
 
 fn parts(
     written: &Field<'_>,
-    limits: &Limits,
+    with: &mut Media<'_>,
     into: &mut Conversation,
     content: &mut Vec<Part>,
 ) -> Result<(), Misfit> {
@@ -169,7 +181,7 @@ fn parts(
                     _ => image.object()?.get("url"),
                 };
                 let attached = media::data_url(url.text()?);
-                let image = attached.and_then(|attached| limits.image(&attached));
+                let image = attached.and_then(|attached| with.limits.image(&attached));
                 content.push(image.map_err(|refused| url.misfit(refused.to_string()))?);
             }
             "file" | "input_file" => {
@@ -181,7 +193,7 @@ fn parts(
                 let name = name.map(|name| name.text()).transpose()?;
                 let data = file.get("file_data");
                 let text = media::file_data(data.text()?, name);
-                let text = text.and_then(|attached| limits.file(&attached));
+                let text = text.and_then(|attached| with.limits.file(&attached, with.pdfs));
                 let text = text.map_err(|refused| data.misfit(refused.to_string()))?;
                 into.system.push(media::file_text(name, &text));
             }
@@ -196,10 +208,15 @@ mod tests {
     use openclaw_shared::transcript::{Message, Part, Thinking};
     use serde_json::{Value, json};
 
-    use super::{Limits, Request, read};
+    use super::{Limits, Pdfs, Request, read};
 
     fn request(body: Value) -> Result<Request, String> {
-        read(body.as_object().unwrap(), &Limits::default()).map_err(|error| error.to_string())
+        read(
+            body.as_object().unwrap(),
+            &Limits::default(),
+            &mut Pdfs::default(),
+        )
+        .map_err(|error| error.to_string())
     }
 
     #[test]

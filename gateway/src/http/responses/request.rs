@@ -12,6 +12,7 @@ use crate::http::client_tools;
 use crate::http::conversation::Conversation;
 use crate::http::fields::{Field, Misfit, Object};
 use crate::http::media::{self, Attached, Limits};
+use crate::http::pdfs::Pdfs;
 use crate::http::question::{self, Question, Refused};
 
 const KEYS: &[&str] = &[
@@ -41,6 +42,7 @@ struct Reading<'a> {
     limits: &'a Limits,
     /// None while addresses are only collected.
     fetched: Option<&'a Fetched>,
+    pdfs: &'a mut Pdfs,
     addresses: Vec<Address>,
     conversation: Conversation,
 }
@@ -60,7 +62,8 @@ pub(super) fn addresses(
     body: &Map<String, Value>,
     limits: &Limits,
 ) -> Result<Vec<Address>, Refused> {
-    let (_, reading) = look(body, limits, None)?;
+    let mut pdfs = Pdfs::default();
+    let (_, reading) = look(body, limits, None, &mut pdfs)?;
     Ok(reading.addresses)
 }
 
@@ -69,8 +72,9 @@ pub(super) fn read(
     body: &Map<String, Value>,
     limits: &Limits,
     fetched: &Fetched,
+    pdfs: &mut Pdfs,
 ) -> Result<Question, Refused> {
-    let (plain, reading) = look(body, limits, Some(fetched))?;
+    let (plain, reading) = look(body, limits, Some(fetched), pdfs)?;
     let prompt = reading.conversation.into_prompt();
     Ok(Question {
         prompt: prompt.map_err(|_| Refused::Silence("input"))?,
@@ -82,11 +86,13 @@ fn look<'a>(
     body: &Map<String, Value>,
     limits: &'a Limits,
     fetched: Option<&'a Fetched>,
+    pdfs: &'a mut Pdfs,
 ) -> Result<(Question, Reading<'a>), Misfit> {
     let body = Object::body(body);
     let mut reading = Reading {
         limits,
         fetched,
+        pdfs,
         addresses: Vec::new(),
         conversation: Conversation::default(),
     };
@@ -266,7 +272,7 @@ impl Reading<'_> {
         let Some((attached, name)) = attached else {
             return Ok(());
         };
-        let text = self.limits.file(&attached);
+        let text = self.limits.file(&attached, self.pdfs);
         let text = text.map_err(|refused| at.misfit(refused.to_string()))?;
         let name = name.as_deref().or(named);
         self.conversation.system.push(media::file_text(name, &text));
@@ -337,11 +343,13 @@ mod tests {
     use openclaw_shared::transcript::{Message, Part, Thinking};
     use serde_json::{Value, json};
 
-    use super::{Address, Attached, Fetched, Limits, Question, addresses, read};
+    use super::{Address, Attached, Fetched, Limits, Pdfs, Question, addresses, read};
 
     fn request(body: Value) -> Result<Question, String> {
         let body = body.as_object().unwrap();
-        read(body, &Limits::default(), &Fetched::new()).map_err(|error| error.to_string())
+        let mut pdfs = Pdfs::default();
+        read(body, &Limits::default(), &Fetched::new(), &mut pdfs)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -431,6 +439,7 @@ mod tests {
             by_address.as_object().unwrap(),
             &Limits::default(),
             &fetched,
+            &mut Pdfs::default(),
         )
         .unwrap();
         assert_eq!(
@@ -438,8 +447,13 @@ mod tests {
             Some("<file name=\"c.txt\">\nHello\n</file>")
         );
         let failed = Fetched::from([(url.to_owned(), Err("private address".to_owned()))]);
-        let refused =
-            read(by_address.as_object().unwrap(), &Limits::default(), &failed).unwrap_err();
+        let refused = read(
+            by_address.as_object().unwrap(),
+            &Limits::default(),
+            &failed,
+            &mut Pdfs::default(),
+        )
+        .unwrap_err();
         assert_eq!(
             refused.to_string(),
             "input.0.content.0.source.url: private address"
@@ -481,7 +495,7 @@ mod tests {
             (
                 json!({"model": "m", "input": [{"role": "user", "content": [{"type": "input_file", "source":
                 {"type": "base64", "media_type": "application/pdf", "data": ""}}]}]}),
-                "input.0.content.0.source: PDF files are not read by this version; send their text, or pictures of their pages",
+                "input.0.content.0.source: the file is no PDF; send it with the type that it has",
             ),
             (
                 json!({"model": "m", "input": "hi", "stream": 1}),

@@ -1,6 +1,9 @@
 //! Two lives of the gateway side by side: what one is asked to stop, the other one may be doing.
 
+use std::time::Duration;
+
 use openclaw_shared::clock::WallTime;
+use openclaw_shared::paths::StatePaths;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -51,6 +54,30 @@ async fn what_the_life_before_does_is_stopped_by_a_word_in_the_store() {
         json!({"ok": true, "aborted": true, "runIds": ["r1"]})
     );
     assert_eq!(stop_of(&gateway, "r1").as_deref(), Some("rpc"));
+}
+
+#[tokio::test(flavor = "local")]
+async fn while_there_is_another_life_a_list_shows_at_once_what_it_has_written() {
+    let gateway = Gateway::start().await;
+    let (mut client, _) = gateway.client().await;
+    // From then on this life has looked at what others have left.
+    let seen = say(&mut client, "hello", "c0").await;
+    until_after(seen, &mut client, |it| is_chat(it, "c0", "final")).await;
+    gateway.context.runs.state().has_others = true;
+    let path = StatePaths(&gateway.context.instance.identity.state_dir).store();
+    let other = Connection::open(path).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    for round in 0..20 {
+        client.call("sessions.list", json!({})).await;
+        let label = format!("l{round}");
+        let sql = "UPDATE sessions SET label = ?1, entry = json_set(entry, '$.label', ?1)";
+        assert_eq!(other.execute(sql, [&label]), Ok(1));
+        let list = client.call("sessions.list", json!({})).await;
+        let shown = &list["payload"]["sessions"][0]["label"];
+        assert_eq!(*shown, label, "{list}");
+        // What looks after the lives has found that there is no other.
+        gateway.context.runs.state().has_others = true;
+    }
 }
 
 #[tokio::test(flavor = "local")]
@@ -106,12 +133,11 @@ async fn what_was_left_to_the_successor_is_stopped_when_nobody_waits_for_it_any_
 async fn what_is_taken_up_and_was_to_be_stopped_never_begins() {
     let gateway = Gateway::start().await;
     let (mut client, _) = gateway.client().await;
-    super::left_behind(&gateway, "r1", "accepted", false).await;
-    let asked = gateway.context.store.write(|tx| {
+    super::left_behind_with(&gateway, ("main", "r1"), "accepted", false, |tx| {
         tx.execute("UPDATE runs SET stop = 'disconnect'", [])?;
-        Ok::<_, StoreError>(())
-    });
-    asked.await.unwrap();
+        Ok(())
+    })
+    .await;
     runs::estate::take_over(&gateway.context).await;
     until(&mut client, |it| is_chat(it, "r1", "aborted")).await;
     let history: Value = client

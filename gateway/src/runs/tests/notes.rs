@@ -73,15 +73,14 @@ async fn what_a_life_had_claimed_is_told_by_the_next_one_unless_it_was_told() {
         let gateway = Gateway::start().await;
         let (mut client, _) = gateway.client().await;
         leave(&gateway, "the kettle is on").await;
-        super::left_behind(&gateway, "r1", "running", has_left).await;
-        let claimed = gateway.context.store.write(move |tx| {
+        super::left_behind_with(&gateway, ("main", "r1"), "running", has_left, move |tx| {
             system_events::claim_within(tx, "agent:main:main", true, "r1")?;
             if has_left {
                 system_events::told(tx, "r1")?;
             }
-            Ok::<_, StoreError>(())
-        });
-        claimed.await.unwrap();
+            Ok(())
+        })
+        .await;
         super::super::estate::take_over(&gateway.context).await;
         client.call("agent.wait", json!({"runId": "r1"})).await;
         let params = json!({"sessionKey": "main"});

@@ -136,6 +136,7 @@ codes! {
     ServiceStopped = "service-stopped", Service, Warning, "the service is installed and not running";
     ServiceDrift = "service-drift", Service, Warning, "the service file differs from the one that this version writes";
     ServiceProgramMissing = "service-program-missing", Service, Error, "the program that the service starts does not exist";
+    ServiceProgramOpen = "service-program-open", Service, Warning, "another user of this machine can replace the program that the service starts";
     ServiceOther = "service-other", Service, Warning, "another service looks like a gateway";
     ServiceLegacy = "service-legacy", Service, Warning, "a service of an earlier name of the product is installed";
     ServiceLinger = "service-linger", Service, Warning, "the service ends when its user logs out";

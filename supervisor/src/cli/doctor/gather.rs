@@ -17,10 +17,12 @@ use serde_json::{Map, Value};
 
 use super::super::context::Context;
 use super::super::control_client::Asked;
+use super::super::gateway_install;
 use super::super::sibling::{hand_over, sibling};
 use super::files;
 use super::snapshot::{
-    Browser, Condition, ConfigSeen, PortSeen, Running, ServiceSeen, Shared, Snapshot, Start, Unit,
+    Browser, Condition, ConfigSeen, PortSeen, Running, ServiceSeen, Shared, Snapshot, SocketFile,
+    Start, Unit,
 };
 use crate::port_owner;
 use crate::service::{self, Reinstall, RuntimeStatus, ServiceView};
@@ -213,10 +215,27 @@ pub(super) fn unit(context: &Context, view: &ServiceView) -> Option<Unit> {
     let program = command.program_arguments.first().map(PathBuf::from);
     let text = files::text(&path, LARGEST)?;
     let manager = service::manager(&context.identity, &context.environment);
+    let addresses = || gateway_install::sockets_of(context).unwrap_or_default();
+    let anew = service::anew(&context.identity, &context.environment, &path, addresses);
+    let (recommended, sockets) = match anew {
+        Some(anew) => (anew.service, anew.sockets),
+        None => (None, None),
+    };
     Some(Unit {
         install: Reinstall::of(manager.as_ref(), &text),
+        replaceable: program
+            .as_deref()
+            .filter(|_| manager.is_of_the_system())
+            .and_then(|program| {
+                service::replaceable(program, service::user_in(&text).unwrap_or("root"))
+            }),
         text,
-        recommended: service::recommended(&context.identity, &context.environment, &path),
+        recommended,
+        sockets: sockets.map(|file| SocketFile {
+            text: files::text(&file.path, LARGEST),
+            path: file.path,
+            recommended: file.text,
+        }),
         program: program
             .filter(|program| program.is_absolute())
             .map(|program| {

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use openclaw_shared::clock::WallTime;
@@ -13,7 +12,8 @@ use openclaw_shared::config::write::create_private;
 use super::super::config_edit::{self, Edit};
 use super::super::context::Context;
 use super::super::own_program;
-use super::finding::{Finding, Narrowing, Repair, State};
+use super::finding::{Finding, Repair, State};
+use super::narrow::narrow;
 use crate::service::Reinstall;
 use crate::supervise::start::random_token;
 
@@ -57,23 +57,6 @@ fn state(done: Result<Option<PathBuf>, String>) -> State {
         Ok(backup) => State::Fixed { backup },
         Err(why) => State::Failed(why),
     }
-}
-
-fn narrow(paths: &[Narrowing]) -> Result<(), String> {
-    for Narrowing { path, mode } in paths {
-        let told = |error: io::Error| format!("{}: {error}", path.display());
-        // What has become a link since it was looked at would lead elsewhere.
-        let metadata = match fs::symlink_metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(told(error)),
-        };
-        if metadata.is_symlink() {
-            return Err(format!("{} has become a link", path.display()));
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(*mode)).map_err(told)?;
-    }
-    Ok(())
 }
 
 fn delete(paths: &[PathBuf]) -> Result<(), String> {
@@ -137,7 +120,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::super::context::tests::in_home;
-    use super::super::finding::Code;
+    use super::super::finding::{Code, Narrowing};
     use super::*;
 
     #[test]

@@ -165,6 +165,20 @@ pub(crate) struct Unit {
     pub(crate) install: Reinstall,
     /// Whether the program that it starts exists; none when it names none.
     pub(crate) program: Option<(PathBuf, bool)>,
+    /// What another user of this machine could replace on the way to it, for a service of the whole system.
+    pub(crate) replaceable: Option<PathBuf>,
+    /// The file of the sockets that the service manager is to hold for it; none where there are none, or this version does not know.
+    pub(crate) sockets: Option<SocketFile>,
+}
+
+/// A file of sockets.
+#[derive(Debug, Clone)]
+pub(crate) struct SocketFile {
+    pub(crate) path: PathBuf,
+    /// What is there, if anything is.
+    pub(crate) text: Option<String>,
+    /// What this version would write for the configuration as it is.
+    pub(crate) recommended: String,
 }
 
 /// A port of this instance.

@@ -66,6 +66,28 @@ impl Account {
         self.uid != geteuid()
     }
 
+    /// What whoever installs has said in the environment, and does not hold for a service of another user: it is about that user's own
+    /// folders and settings.
+    pub(super) fn left_behind(&self, context: &Context) -> Option<String> {
+        const MEANT: [&str; 6] = [
+            "OPENCLAW_STATE_DIR",
+            "OPENCLAW_CONFIG_PATH",
+            "OPENCLAW_CANVAS_HOST_PORT",
+            "OPENCLAW_GATEWAY_PORT",
+            "OPENCLAW_GATEWAY_TOKEN",
+            "OPENCLAW_GATEWAY_PASSWORD",
+        ];
+        if !self.is_other() {
+            return None;
+        }
+        let is_set = |name: &&str| context.environment.get(name).is_some();
+        let set: Vec<&str> = MEANT.into_iter().filter(is_set).collect();
+        let (names, owner) = (set.join(", "), &self.name);
+        (!set.is_empty()).then(|| {
+            format!("Not taken over into a service of another user: {names}. It starts the instance of {owner} in {owner}'s home; use --profile, --port, --token-file or --password for another one.")
+        })
+    }
+
     /// What this user's instance of the profile finds in its environment.
     pub(super) fn environment(&self, context: &Context) -> Environment {
         if !self.is_other() {
@@ -161,5 +183,31 @@ impl Account {
             let why = document["error"].as_str().map(str::to_owned);
             failed(why.unwrap_or_else(|| String::from_utf8_lossy(&said.stderr).trim().to_owned()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::context::tests::in_home;
+
+    #[test]
+    fn what_is_not_taken_over_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let account = |uid: Uid| Account {
+            name: "claw".to_owned(),
+            uid,
+            gid: 0,
+            home: PathBuf::from("/home/claw"),
+        };
+        let other = account(Uid::from_raw(geteuid().as_raw() + 1));
+        let moved = in_home(home.path(), &[("OPENCLAW_STATE_DIR", "/srv/claw")]);
+        let said = other.left_behind(&moved).unwrap();
+        assert!(
+            said.contains("OPENCLAW_STATE_DIR") && !said.contains("OPENCLAW_GATEWAY_PORT"),
+            "{said}"
+        );
+        assert_eq!(account(geteuid()).left_behind(&moved), None);
+        assert_eq!(other.left_behind(&in_home(home.path(), &[])), None);
     }
 }

@@ -1,8 +1,8 @@
 //! What a supervisor hands over to its successor in the same process: one explicit document, in words that do not change with the
 //! code, and the descriptors that it names by their numbers.
 //!
-//! A later version reads what this one has written as long as the format is the same; what is added to it has a default. A format
-//! that is not known is refused before anything has changed.
+//! Another version reads what this one has written as long as it knows the format and speaks a version of the control channel that the
+//! children speak, too; what is added to the format has a default. What is not known is refused before anything has changed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use openclaw_shared::config::Source;
 use openclaw_shared::control::{
-    CONTROL_VERSION, ChildName, CliRequest, ConfigState, Generation, ToSupervisor,
+    ChildName, CliRequest, ConfigState, Generation, Spoken, ToSupervisor,
 };
 use openclaw_shared::recovery::Rung;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,10 @@ use serde_json::Value;
 use super::image::FileId;
 use crate::supervise::child::kept::{Kept, KeptTimer};
 
-/// The format that this version writes, and the only one that it reads.
+/// The format that this version writes.
 pub(crate) const FORMAT: u32 = 1;
+/// The oldest format that it reads.
+const OLDEST_FORMAT: u32 = 1;
 
 /// Everything that outlives the code of a supervisor.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub(crate) struct Document {
     pub(crate) format: u32,
     /// The version of the contract that the children speak.
     pub(crate) control: u32,
+    /// The oldest version of it that they speak as well; absent when they speak that one alone.
+    #[serde(default)]
+    pub(crate) oldest_control: Option<u32>,
     /// The version of the supervisor that wrote this.
     pub(crate) version: String,
     #[serde(flatten)]
@@ -214,13 +219,14 @@ pub(crate) enum Unreadable {
     #[error("the state of the running supervisor cannot be read: {0}")]
     Malformed(String),
     #[error(
-        "the state of the running supervisor has the format {0}, and this version reads {FORMAT}"
+        "the state of the running supervisor has the format {0}, and this version reads {OLDEST_FORMAT} to {FORMAT}"
     )]
-    Format(u64),
+    Format(u32),
     #[error(
-        "the running processes speak version {0} of the control channel, and this version speaks {CONTROL_VERSION}"
+        "the running processes speak {0} of the control channel, and this one speaks {ours}",
+        ours = Spoken::OURS
     )]
-    Control(u64),
+    Control(Spoken),
 }
 
 impl Document {
@@ -231,14 +237,17 @@ impl Document {
     pub(crate) fn read(text: &[u8]) -> Result<Self, Unreadable> {
         let malformed = |error: serde_json::Error| Unreadable::Malformed(error.to_string());
         let value: Value = serde_json::from_slice(text).map_err(malformed)?;
-        let version = |key: &str| value.get(key).and_then(Value::as_u64);
-        match version("format") {
-            Some(format) if format == u64::from(FORMAT) => {}
-            format => return Err(Unreadable::Format(format.unwrap_or(0))),
+        let version = |key: &str| {
+            let version = value.get(key).and_then(Value::as_u64)?;
+            u32::try_from(version).ok()
+        };
+        let format = version("format").unwrap_or(0);
+        if !(OLDEST_FORMAT..=FORMAT).contains(&format) {
+            return Err(Unreadable::Format(format));
         }
-        match version("control") {
-            Some(control) if control == u64::from(CONTROL_VERSION) => {}
-            control => return Err(Unreadable::Control(control.unwrap_or(0))),
+        let spoken = Spoken::told(version("control").unwrap_or(0), version("oldestControl"));
+        if Spoken::OURS.common(spoken).is_none() {
+            return Err(Unreadable::Control(spoken));
         }
         serde_json::from_value(value).map_err(malformed)
     }
@@ -261,7 +270,7 @@ impl Document {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_shared::control::CONTROL_VERSION;
+    use openclaw_shared::control::{CONTROL_VERSION, Spoken};
     use serde_json::json;
 
     use super::{Document, FORMAT, Unreadable};
@@ -275,15 +284,24 @@ mod tests {
     fn what_another_version_wrote_is_refused_by_its_number() {
         check(
             &json!({"format": FORMAT + 1, "control": CONTROL_VERSION}),
-            &Unreadable::Format(u64::from(FORMAT) + 1),
+            &Unreadable::Format(FORMAT + 1),
         );
         check(
             &json!({"format": FORMAT, "control": CONTROL_VERSION + 1}),
-            &Unreadable::Control(u64::from(CONTROL_VERSION) + 1),
+            &Unreadable::Control(Spoken::told(CONTROL_VERSION + 1, None)),
+        );
+        let much_later = (CONTROL_VERSION + 2, CONTROL_VERSION + 1);
+        check(
+            &json!({"format": FORMAT, "control": much_later.0, "oldestControl": much_later.1}),
+            &Unreadable::Control(Spoken::told(much_later.0, Some(much_later.1))),
         );
         check(&json!([]), &Unreadable::Format(0));
         let read = Document::read(b"{").unwrap_err();
         assert!(matches!(read, Unreadable::Malformed(_)), "{read}");
+        // Children of the next release still speak this version: it is read on.
+        let next = json!({"format": FORMAT, "control": CONTROL_VERSION + 1, "oldestControl": CONTROL_VERSION});
+        let read = Document::read(next.to_string().as_bytes()).unwrap_err();
+        assert!(read.to_string().contains("missing field"), "{read}");
         let lacking = json!({"format": FORMAT, "control": CONTROL_VERSION}).to_string();
         let read = Document::read(lacking.as_bytes()).unwrap_err();
         assert!(read.to_string().contains("missing field"), "{read}");

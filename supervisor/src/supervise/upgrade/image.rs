@@ -148,13 +148,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("openclaw");
         fs::write(&program, "x").unwrap();
-        let here = Path::new("/work");
+        let here = Path::new("/home/me");
         let found = |name: &str, search: Option<&Path>| {
             named(OsStr::new(name), search.map(Path::as_os_str), here)
         };
         assert_eq!(
             found("bin/openclaw", None),
-            Some("/work/bin/openclaw".into())
+            Some("/home/me/bin/openclaw".into())
         );
         assert_eq!(
             found("/usr/bin/openclaw", None),

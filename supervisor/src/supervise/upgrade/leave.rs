@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
 use openclaw_shared::clock::Moment;
-use openclaw_shared::control::{CONTROL_VERSION, ChildName};
+use openclaw_shared::control::{CONTROL_VERSION, ChildName, OLDEST_CONTROL_VERSION};
 use openclaw_shared::instance::VERSION;
 use openclaw_shared::ipc::{self, Stream};
 use tokio::sync::mpsc;
@@ -86,6 +86,7 @@ impl Supervisor {
             &format!("upgrading from {} to {}", cause.from, cause.to),
         );
         tracing::info!(target: "upgrade", from = %cause.from, to = %cause.to, "handing over to the new binary");
+        self.tailscale.halt().await;
         let lives = std::mem::take(&mut self.lives);
         let stopping = async { (doors.close().await, lives.stopped().await) };
         tokio::pin!(stopping);
@@ -180,6 +181,7 @@ impl Supervisor {
         Document {
             format: FORMAT,
             control: CONTROL_VERSION,
+            oldest_control: Some(OLDEST_CONTROL_VERSION),
             version: VERSION.to_owned(),
             started_with: StartedWith::of_process(),
             program: self.upgrade.image.path().to_path_buf(),

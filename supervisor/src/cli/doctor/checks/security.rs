@@ -309,6 +309,8 @@ mod tests {
                     recommended: Some(String::new()),
                     install: Reinstall::default(),
                     program: None,
+                    sockets: None,
+                    replaceable: None,
                 });
             }
         };

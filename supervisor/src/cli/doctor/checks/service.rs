@@ -3,7 +3,7 @@
 use openclaw_shared::instance::Identity;
 
 use super::super::finding::{Code, Finding, Repair};
-use super::super::snapshot::{Condition, Snapshot, Unit};
+use super::super::snapshot::{Condition, Snapshot, SocketFile, Unit};
 use crate::service::linger::enable;
 
 pub(super) fn condition(snapshot: &Snapshot) -> Vec<Finding> {
@@ -49,8 +49,61 @@ pub(super) fn file(snapshot: &Snapshot) -> Vec<Finding> {
     }
 }
 
-/// How a service file compares with the one that this version writes.
+/// How the files of a service compare with those that this version writes.
 pub(super) fn judge(unit: &Unit, identity: &Identity) -> Vec<Finding> {
+    let mut findings = judge_service(unit, identity);
+    let is_repaired = findings.iter().any(|finding| finding.repair.is_some());
+    if let Some(sockets) = &unit.sockets {
+        findings.extend(judge_sockets(unit, sockets, identity, is_repaired));
+    }
+    if let Some(open) = &unit.replaceable {
+        let what = "Another user of this machine can replace the program that the service starts, and so do whatever the service may.";
+        let finding = Finding::new(Code::ServiceProgramOpen, what)
+            .at(identity.display(open))
+            .advice("Let it, and every folder on the way to it, be root's or the service's user's, and nobody else's to write; or install the program in /usr/local/bin.");
+        findings.push(finding);
+    }
+    findings
+}
+
+/// One repair writes both files, so there is none here where the service's own has one.
+fn judge_sockets(
+    unit: &Unit,
+    sockets: &SocketFile,
+    identity: &Identity,
+    is_repaired: bool,
+) -> Option<Finding> {
+    let (what, backed_up) = match &sockets.text {
+        None => (
+            "The file of the sockets that the service waits for is missing.".to_owned(),
+            &unit.path,
+        ),
+        Some(text) if is_same(&sockets.recommended, text) => return None,
+        Some(text) => {
+            let example = first_difference(&sockets.recommended, text);
+            let example =
+                example.map_or_else(String::new, |line| format!(" (for example: {line})"));
+            (
+                format!(
+                    "The file of the sockets differs from the one that this version writes for this configuration{example}."
+                ),
+                &sockets.path,
+            )
+        }
+    };
+    let finding = Finding::new(Code::ServiceDrift, what)
+        .at(identity.display(&sockets.path))
+        .advice(format!("Write it anew: {}", unit.install.typed(identity)));
+    Some(match is_repaired {
+        true => finding,
+        false => finding.repair(Repair::Reinstall {
+            unit: backed_up.clone(),
+            by: unit.install.clone(),
+        }),
+    })
+}
+
+fn judge_service(unit: &Unit, identity: &Identity) -> Vec<Finding> {
     let place = identity.display(&unit.path);
     let install = format!("Write it anew: {}", unit.install.typed(identity));
     let reinstall = || Repair::Reinstall {
@@ -194,6 +247,8 @@ mod tests {
             recommended: Some(RECOMMENDED.to_owned()),
             install: Reinstall::default(),
             program: None,
+            sockets: None,
+            replaceable: None,
         })
     }
 
@@ -234,6 +289,54 @@ mod tests {
             !added[0].what.contains("hidden") && added[0].what.contains("Environment"),
             "{added:?}"
         );
+    }
+
+    #[test]
+    fn sockets_are_judged_as_the_service_is() {
+        let sockets = |text: Option<&'static str>, service: &'static str| {
+            found(file, move |seen| {
+                let mut unit = unit(service).unwrap();
+                unit.sockets = Some(SocketFile {
+                    path: unit.path.with_extension("socket"),
+                    text: text.map(str::to_owned),
+                    recommended: "[Socket]\nListenStream=127.0.0.1:18789\n".to_owned(),
+                });
+                seen.unit = Some(unit);
+            })
+        };
+        let same = Some("# why\n[Socket]\nListenStream=127.0.0.1:18789\n");
+        assert_eq!(sockets(same, RECOMMENDED), []);
+        let stale = sockets(
+            Some("[Socket]\nListenStream=127.0.0.1:19789\n"),
+            RECOMMENDED,
+        );
+        assert_eq!(stale[0].code, Code::ServiceDrift);
+        assert!(
+            stale[0]
+                .what
+                .contains("ListenStream=127.0.0.1:18789 is missing")
+        );
+        let missing = sockets(None, RECOMMENDED);
+        assert!(missing[0].what.contains("is missing"), "{missing:?}");
+        for found in [stale, missing] {
+            assert!(found[0].place.as_deref().unwrap().ends_with(".socket"));
+            assert!(found[0].repair.is_some());
+        }
+        let both = sockets(None, "[Service]\n");
+        let repairs = both.iter().filter(|found| found.repair.is_some());
+        assert_eq!((both.len(), repairs.count()), (2, 1), "one mends both");
+    }
+
+    #[test]
+    fn a_program_that_somebody_else_can_replace_is_told_and_left_alone() {
+        let found = found(file, |seen| {
+            let mut unit = unit(RECOMMENDED).unwrap();
+            unit.replaceable = Some(PathBuf::from("/opt/open"));
+            seen.unit = Some(unit);
+        });
+        assert_eq!(found[0].code, Code::ServiceProgramOpen);
+        assert_eq!(found[0].place.as_deref(), Some("/opt/open"));
+        assert!(found[0].repair.is_none());
     }
 
     #[test]
