@@ -225,10 +225,7 @@ impl Supervisor {
         });
         let mut supervisor = Self {
             started: Moment::now(),
-            tailscale: Tailscale::new(
-                &options.environment,
-                &settings.instance.identity.state_dir,
-            ),
+            tailscale: Tailscale::new(&options.environment, &settings.instance.identity.state_dir),
             environment: options.environment,
             flags: options.flags,
             claims,

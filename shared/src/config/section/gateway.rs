@@ -327,9 +327,9 @@ section! {
     pub struct ResponsesPdf {
         /// How many pages are read.
         "maxPages" => max_pages: u64 = 4;
-        /// How large pictures of pages may be.
+        /// How large pictures of pages may be. No pictures of pages are made: it is accepted, and has no effect.
         "maxPixels" => max_pixels: u64 = 4_000_000;
-        /// With how little text pictures of pages are made.
+        /// With less text than this the model is told that there may be more on the pages, in pictures.
         "minTextChars" => min_text_chars: u64 = 200;
     }
 }
