@@ -35,9 +35,6 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
 /// The same while there is more of it.
 const RETENTION_PAUSE: Duration = Duration::from_secs(1);
 
-/// Between two times that memory is given back while nobody is connected.
-const REST_INTERVAL: Duration = Duration::from_secs(5);
-
 /// Runs for as long as it is polled.
 pub(crate) async fn run(context: &Arc<Context>) {
     tokio::join!(
@@ -98,7 +95,6 @@ async fn care(context: &Context) {
     let mut sweeps = interval(SWEEP_INTERVAL);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Moment::now();
-    let mut rested = last;
     let mut gone = 0;
     loop {
         sweeps.tick().await;
@@ -106,11 +102,7 @@ async fn care(context: &Context) {
         context.hub.look_after(now.since(last));
         last = now;
         gone += context.hub.take_departed();
-        // Whoever comes next wants an answer at once; while nobody is there, nothing is lost.
-        if context.hub.counts() == (0, 0) && now.since(rested) >= REST_INTERVAL {
-            rested = now;
-            memory::rest();
-        }
+        memory::stay_awake(context.hub.counts() != (0, 0));
         if gone >= DEPARTURES {
             gone = 0;
             memory::give_back();

@@ -93,6 +93,8 @@ const LIMITS: Limits = Limits {
 };
 /// How often memory and CPU of the children are sampled.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(60);
+/// How long after something was due memory is given back: what it has led to is over then, children's answers among it.
+const REST_AFTER: Duration = Duration::from_millis(200);
 /// How long after a change the children are sampled, once they have settled.
 const SETTLING: Duration = Duration::from_secs(1);
 /// Everything that can wake the loop.
@@ -119,6 +121,8 @@ enum Due {
     Bounds,
     /// A look at the watched instance.
     Look,
+    /// Memory is given back.
+    Rest,
 }
 
 /// Who waits for a revision to be in force, or for a restart to end.
@@ -282,6 +286,8 @@ impl Supervisor {
             "starting"
         );
         self.watch.follow(settings.source.watched());
+        // Clients never wait for this process.
+        memory::stay_awake(false);
         if let Some(period) = notify::watchdog_period() {
             self.arm(period, Due::Watchdog);
         }
@@ -396,12 +402,18 @@ impl Supervisor {
         while let Some(entry) = self.due.first_entry()
             && entry.key().0 <= now
         {
-            match entry.remove() {
+            let due = entry.remove();
+            if due != Due::Rest {
+                self.rest_soon();
+            }
+            match due {
+                Due::Rest => memory::nap(),
                 Due::Child(child, timer) => self.child(child, child::Event::Fired(timer)),
                 Due::Reload => self.reload_files(),
                 Due::Sample => {
                     self.usage = sample::usage(&self.lives.pids());
                     self.sample_in(SAMPLE_PERIOD);
+                    memory::rest();
                 }
                 Due::Upgrade => self.upgrade_is_late(),
                 Due::Quiet => self.quiet(),
@@ -415,8 +427,13 @@ impl Supervisor {
                 }
             }
         }
-        // Between two looks at the clock there is usually nothing to do, and what was asked meanwhile is answered.
-        memory::rest();
+    }
+
+    /// Has memory given back once what is done now was answered.
+    fn rest_soon(&mut self) {
+        if !self.due.values().any(|due| *due == Due::Rest) {
+            self.arm(REST_AFTER, Due::Rest);
+        }
     }
 
     fn said(&mut self, child: ChildName, generation: Generation, message: ToSupervisor) {

@@ -176,6 +176,7 @@ impl Supervisor {
             | Due::Quiet
             | Due::Bounds
             | Due::Look
+            | Due::Rest
             | Due::Upgrade => None,
         });
         Document {
