@@ -102,7 +102,6 @@ async fn care(context: &Context) {
         context.hub.look_after(now.since(last));
         last = now;
         gone += context.hub.take_departed();
-        memory::stay_awake(context.hub.counts() != (0, 0));
         if gone >= DEPARTURES {
             gone = 0;
             memory::give_back();

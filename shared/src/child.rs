@@ -40,9 +40,6 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 const OWN_DRAIN: Duration = Duration::from_secs(5);
 /// How long after it begins to serve a child gives back what only its start has needed.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
-/// How long after each thing the supervisor says, heartbeats among them, a child that nobody waits for gives back what the answer has needed.
-/// What else is done from time to time is mostly done at that time, too.
-const NAP_AFTER: Duration = Duration::from_millis(200);
 /// Orders and reports under way. The supervisor sends few; a child that does not take them is stuck, and its heartbeat
 /// stops with them.
 const CHANNEL_CAPACITY: usize = 32;
@@ -279,17 +276,13 @@ async fn take_orders<R: tokio::io::AsyncRead + Unpin>(
         Err(error) => return Fatal::new(format!("no signal handlers: {error}")),
     };
     let mut settled = None::<Moment>;
-    let mut nap = None::<Moment>;
     loop {
         let order = tokio::select! {
             message = reader.next::<ToChild>() => match message {
-                Ok(Some(message)) => {
-                    nap = Some(Moment::now() + NAP_AFTER);
-                    match order_of(message, &control).await {
-                        Some(order) => order,
-                        None => continue,
-                    }
-                }
+                Ok(Some(message)) => match order_of(message, &control).await {
+                    Some(order) => order,
+                    None => continue,
+                },
                 Ok(None) => return lost("it closed the control channel"),
                 Err(error) => return lost(&error.to_string()),
             },
@@ -309,11 +302,6 @@ async fn take_orders<R: tokio::io::AsyncRead + Unpin>(
             () = come(settled) => {
                 memory::rest();
                 settled = None;
-                continue;
-            }
-            () = come(nap) => {
-                memory::nap();
-                nap = None;
                 continue;
             }
         };

@@ -6,16 +6,10 @@
 //! mapped are the first that the kernel takes for others when memory is short. The same goes for what was once needed of the stack.
 //! Where there is no glibc, this does nothing.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is to be given back when the runtime's thread sleeps next: nothing, [`NAP`] or [`REST`].
-static WANTED: AtomicU8 = AtomicU8::new(0);
-/// The pages of the program.
-const NAP: u8 = 1;
-/// Everything.
-const REST: u8 = 2;
-/// Whether naps are left out.
-static AWAKE: AtomicBool = AtomicBool::new(true);
+/// Whether everything is to be given back when the runtime's thread sleeps next.
+static RESTS: AtomicBool = AtomicBool::new(false);
 
 /// From this size on an allocation is a mapping of its own, which is gone when it is freed. Left to itself, glibc raises
 /// this to the size of the largest such block it has seen freed, up to 32 MB, and large messages then make holes too.
@@ -53,36 +47,22 @@ pub fn give_back() {
 ///
 /// It waits for that moment because whatever ran between here and there would be resident again, for as long as the rest lasts.
 pub fn rest() {
-    WANTED.fetch_max(REST, Ordering::Relaxed);
+    RESTS.store(true, Ordering::Relaxed);
 }
 
-/// A short one, for whoever does a little from time to time: the pages of the program alone. Nothing happens in a process that has
-/// not said by [`stay_awake`] that nobody waits for it.
-pub fn nap() {
-    if !AWAKE.load(Ordering::Relaxed) {
-        WANTED.fetch_max(NAP, Ordering::Relaxed);
-    }
-}
-
-/// Says whether somebody is there who wants an answer at once. At the start of a process it is taken to be so.
-pub fn stay_awake(is_wanted: bool) {
-    AWAKE.store(is_wanted, Ordering::Relaxed);
-}
-
-/// What a runtime does right before its thread sleeps. Costs nothing unless a [`rest`] or a [`nap`] was asked for.
+/// What a runtime does right before its thread sleeps. Costs nothing unless a [`rest`] was asked for.
 pub fn before_sleep() {
-    if WANTED.load(Ordering::Relaxed) != 0 {
-        give_back_pages(WANTED.swap(0, Ordering::Relaxed));
+    if RESTS.load(Ordering::Relaxed) {
+        RESTS.store(false, Ordering::Relaxed);
+        give_everything_back();
     }
 }
 
 #[cold]
-fn give_back_pages(wanted: u8) {
-    if wanted == REST {
-        give_back();
-        #[cfg(all(target_os = "linux", target_env = "gnu"))]
-        stack::unmap();
-    }
+fn give_everything_back() {
+    give_back();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    stack::unmap();
     // A debugger's breakpoints are changed copies of these pages, and would be lost.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     if cfg!(not(debug_assertions)) {
@@ -254,18 +234,9 @@ mod tests {
             .unwrap();
         runtime.block_on(async {
             rest();
-            assert_eq!(WANTED.load(Ordering::Relaxed), REST);
-            nap();
-            assert_eq!(WANTED.load(Ordering::Relaxed), REST);
+            assert!(RESTS.load(Ordering::Relaxed));
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            assert_eq!(WANTED.load(Ordering::Relaxed), 0);
-            stay_awake(false);
-            nap();
-            assert_eq!(WANTED.load(Ordering::Relaxed), NAP);
-            stay_awake(true);
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            nap();
-            assert_eq!(WANTED.load(Ordering::Relaxed), 0);
+            assert!(!RESTS.load(Ordering::Relaxed));
         });
     }
 

@@ -93,8 +93,6 @@ const LIMITS: Limits = Limits {
 };
 /// How often memory and CPU of the children are sampled.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(60);
-/// How long after something was due memory is given back: what it has led to is over then, children's answers among it.
-const REST_AFTER: Duration = Duration::from_millis(200);
 /// How long after a change the children are sampled, once they have settled.
 const SETTLING: Duration = Duration::from_secs(1);
 /// Everything that can wake the loop.
@@ -121,8 +119,6 @@ enum Due {
     Bounds,
     /// A look at the watched instance.
     Look,
-    /// Memory is given back.
-    Rest,
 }
 
 /// Who waits for a revision to be in force, or for a restart to end.
@@ -286,8 +282,6 @@ impl Supervisor {
             "starting"
         );
         self.watch.follow(settings.source.watched());
-        // Clients never wait for this process.
-        memory::stay_awake(false);
         if let Some(period) = notify::watchdog_period() {
             self.arm(period, Due::Watchdog);
         }
@@ -402,12 +396,7 @@ impl Supervisor {
         while let Some(entry) = self.due.first_entry()
             && entry.key().0 <= now
         {
-            let due = entry.remove();
-            if due != Due::Rest {
-                self.rest_soon();
-            }
-            match due {
-                Due::Rest => memory::nap(),
+            match entry.remove() {
                 Due::Child(child, timer) => self.child(child, child::Event::Fired(timer)),
                 Due::Reload => self.reload_files(),
                 Due::Sample => {
@@ -426,13 +415,6 @@ impl Supervisor {
                     }
                 }
             }
-        }
-    }
-
-    /// Has memory given back once what is done now was answered.
-    fn rest_soon(&mut self) {
-        if !self.due.values().any(|due| *due == Due::Rest) {
-            self.arm(REST_AFTER, Due::Rest);
         }
     }
 

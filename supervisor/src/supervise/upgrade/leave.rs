@@ -176,7 +176,6 @@ impl Supervisor {
             | Due::Quiet
             | Due::Bounds
             | Due::Look
-            | Due::Rest
             | Due::Upgrade => None,
         });
         Document {
